@@ -1,0 +1,1 @@
+//! The entries below /proc.

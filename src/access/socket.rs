@@ -1,0 +1,1 @@
+//! Unix sockets by handle.

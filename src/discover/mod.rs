@@ -1,0 +1,1 @@
+//! Which layers are there? From /proc to a tree of layers.

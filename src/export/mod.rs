@@ -1,0 +1,1 @@
+//! How is a snapshot shown? Pure functions from a snapshot to text.

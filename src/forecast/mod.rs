@@ -1,0 +1,1 @@
+//! When will a level be reached? Pure: no I/O, no clock.

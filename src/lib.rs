@@ -1,0 +1,17 @@
+//! highwater warns before disk pressure deletes container images, on nodes where one disk carries several container layers.
+//!
+//! Data flows one way: `discover` finds the layers, `source` samples each of them, `model` and `forecast` (pure) say what a
+//! kubelet will do and when, `assess` joins them, and every surface in `export` reads the resulting snapshot.
+
+pub mod access;
+pub mod discover;
+pub mod export;
+pub mod forecast;
+pub mod layer;
+pub mod model;
+pub mod sample;
+pub mod source;
+pub mod time;
+pub mod units;
+pub mod untrusted;
+pub mod web;

@@ -1,0 +1,2 @@
+//! Start-up order only.
+fn main() {}

@@ -1,0 +1,1 @@
+//! What will the kubelet do? Pure functions that mirror its rules.

@@ -1,0 +1,68 @@
+//! What does a kubelet's configuration say, and where does it say it? As written: nothing is merged or defaulted here.
+//!
+//! Which setting wins is decided in `model/policy.rs`.
+
+use crate::time::{Span, Timestamp};
+use crate::untrusted::Label;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A running kubelet and what it was told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KubeletSample {
+    /// Its process id as this machine's /proc counts it.
+    pub pid: u32,
+    /// When the process started, to about 10 ms.
+    pub started_at: Timestamp,
+    /// Its release, as `v1.37.2`, where something tells it.
+    pub version: Option<Label>,
+    /// Arguments and files.
+    pub config: super::Reading<KubeletConfig>,
+}
+
+/// The settings of one kubelet, one part for each place they were written in, in no order of precedence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KubeletConfig {
+    /// From the command line.
+    pub flags: KubeletSettings,
+    /// From the file named by `--config`, with its path as the kubelet sees it; `None` where the kubelet has no such file.
+    pub file: Option<(Label, KubeletSettings)>,
+    /// From the `.conf` files below `--config-dir`, in the order in which they are merged.
+    pub drop_ins: Vec<(Label, KubeletSettings)>,
+    /// The directory of the kubelet, `--root-dir`; it names nodefs.
+    pub root_dir: Label,
+}
+
+/// What one place says. `None`: it says nothing. Percentages as written; they may be out of range.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KubeletSettings {
+    /// imageGCHighThresholdPercent, `--image-gc-high-threshold`.
+    pub image_gc_high_threshold_percent: Option<i64>,
+    /// imageGCLowThresholdPercent, `--image-gc-low-threshold`.
+    pub image_gc_low_threshold_percent: Option<i64>,
+    /// imageMinimumGCAge, `--minimum-image-ttl-duration`.
+    pub image_minimum_gc_age: Option<Span>,
+    /// imageMaximumGCAge.
+    pub image_maximum_gc_age: Option<Span>,
+    /// evictionHard, `--eviction-hard`: signal to value as written; a `None` value is a JSON null that removes the key.
+    pub eviction_hard: Option<BTreeMap<String, Option<String>>>,
+    /// evictionSoft, `--eviction-soft`.
+    pub eviction_soft: Option<BTreeMap<String, Option<String>>>,
+    /// evictionSoftGracePeriod, `--eviction-soft-grace-period`.
+    pub eviction_soft_grace_period: Option<BTreeMap<String, Option<String>>>,
+    /// evictionMinimumReclaim, `--eviction-minimum-reclaim`.
+    pub eviction_minimum_reclaim: Option<BTreeMap<String, Option<String>>>,
+    /// evictionPressureTransitionPeriod.
+    pub eviction_pressure_transition_period: Option<Span>,
+    /// mergeDefaultEvictionSettings (from 1.33).
+    pub merge_default_eviction_settings: Option<bool>,
+    /// containerRuntimeEndpoint.
+    pub container_runtime_endpoint: Option<String>,
+    /// imageServiceEndpoint.
+    pub image_service_endpoint: Option<String>,
+    /// podLogsDir.
+    pub pod_logs_dir: Option<String>,
+    /// featureGates.
+    pub feature_gates: Option<BTreeMap<String, bool>>,
+}

@@ -1,0 +1,138 @@
+//! Is this value known, since when, and if not, why not? Absence is a value of its own, never 0 or the last known one.
+
+use crate::time::{Span, Timestamp};
+use crate::untrusted::Label;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A value as it was read at some instant, or the reason why there is none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reading<T> {
+    /// The value and when it was read.
+    Present {
+        /// What was read.
+        value: T,
+        /// When.
+        at: Timestamp,
+    },
+    /// Nothing could be read.
+    Absent(Absence),
+}
+
+/// Why a value is not known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Absence {
+    /// The class of the reason.
+    pub reason: AbsenceReason,
+    /// What was attempted on what, and what the machine said; already harmless to print.
+    pub detail: Label,
+}
+
+/// The classes of reasons why something could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AbsenceReason {
+    /// Not read yet, or not looked for.
+    NotRead,
+    /// The file, process or socket is not there (any more).
+    Gone,
+    /// Permission denied.
+    Denied,
+    /// No answer within the limit; the read may still hang.
+    TimedOut,
+    /// Larger than the limit.
+    TooLarge,
+    /// Not in the form expected.
+    Malformed,
+    /// A symbolic link out of the root, a FIFO, a device: refused for safety.
+    Unsafe,
+    /// The other side answered with an error, or any other failure.
+    Failed,
+}
+
+impl<T> Reading<T> {
+    /// A value read at `at`.
+    pub const fn present(value: T, at: Timestamp) -> Self {
+        Self::Present { value, at }
+    }
+
+    /// No value, for this reason.
+    pub fn absent(reason: AbsenceReason, detail: impl Into<Label>) -> Self {
+        Self::Absent(Absence { reason, detail: detail.into() })
+    }
+
+    /// Not read yet.
+    pub fn not_read() -> Self {
+        Self::absent(AbsenceReason::NotRead, "not read yet")
+    }
+
+    /// The value, where there is one.
+    pub const fn value(&self) -> Option<&T> {
+        match self {
+            Self::Present { value, .. } => Some(value),
+            Self::Absent(_) => None,
+        }
+    }
+
+    /// Why there is no value, where there is none.
+    pub const fn absence(&self) -> Option<&Absence> {
+        match self {
+            Self::Present { .. } => None,
+            Self::Absent(absence) => Some(absence),
+        }
+    }
+
+    /// How old the value is at `now`.
+    pub fn age(&self, now: Timestamp) -> Option<Span> {
+        match self {
+            Self::Present { at, .. } => Some(now.since(*at)),
+            Self::Absent(_) => None,
+        }
+    }
+
+    /// Applies a function to the value, keeping time or absence.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Reading<U> {
+        match self {
+            Self::Present { value, at } => Reading::Present { value: f(value), at },
+            Self::Absent(absence) => Reading::Absent(absence),
+        }
+    }
+
+    /// From a result whose error has already been classified.
+    pub fn from_result(result: Result<T, Absence>, at: Timestamp) -> Self {
+        match result {
+            Ok(value) => Self::Present { value, at },
+            Err(absence) => Self::Absent(absence),
+        }
+    }
+}
+
+impl Absence {
+    /// An absence with its reason and what was attempted.
+    pub fn new(reason: AbsenceReason, detail: impl Into<Label>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
+}
+
+impl AbsenceReason {
+    /// One word for tables and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotRead => "not_read",
+            Self::Gone => "gone",
+            Self::Denied => "denied",
+            Self::TimedOut => "timed_out",
+            Self::TooLarge => "too_large",
+            Self::Malformed => "malformed",
+            Self::Unsafe => "unsafe",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl fmt::Display for Absence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason.as_str(), self.detail)
+    }
+}

@@ -1,0 +1,1 @@
+//! What does one layer say of itself? One file per value of the `source` label.
