@@ -4,12 +4,14 @@
 //! kubelet will do and when, `assess` joins them, and every surface in `export` reads the resulting snapshot.
 
 pub mod access;
+pub mod assess;
 pub mod discover;
 pub mod export;
 pub mod forecast;
 pub mod layer;
 pub mod model;
 pub mod sample;
+pub mod snapshot;
 pub mod source;
 pub mod time;
 pub mod units;

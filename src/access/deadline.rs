@@ -79,7 +79,7 @@ mod tests {
     use std::sync::mpsc::channel;
 
     const SHORT: Duration = Duration::from_millis(20);
-    const LONG: Duration = Duration::from_secs(60);
+    const LONG: Duration = Duration::from_mins(1);
 
     #[test]
     fn a_call_that_hangs_is_given_up_and_blocks_only_its_own_lane() {

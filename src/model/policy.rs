@@ -1,0 +1,114 @@
+//! Which settings are in force in a kubelet, and where does each come from?
+
+use super::Signal;
+use crate::time::Span;
+use crate::units::Percent;
+use crate::untrusted::Label;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Where a setting comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// There is no kubelet, or its settings cannot be read: the kubelet's defaults, assumed.
+    Assumed,
+    /// The kubelet's built-in default, in force because nothing else was said.
+    Default,
+    /// The `--config` file, with its path as the kubelet sees it.
+    File(Label),
+    /// A drop-in below `--config-dir`, with its path.
+    DropIn(Label),
+    /// A command-line flag.
+    Flag,
+}
+
+/// A value in force and its origin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setting<T> {
+    /// The value.
+    pub value: T,
+    /// Where it was written.
+    pub origin: Origin,
+}
+
+/// The effective policy of one layer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GcPolicy {
+    /// Image garbage collection.
+    pub image_gc: ImageGcPolicy,
+    /// Hard eviction thresholds in force for disk signals; those that are off are not in the list.
+    pub eviction_hard: Vec<EvictionThreshold>,
+    /// Soft eviction thresholds in force for disk signals.
+    pub eviction_soft: Vec<SoftThreshold>,
+    /// Time for which DiskPressure outlives the last sight of a threshold.
+    pub pressure_transition_period: Setting<Span>,
+    /// Settings that the kubelet would refuse, or that could not be understood; each costs only itself.
+    pub problems: Vec<Label>,
+}
+
+/// Thresholds of image garbage collection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageGcPolicy {
+    /// Whether the collection loop deletes for want of space: false when the high threshold is 100.
+    pub enabled: bool,
+    /// The percentage from which on images are deleted.
+    pub high: Setting<Percent>,
+    /// The percentage down to which they are deleted.
+    pub low: Setting<Percent>,
+    /// Images younger than this stay.
+    pub minimum_age: Setting<Span>,
+    /// Images unused for longer go whatever the disk says; `None`: off.
+    pub maximum_age: Option<Setting<Span>>,
+}
+
+/// An eviction threshold as the kubelet keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvictionThreshold {
+    /// What it watches.
+    pub signal: Signal,
+    /// Below which value it is met.
+    pub value: ThresholdValue,
+    /// Where it was written.
+    pub origin: Origin,
+    /// What the kubelet frees beyond the threshold before it is content (evictionMinimumReclaim).
+    pub minimum_reclaim: Option<ThresholdValue>,
+}
+
+/// A soft threshold: acted on once it has been met for the grace period.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SoftThreshold {
+    /// The threshold.
+    pub threshold: EvictionThreshold,
+    /// How long it must be met.
+    pub grace_period: Span,
+}
+
+/// A threshold in bytes (or inodes), or as a part of the capacity.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ThresholdValue {
+    /// Bytes or inodes.
+    Quantity(u64),
+    /// A fraction of the capacity as the kubelet holds it: float32, 0.15 for "15%".
+    Fraction(f32),
+}
+
+impl Origin {
+    /// One word for tables: `assumed`, `default`, `file`, `drop-in`, `flag`.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Assumed => "assumed",
+            Self::Default => "default",
+            Self::File(_) => "file",
+            Self::DropIn(_) => "drop-in",
+            Self::Flag => "flag",
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
