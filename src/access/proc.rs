@@ -1,1 +1,86 @@
-//! The entries below /proc.
+//! What does /proc say? Bounded reads of the entries of one process, below a handle of the procfs directory.
+//!
+//! Parsing is in `discover/parse/`. /proc itself is the kernel's and not hostile, but `cmdline` and `environ` read the memory of
+//! the process and can hang with it: callers put those on a [`super::deadline::Lane`].
+
+use super::AccessError;
+use super::root::Root;
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open, openat, readlinkat};
+use nix::sys::stat::Mode;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A mounted procfs, or a directory of the same form.
+#[derive(Debug, Clone)]
+pub struct Procfs {
+    directory: Arc<OwnedFd>,
+    path: PathBuf,
+}
+
+impl Procfs {
+    /// Opens the directory, normally `/proc`.
+    pub fn open(path: &Path) -> Result<Self, AccessError> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let directory = open(path, flags, Mode::empty()).map_err(|e| AccessError::os("open", path, e))?;
+        Ok(Self { directory: Arc::new(directory), path: path.to_owned() })
+    }
+
+    /// Where it is mounted.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The ids of all processes that are visible, in the kernel's order.
+    pub fn pids(&self) -> Result<Vec<u32>, AccessError> {
+        let fail = |e| AccessError::os("list", &self.path, e);
+        // A directory handle of its own: the position in an open directory is shared between duplicates.
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let fd = openat(self.directory.as_fd(), ".", flags, Mode::empty()).map_err(fail)?;
+        let mut dir = Dir::from_fd(fd).map_err(fail)?;
+        let mut pids = Vec::with_capacity(512);
+        for entry in dir.iter() {
+            let entry = entry.map_err(fail)?;
+            if let Some(pid) = entry.file_name().to_str().ok().and_then(|name| name.parse().ok()) {
+                pids.push(pid);
+            }
+        }
+        Ok(pids)
+    }
+
+    /// The entry `name` of a process, for example `stat` or `ns/pid`; cut off at `limit` bytes.
+    pub fn read(&self, pid: u32, name: &str, limit: usize) -> Result<Vec<u8>, AccessError> {
+        self.read_path(&format!("{pid}/{name}"), limit)
+    }
+
+    /// An entry that belongs to no process, for example `uptime`; cut off at `limit` bytes.
+    pub fn read_path(&self, name: &str, limit: usize) -> Result<Vec<u8>, AccessError> {
+        let path = Path::new(name);
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        let fd =
+            openat(self.directory.as_fd(), path, flags, Mode::empty()).map_err(|e| AccessError::os("open", path, e))?;
+        let mut bytes = Vec::with_capacity(limit.min(512));
+        File::from(fd)
+            .take(u64::try_from(limit).unwrap_or(u64::MAX))
+            .read_to_end(&mut bytes)
+            .map_err(|e| AccessError::os("read", path, Errno::from_raw(e.raw_os_error().unwrap_or(0))))?;
+        Ok(bytes)
+    }
+
+    /// The target of a link such as `ns/mnt` or `cwd`, as text.
+    pub fn link(&self, pid: u32, name: &str) -> Result<PathBuf, AccessError> {
+        let path = PathBuf::from(format!("{pid}/{name}"));
+        let target =
+            readlinkat(self.directory.as_fd(), &path).map_err(|e| AccessError::os("read the link", &path, e))?;
+        Ok(PathBuf::from(target))
+    }
+
+    /// The root directory of a process. The caller compares the start time afterwards: the pid may have been reused.
+    pub fn root(&self, pid: u32) -> Result<Root, AccessError> {
+        Root::open_at(self.directory.as_fd(), Path::new(&format!("{pid}/root")))
+    }
+}

@@ -1,1 +1,13 @@
 //! Which layers are there? From /proc to a tree of layers.
+//!
+//! `scan` reads processes, incrementally; `tree` is pure and orders them; `parse` turns bytes into values. Nothing here opens a
+//! file of a layer or asks a runtime.
+
+pub mod parse;
+mod process;
+mod scan;
+mod tree;
+
+pub use process::{ContainerRef, Process, Role};
+pub use scan::Scanner;
+pub use tree::{BARE_HOST, FoundKubelet, FoundLayer, LayerKey, Sockets, layers, same_socket};

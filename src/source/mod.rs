@@ -1,1 +1,3 @@
-//! What does one layer say of itself? One file per value of the `source` label.
+//! What does one layer say of itself? Each file reads one thing, with limits, and draws no conclusion.
+
+pub mod runtime_config;

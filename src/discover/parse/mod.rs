@@ -1,0 +1,11 @@
+//! Bytes from /proc to values. Pure; any bytes are accepted, what is not understood is absent.
+
+mod cgroup;
+mod cmdline;
+mod mountinfo;
+mod stat;
+
+pub use cgroup::container_id;
+pub use cmdline::{argv, flag, flag_values};
+pub use mountinfo::{Mount, mounts};
+pub use stat::{Stat, namespace_pids, stat, uptime};
