@@ -1,3 +1,7 @@
-//! What does one layer say of itself? Each file reads one thing, with limits, and draws no conclusion.
+//! What does one layer say of itself? Each part reads one thing, with limits, and draws no conclusion.
 
+pub mod cri;
+pub mod docker;
+mod failure;
+pub mod listing;
 pub mod runtime_config;

@@ -1,0 +1,40 @@
+//! What does one CRI daemon say in one round? Every call on its own: one that fails costs itself only.
+
+use super::{Client, Container, FsUsage, Image, Pod, Version};
+use crate::access::socket::{Endpoint, ReplyLimits};
+use crate::sample::Reading;
+use crate::source::failure::Patience;
+use crate::source::listing::Listing;
+use crate::time::Timestamp;
+
+/// The answers of one daemon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CriSnapshot {
+    /// Version.
+    pub version: Reading<Version>,
+    /// ImageFsInfo, the filesystems for images. Usually one.
+    pub image_fs: Reading<Vec<FsUsage>>,
+    /// ListPodSandbox, in every state.
+    pub pods: Reading<Listing<Pod>>,
+    /// ListContainers, in every state.
+    pub containers: Reading<Listing<Container>>,
+    /// ListImages.
+    pub images: Reading<Listing<Image>>,
+}
+
+/// Asks everything, one call after the other on one connection, which is made anew after a failure.
+///
+/// Takes at most five times `limits.call`, and twice that limit for a daemon that does not answer at all: once two calls in a
+/// row have timed out, or the socket cannot be reached, the rest is not tried. Needs a tokio runtime with time and I/O.
+/// `now` is what the readings are dated with.
+pub async fn snapshot(endpoint: &Endpoint, limits: &ReplyLimits, now: Timestamp) -> CriSnapshot {
+    let mut client = Client::new(endpoint, limits);
+    let mut patience = Patience::default();
+    CriSnapshot {
+        version: patience.ask(now, client.version()).await,
+        image_fs: patience.ask(now, client.image_fs()).await,
+        pods: patience.ask(now, client.pods()).await,
+        containers: patience.ask(now, client.containers()).await,
+        images: patience.ask(now, client.images()).await,
+    }
+}

@@ -1,0 +1,139 @@
+//! How does foreign JSON become values without growing? What is not wanted is skipped while it is parsed, lists keep a limited
+//! number of entries, and a number that cannot be true becomes "not known" instead of an error.
+
+use crate::untrusted::Label;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, de};
+use std::fmt;
+use std::marker::PhantomData;
+
+/// At most `LIMIT` entries of a list; JSON null is the empty list, as Go writes it.
+#[derive(Debug)]
+pub(super) struct AtMost<T, const LIMIT: usize> {
+    pub(super) items: Vec<T>,
+    /// There are more.
+    pub(super) more: bool,
+}
+
+impl<T, const LIMIT: usize> Default for AtMost<T, LIMIT> {
+    fn default() -> Self {
+        Self { items: Vec::new(), more: false }
+    }
+}
+
+impl<'de, T: Deserialize<'de>, const LIMIT: usize> Deserialize<'de> for AtMost<T, LIMIT> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut items = Vec::new();
+        let more = deserializer.deserialize_any(Into::<T> { items: &mut items, limit: LIMIT })?;
+        Ok(Self { items, more })
+    }
+}
+
+/// Reads a list into a vector that survives when the text ends too early; says whether there are more entries than `limit`.
+pub(super) struct Into<'a, T> {
+    pub(super) items: &'a mut Vec<T>,
+    pub(super) limit: usize,
+}
+
+impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Into<'_, T> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Into<'_, T> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<bool, A::Error> {
+        while self.items.len() < self.limit {
+            match list.next_element()? {
+                Some(item) => self.items.push(item),
+                None => return Ok(false),
+            }
+        }
+        let mut more = false;
+        while list.next_element::<IgnoredAny>()?.is_some() {
+            more = true;
+        }
+        Ok(more)
+    }
+}
+
+/// What is wanted of a map of strings.
+pub(super) trait FromPairs: Default {
+    /// Takes one pair; called for every pair in the order of the text.
+    fn pair(&mut self, key: &str, value: &str);
+}
+
+/// Reads a map of strings, or null, and keeps what `T` wants of it.
+pub(super) fn pairs<'de, T: FromPairs, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    struct Pairs<T>(PhantomData<T>);
+
+    impl<'de, T: FromPairs> Visitor<'de> for Pairs<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a map of strings")
+        }
+
+        fn visit_unit<E: Error>(self) -> Result<T, E> {
+            Ok(T::default())
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
+            let mut wanted = T::default();
+            while let Some((key, value)) = map.next_entry::<String, String>()? {
+                wanted.pair(&key, &value);
+            }
+            Ok(wanted)
+        }
+    }
+
+    deserializer.deserialize_any(Pairs(PhantomData))
+}
+
+/// A number from 0 to 2^63-1; anything else, null and fractions included, is `None`.
+pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    struct Count;
+
+    impl de::Visitor<'_> for Count {
+        type Value = Option<u64>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a number")
+        }
+
+        fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
+            Ok(i64::try_from(number).is_ok().then_some(number))
+        }
+
+        fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
+            Ok(u64::try_from(number).ok())
+        }
+
+        fn visit_f64<E: Error>(self, _number: f64) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+    }
+
+    deserializer.deserialize_any(Count)
+}
+
+/// Text, null as the empty one.
+pub(super) fn label<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Label, D::Error> {
+    Option::<Label>::deserialize(deserializer).map(|text| text.unwrap_or_else(|| Label::new("")))
+}
