@@ -2,5 +2,12 @@
 
 #[expect(clippy::module_inception, reason = "the form of a forecast is the folder's first question")]
 mod forecast;
+mod gaussian;
+mod history;
+mod outlook;
+mod rate;
+mod series;
 
 pub use forecast::{Forecast, Horizon};
+pub use history::{History, Observation};
+pub use outlook::Outlook;

@@ -1,0 +1,81 @@
+use super::*;
+use crate::forecast::Horizon;
+
+const GIB: f64 = 1_073_741_824.0;
+
+fn observation(at: f64, available: f64) -> Observation {
+    Observation {
+        at: Timestamp::from_secs_f64(1_700_000_000.0 + at),
+        capacity: Bytes::from_gib(100),
+        available: Bytes::from_f64_saturating(available * GIB),
+        files: Inodes::new(1_000_000),
+        files_free: Inodes::new(500_000),
+    }
+}
+
+/// Samples `level` (GiB at a second) every `step` seconds for `seconds`.
+fn seen(step: f64, seconds: f64, level: impl Fn(f64) -> f64) -> History {
+    let mut history = History::new();
+    let mut at = 0.0;
+    while at <= seconds {
+        history.observe(observation(at, level(at)));
+        at += step;
+    }
+    history
+}
+
+#[test]
+fn after_a_minute_of_steady_fill_the_middle_is_within_a_fifth() {
+    for step in [1.0, 2.0, 5.0] {
+        for rate in [0.1, 0.05, 0.01, 0.002] {
+            let history = seen(step, 60.0, |at| 40.0 - rate * at);
+            let truth = (40.0 - rate * 60.0 - 16.0) / rate;
+            let forecast = history.forecast(Bytes::from_gib(16)).expect("a minute was seen");
+            let p50 = forecast.p50.expect("foreseen").as_secs_f64();
+            assert!((p50 / truth - 1.0).abs() < 0.2, "every {step} s at {rate} GiB/s: {p50} for {truth}");
+        }
+    }
+}
+
+#[test]
+fn five_seconds_give_a_rate_and_a_wide_forecast() {
+    let history = seen(0.5, 5.0, |at| 40.0 - 0.1 * at);
+    let rate = history.fill_rate().expect("eleven samples").get();
+    assert!((rate / (0.1 * GIB) - 1.0).abs() < 0.01);
+    let forecast = history.forecast(Bytes::from_gib(16)).expect("eleven samples");
+    let (p10, p90) = (forecast.p10.expect("foreseen"), forecast.p90.expect("foreseen"));
+    assert!(p90.as_secs_f64() > 1.5 * p10.as_secs_f64(), "{p10:?} {p90:?}");
+}
+
+#[test]
+fn a_flat_or_emptying_disk_is_not_foreseen() {
+    for rate in [0.0, -0.01] {
+        let forecast = seen(5.0, 600.0, |at| 30.0 - rate * at).forecast(Bytes::from_gib(16)).expect("ten minutes");
+        assert_eq!(forecast.p50, None);
+        assert!(forecast.within(Horizon::SixHours).get() < 0.01);
+    }
+}
+
+#[test]
+fn a_level_that_was_passed_is_reached() {
+    let history = seen(5.0, 60.0, |_| 10.0);
+    assert_eq!(history.forecast(Bytes::from_gib(16)), Some(Forecast::REACHED));
+    assert_eq!(seen(5.0, 60.0, |_| 0.0).forecast(Bytes::ZERO), Some(Forecast::REACHED));
+}
+
+#[test]
+fn nothing_seen_is_nothing_said() {
+    assert_eq!(History::new().fill_rate(), None);
+    assert_eq!(seen(5.0, 5.0, |_| 10.0).forecast(Bytes::ZERO), None);
+}
+
+#[test]
+fn a_clock_set_back_costs_no_history() {
+    let mut history = seen(5.0, 120.0, |at| 40.0 - 0.1 * at);
+    for step in 0..5 {
+        let at = f64::from(step) * 5.0;
+        history.observe(observation(at - 3_600.0, 28.0 - 0.1 * at));
+    }
+    let rate = history.fill_rate().expect("known").get();
+    assert!((rate / (0.1 * GIB) - 1.0).abs() < 0.05, "{rate}");
+}
