@@ -1,0 +1,1 @@
+"""The checks; each file one subject."""
