@@ -2,7 +2,8 @@
 
 use crate::assess::Assessment;
 use crate::sample::Sample;
-use crate::time::Span;
+use crate::time::{Span, Timestamp};
+use crate::units::Bytes;
 use serde::{Deserialize, Serialize};
 
 /// Everything that is known at one moment.
@@ -23,6 +24,26 @@ pub struct AgentHealth {
     pub collectors: Vec<CollectorRun>,
     /// Distance between two samples.
     pub sample_interval: Span,
+    /// What the process itself uses; `None` where its /proc entry cannot be read.
+    #[serde(default)]
+    pub process: Option<ProcessStats>,
+}
+
+/// What the process itself uses, as the standard `process_*` metrics of Prometheus clients say it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessStats {
+    /// CPU time of all threads since the start, user and system.
+    pub cpu: Span,
+    /// Resident memory.
+    pub resident: Bytes,
+    /// Virtual memory.
+    pub virtual_memory: Bytes,
+    /// When the process started.
+    pub started_at: Timestamp,
+    /// Open file descriptors; `None` where they cannot be counted.
+    pub open_files: Option<u64>,
+    /// How many it may open; `None` where that is not known.
+    pub open_files_limit: Option<u64>,
 }
 
 /// One step of one round.

@@ -1,1 +1,12 @@
 //! How is a snapshot shown? Pure functions from a snapshot to text.
+//!
+//! No clock, no disk, no socket: the time at which something is shown is an argument.
+
+pub mod catalogue;
+pub mod exposition;
+pub mod json;
+pub mod metrics;
+pub mod page;
+pub mod phrase;
+pub mod text;
+pub mod view;

@@ -1,0 +1,209 @@
+//! What fills a disk, and how far is it to each line? One bar for each filesystem, an SVG of percentages so that it fits any
+//! width.
+
+use super::html::{Escaped, put};
+use crate::export::phrase;
+use crate::export::view::{FilesystemView, View};
+use crate::model::Trigger;
+use crate::sample::Space;
+use crate::units::{Bytes, u64_as_f64};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Layers with a colour of their own; what holds less than these shares one.
+const COLOURS: usize = 8;
+/// Height of the bar, and of one line of text below it, in pixels.
+const BAR: usize = 34;
+const ROW: usize = 20;
+
+/// The kubelets' defaults give three lines; a node that says more than this in its picture is unreadable anyway.
+const MOST_LINES: usize = 8;
+
+/// A line that layers share: where it is, what strikes there, and whose it is.
+type Line = ((u64, Trigger), Vec<Arc<str>>);
+
+/// A part of the bar.
+struct Segment {
+    class: String,
+    name: String,
+    bytes: Bytes,
+}
+
+/// The section of one filesystem.
+pub(super) fn section(page: &mut String, view: &View<'_>, position: usize, disk: &FilesystemView<'_>) {
+    put!(
+        page,
+        "<section aria-labelledby=\"disk-{position}\">\n<h2 id=\"disk-{position}\">{} <small>{}</small></h2>\n",
+        Escaped(&disk.mountpoint),
+        Escaped(&disk.device)
+    );
+    if let Some(space) = disk.space() {
+        figures(page, disk, space);
+        bar(page, view, disk, space);
+    } else {
+        let reason = disk.sample.space.absence().map_or_else(String::new, ToString::to_string);
+        put!(page, "<p class=\"notice warning\">Could not be measured: {}</p>\n", Escaped(&reason));
+    }
+    page.push_str("</section>\n");
+}
+
+fn figures(page: &mut String, disk: &FilesystemView<'_>, space: &Space) {
+    let assessment = disk.assessment;
+    put!(page, "<p class=\"figures\"><b>{}</b> available of {}", space.available, space.capacity);
+    if let Some(percent) = assessment.and_then(|found| found.kubelet_percent) {
+        put!(page, " · the kubelet says <b>{percent}</b> used");
+    }
+    if let Some(percent) = assessment.and_then(|found| found.df_percent) {
+        put!(page, ", df says {percent}");
+    }
+    match assessment.and_then(|found| found.fill_rate) {
+        Some(rate) if rate.get() < 0.0 => put!(page, " · emptying at {}", crate::units::ByteRate::new(-rate.get())),
+        Some(rate) => put!(page, " · filling at {rate}"),
+        None => page.push_str(" · rate not known yet"),
+    }
+    page.push_str("</p>\n");
+}
+
+fn bar(page: &mut String, view: &View<'_>, disk: &FilesystemView<'_>, space: &Space) {
+    let segments = segments(disk, space);
+    let lines = lines(view, disk);
+    let height = BAR + ROW * lines.len() + 4;
+    put!(
+        page,
+        "<svg class=\"bar\" width=\"100%\" height=\"{height}\" role=\"img\" aria-label=\"Usage of {}: ",
+        Escaped(&disk.mountpoint)
+    );
+    for segment in &segments {
+        put!(page, "{} {}, ", Escaped(&segment.name), segment.bytes);
+    }
+    put!(page, "available {}\">\n<rect class=\"free\" width=\"100%\" height=\"{BAR}\"/>\n", space.available);
+    let mut start = 0.0;
+    for segment in &segments {
+        let width = percent_of(segment.bytes.as_f64(), space);
+        put!(
+            page,
+            "<rect class=\"{}\" x=\"{start:.2}%\" width=\"{width:.2}%\" height=\"{BAR}\"><title>{}: {}</title></rect>\n",
+            segment.class,
+            Escaped(&segment.name),
+            segment.bytes
+        );
+        start += width;
+    }
+    for (row, ((strikes_below, trigger), layers)) in lines.iter().enumerate() {
+        line(page, space, row, *strikes_below, *trigger, layers);
+    }
+    page.push_str("</svg>\n<ul class=\"legend\">\n");
+    for segment in &segments {
+        put!(
+            page,
+            "<li><svg width=\"12\" height=\"12\" aria-hidden=\"true\"><rect class=\"{}\" width=\"12\" height=\"12\"/></svg> {} <b>{}</b></li>\n",
+            segment.class,
+            Escaped(&segment.name),
+            segment.bytes
+        );
+    }
+    put!(
+        page,
+        "<li><svg width=\"12\" height=\"12\" aria-hidden=\"true\"><rect class=\"free\" width=\"12\" height=\"12\"/></svg> available <b>{}</b></li>\n</ul>\n",
+        space.available
+    );
+    match &disk.sample.usage {
+        crate::sample::Reading::Present { at, .. } => {
+            put!(page, "<p class=\"aside\">Bytes per layer were counted {} ago.</p>\n", view.now.since(*at));
+        }
+        crate::sample::Reading::Absent(absence) => {
+            put!(page, "<p class=\"aside\">Bytes per layer are not known: {}</p>\n", Escaped(&absence.to_string()));
+        }
+    }
+}
+
+fn line(page: &mut String, space: &Space, row: usize, strikes_below: u64, trigger: Trigger, layers: &[Arc<str>]) {
+    let at = (100.0 - percent_of(u64_as_f64(strikes_below), space)).clamp(0.0, 100.0);
+    let crossed = space.available.get() < strikes_below;
+    let class = if crossed { "line crossed" } else { "line" };
+    let bottom = BAR + ROW * row + 15;
+    let whose = match layers {
+        [one] => one.to_string(),
+        many => format!("{} layers", many.len()),
+    };
+    // Names are long and lines are mostly at the right end; the text ends at its line there.
+    let anchor = if at > 50.0 { "end" } else { "start" };
+    put!(
+        page,
+        "<g class=\"{class}\"><title>{title}</title><line x1=\"{at:.2}%\" x2=\"{at:.2}%\" y1=\"0\" y2=\"{bottom}\"/>\
+         <text x=\"{at:.2}%\" y=\"{bottom}\" dx=\"{shift}\" text-anchor=\"{anchor}\">{}, below {} available · {}</text></g>\n",
+        phrase::trigger(trigger),
+        Bytes::new(strikes_below),
+        Escaped(&cut(&whose)),
+        title = Escaped(&layers.join(", ")),
+        shift = if anchor == "end" { "-5" } else { "5" },
+    );
+}
+
+/// The last part of a long name: in the picture there is room for little, and the table has the rest.
+fn cut(name: &str) -> String {
+    const ROOM: usize = 28;
+    let length = name.chars().count();
+    if length <= ROOM {
+        name.to_owned()
+    } else {
+        format!("…{}", name.chars().skip(length - ROOM).collect::<String>())
+    }
+}
+
+/// Every line on this disk that is counted in bytes, farthest first, with the layers that share it. A disk that is full is the
+/// end of the bar and needs no line.
+fn lines(view: &View<'_>, disk: &FilesystemView<'_>) -> Vec<Line> {
+    let mut lines: BTreeMap<(u64, Trigger), Vec<Arc<str>>> = BTreeMap::new();
+    for layer in &view.layers {
+        for (trigger, found) in layer.triggers() {
+            let in_bytes = !matches!(trigger, Trigger::InodeEviction | Trigger::DiskFull);
+            if in_bytes && found.filesystem == disk.sample.id {
+                lines.entry((found.strikes_below, trigger)).or_default().push(Arc::clone(&layer.name));
+            }
+        }
+    }
+    lines.into_iter().rev().take(MOST_LINES).collect()
+}
+
+/// What is used, largest holders first; sums to capacity less available.
+fn segments(disk: &FilesystemView<'_>, space: &Space) -> Vec<Segment> {
+    let used = space.used();
+    let mut segments = Vec::new();
+    if let Some(usage) = disk.sample.usage.value() {
+        let mut holders: Vec<(String, Bytes)> =
+            usage.layers.iter().map(|held| (held.layer.to_string(), held.total())).collect();
+        holders.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+        let sum = holders.iter().fold(Bytes::ZERO, |sum, (_, bytes)| sum.saturating_add(*bytes));
+        // The walk is some minutes old: what has come since is shown as such, what has gone is taken from all alike.
+        let shrink = if sum > used { used.as_f64() / sum.as_f64().max(1.0) } else { 1.0 };
+        let scaled = |bytes: Bytes| Bytes::from_f64_saturating(bytes.as_f64() * shrink);
+        let smaller = holders.split_off(holders.len().min(COLOURS));
+        for (colour, (name, bytes)) in holders.into_iter().enumerate() {
+            segments.push(Segment { class: format!("c{colour}"), name, bytes: scaled(bytes) });
+        }
+        if !smaller.is_empty() {
+            let bytes = smaller.iter().fold(Bytes::ZERO, |sum, (_, bytes)| sum.saturating_add(scaled(*bytes)));
+            segments.push(Segment { class: "rest".to_owned(), name: format!("{} more layers", smaller.len()), bytes });
+        }
+        let since = used.saturating_sub(sum);
+        if since > Bytes::ZERO {
+            segments.push(Segment {
+                class: "since".to_owned(),
+                name: "written since counting".to_owned(),
+                bytes: since,
+            });
+        }
+    } else {
+        segments.push(Segment { class: "rest".to_owned(), name: "used".to_owned(), bytes: used });
+    }
+    let reserved = space.free.saturating_sub(space.available);
+    if reserved > Bytes::ZERO {
+        segments.push(Segment { class: "reserved".to_owned(), name: "reserved for root".to_owned(), bytes: reserved });
+    }
+    segments
+}
+
+fn percent_of(bytes: f64, space: &Space) -> f64 {
+    bytes / space.capacity.as_f64().max(1.0) * 100.0
+}

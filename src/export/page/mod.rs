@@ -1,0 +1,75 @@
+//! What does a person see at `/`? One page of HTML, made on the server, without script or anything from elsewhere.
+//!
+//! Foreign text goes through `html::Escaped`. The page carries no style attribute and no inline style, so that its policy can
+//! forbid them: [`STYLE`] is a file of its own.
+
+mod disk;
+mod html;
+mod layers;
+
+use super::view::View;
+use crate::snapshot::Snapshot;
+use crate::time::Timestamp;
+use html::{Escaped, put};
+
+/// The style sheet, to be served at [`STYLE_PATH`].
+pub const STYLE: &str = include_str!("style.css");
+/// Where the page expects its style sheet.
+pub const STYLE_PATH: &str = "/style.css";
+/// The Content-Security-Policy under which the page works: its own style sheet and nothing else.
+pub const CONTENT_SECURITY_POLICY: &str =
+    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// What the page says beside the snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PageOptions {
+    /// Where the metrics are, for a link.
+    pub telemetry_path: String,
+    /// Shown at the top, for example that this is a demonstration.
+    pub notice: Option<String>,
+}
+
+/// The page at `now`.
+pub fn render(snapshot: Option<&Snapshot>, now: Timestamp, options: &PageOptions) -> String {
+    let mut page = String::with_capacity(16 << 10);
+    page.push_str(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>highwater</title>\n\
+         <link rel=\"stylesheet\" href=\"style.css\">\n</head>\n<body>\n<header>\n<h1>highwater</h1>\n",
+    );
+    let view = snapshot.map(|snapshot| View::new(snapshot, now));
+    if let Some(view) = &view {
+        put!(page, "<p>Sampled at <time datetime=\"{0}\">{0}</time>, {1} ago.</p>\n", view.at, now.since(view.at));
+    }
+    page.push_str("</header>\n<main>\n");
+    if let Some(notice) = &options.notice {
+        put!(page, "<p class=\"notice\">{}</p>\n", Escaped(notice));
+    }
+    match &view {
+        None => page.push_str("<p class=\"notice\">Nothing has been sampled yet. Reload in a few seconds.</p>\n"),
+        Some(view) => body(&mut page, view),
+    }
+    put!(
+        page,
+        "</main>\n<footer>\n<p>highwater {} · <a href=\"{}\">metrics</a> · <a href=\"api/v1/snapshot\">snapshot as JSON</a></p>\n\
+         </footer>\n</body>\n</html>\n",
+        env!("CARGO_PKG_VERSION"),
+        Escaped(options.telemetry_path.trim_start_matches('/'))
+    );
+    page
+}
+
+fn body(page: &mut String, view: &View<'_>) {
+    if view.is_stale() {
+        page.push_str(
+            "<p class=\"notice critical\">The agent has stopped sampling. What follows is of the past.</p>\n",
+        );
+    }
+    layers::outlook(page, view);
+    for (position, filesystem) in view.filesystems.iter().enumerate() {
+        disk::section(page, view, position, filesystem);
+    }
+    layers::table(page, view);
+    layers::problems(page, view);
+}

@@ -1,0 +1,104 @@
+//! How are findings put into words? Short phrases that the table and the page share.
+
+use super::view::LayerView;
+use crate::forecast::Forecast;
+use crate::model::Trigger;
+use crate::time::Span;
+use crate::units::human_signed;
+
+/// `not foreseen`, `unknown yet`, `now`, `18m (9m–41m)`, `18m (9m–?)`, `not before 9m`: p50 with p10 to p90.
+pub fn forecast(forecast: Option<&Forecast>) -> String {
+    let Some(forecast) = forecast else { return "unknown yet".to_owned() };
+    match (forecast.p10, forecast.p50, forecast.p90) {
+        (_, Some(Span::ZERO), _) => "now".to_owned(),
+        (p10, Some(p50), p90) => {
+            let early = p10.map_or_else(|| "?".to_owned(), about);
+            let late = p90.map_or_else(|| "?".to_owned(), about);
+            format!("{} ({early}–{late})", about(p50))
+        }
+        (Some(p10), None, _) => format!("not before {}", about(p10)),
+        (None, None, _) => "not foreseen".to_owned(),
+    }
+}
+
+/// A span without false precision: whole minutes from ten minutes on, whole hours from ten hours on.
+pub fn about(span: Span) -> String {
+    const MINUTE: i64 = 60;
+    const HOUR: i64 = 3_600;
+    let seconds = span.micros() / 1_000_000;
+    let unit = match seconds.abs() {
+        0..600 => 1,
+        600..36_000 => MINUTE,
+        _ => HOUR,
+    };
+    let rounded = seconds.saturating_add(seconds.signum() * (unit / 2)) / unit * unit;
+    Span::from_secs(rounded).to_string()
+}
+
+/// `85/80 default`, `85 flag/80 default`, `off, file`, `unreadable`, `no kubelet`: high and low threshold in the kubelet's
+/// percent, and where they were written.
+pub fn image_gc(layer: &LayerView<'_>) -> String {
+    let Some(policy) = layer.policy() else {
+        return if layer.sample.kubelet.is_some() { "unreadable" } else { "no kubelet" }.to_owned();
+    };
+    let gc = &policy.image_gc;
+    if !gc.enabled {
+        return format!("off, {}", gc.high.origin);
+    }
+    let (high, low) = (gc.high.value.get(), gc.low.value.get());
+    if gc.high.origin.as_str() == gc.low.origin.as_str() {
+        format!("{high}/{low} {}", gc.high.origin)
+    } else {
+        format!("{high} {}/{low} {}", gc.high.origin, gc.low.origin)
+    }
+}
+
+/// `2.10 GiB`, `-1.50 GiB`, `12000 inodes`.
+pub fn headroom(trigger: Trigger, headroom: i64) -> String {
+    if trigger == Trigger::InodeEviction { format!("{headroom} inodes") } else { human_signed(headroom) }
+}
+
+/// A trigger in words: `image GC`.
+pub const fn trigger(trigger: Trigger) -> &'static str {
+    match trigger {
+        Trigger::ImageGc => "image GC",
+        Trigger::ImageEviction => "image eviction",
+        Trigger::PodEviction => "pod eviction",
+        Trigger::InodeEviction => "inode eviction",
+        Trigger::DiskFull => "disk full",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Ratio;
+
+    fn quantiles(seconds: [Option<i64>; 3]) -> Forecast {
+        let [p10, p50, p90] = seconds.map(|seconds| seconds.map(Span::from_secs));
+        Forecast { p10, p50, p90, probability: [Ratio::new(0.0); 4] }
+    }
+
+    #[test]
+    fn a_forecast_says_when_or_that_it_does_not_know() {
+        let cases = [
+            ([Some(540), Some(1_100), Some(2_460)], "18m (9m–41m)"),
+            ([Some(540), Some(1_100), None], "18m (9m–?)"),
+            ([Some(540), None, None], "not before 9m"),
+            ([None, None, None], "not foreseen"),
+            ([Some(0), Some(0), Some(0)], "now"),
+        ];
+        for (seconds, text) in cases {
+            assert_eq!(forecast(Some(&quantiles(seconds))), text);
+        }
+        assert_eq!(forecast(None), "unknown yet");
+    }
+
+    #[test]
+    fn spans_lose_the_digits_nobody_can_know() {
+        let cases = [(45, "45s"), (599, "9m 59s"), (1_111, "19m"), (7_489, "2h 5m"), (50_000, "14h"), (-1_111, "-19m")];
+        for (seconds, text) in cases {
+            assert_eq!(about(Span::from_secs(seconds)), text);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Do the documents and the metrics agree?

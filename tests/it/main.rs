@@ -1,0 +1,7 @@
+//! One integration binary; one module per question.
+
+mod contract;
+mod exposition;
+mod metrics;
+mod node;
+mod tools;

@@ -1,0 +1,374 @@
+//! A fixed node for tests of the surfaces: host, a Docker-in-Docker pod in it, and in that an old and a new CAPD node, on one
+//! 280 GiB disk. The values are made up to differ from each other, not to be what assess would say.
+
+use highwater::assess::{Assessment, FilesystemAssessment, LayerAssessment, TriggerAssessment};
+use highwater::forecast::Forecast;
+use highwater::layer::{LayerId, LayerKind};
+use highwater::model::{
+    EvictionThreshold, GcPolicy, ImageGcPolicy, Origin, Setting, Signal, SoftThreshold, ThresholdValue, Trigger,
+};
+use highwater::sample::{
+    AbsenceReason, Component, DiskUsage, FilesystemId, FilesystemName, FilesystemSample, KubeletConfig, KubeletSample,
+    KubeletSettings, LayerOrigin, LayerSample, LayerUsage, Reading, RuntimeKind, RuntimeSample, Sample, Source,
+    SourceStatus, Space,
+};
+use highwater::snapshot::{AgentHealth, CollectorRun, ProcessStats, Snapshot};
+use highwater::time::{Span, Timestamp};
+use highwater::units::{ByteRate, Bytes, Inodes, Percent, Ratio};
+use highwater::untrusted::Label;
+use std::collections::BTreeMap;
+
+/// 2026-11-24T07:45:54Z.
+pub(crate) const AT: Timestamp = Timestamp::from_micros(1_795_506_354_000_000);
+
+pub(crate) const DISK: FilesystemId =
+    FilesystemId { dev: 0x0801, capacity: Bytes::from_gib(280), files: Inodes::new(18_350_080) };
+
+/// Two seconds after the sample.
+pub(crate) fn now() -> Timestamp {
+    AT + Span::from_secs(2)
+}
+
+pub(crate) fn host() -> LayerId {
+    LayerId::host()
+}
+
+pub(crate) fn dind() -> LayerId {
+    host().child(&["test-pods", "4f0c8a1e-prow"])
+}
+
+pub(crate) fn old_capd() -> LayerId {
+    dind().child(&["capd-worker-old"])
+}
+
+pub(crate) fn new_capd() -> LayerId {
+    dind().child(&["capd-worker-new"])
+}
+
+/// The node; the new CAPD node's CRI socket does not answer and its kubelet's settings cannot be read.
+pub(crate) fn snapshot() -> Snapshot {
+    Snapshot {
+        sample: Sample {
+            at: AT,
+            filesystems: vec![disk()],
+            layers: vec![host_layer(), dind_layer(), old_capd_layer(), new_capd_layer()],
+        },
+        assessment: Assessment {
+            filesystems: vec![FilesystemAssessment {
+                id: DISK,
+                kubelet_percent: Some(Percent::new(83)),
+                df_percent: Some(Percent::new(82)),
+                fill_rate: Some(ByteRate::new(4_194_304.5)),
+            }],
+            layers: vec![
+                layer_assessment(host(), &Origin::Default),
+                LayerAssessment {
+                    id: dind(),
+                    policy: policy(&Origin::Assumed),
+                    next_gc_check: None,
+                    triggers: vec![disk_full()],
+                },
+                layer_assessment(old_capd(), &Origin::File(Label::new("/var/lib/kubelet/config.yaml"))),
+                layer_assessment(new_capd(), &Origin::Assumed),
+            ],
+        },
+        agent: AgentHealth {
+            collectors: vec![run("discover", true, 12), run("statfs", true, 1), run("runtime", false, 2_000)],
+            sample_interval: Span::from_secs(5),
+            process: Some(ProcessStats {
+                cpu: Span::from_millis(1_230),
+                resident: Bytes::from_mib(9),
+                virtual_memory: Bytes::from_mib(120),
+                started_at: AT - Span::from_secs(3_600),
+                open_files: Some(23),
+                open_files_limit: Some(1_048_576),
+            }),
+        },
+    }
+}
+
+fn run(collector: &str, success: bool, millis: i64) -> CollectorRun {
+    CollectorRun { collector: collector.to_owned(), success, duration: Span::from_millis(millis) }
+}
+
+fn disk() -> FilesystemSample {
+    let held = |layer, components: &[(Component, u64)]| LayerUsage {
+        layer,
+        components: components.iter().map(|(part, gib)| (*part, Bytes::from_gib(*gib))).collect(),
+    };
+    FilesystemSample {
+        id: DISK,
+        name: FilesystemName { device: Label::new("/dev/nvme0n1p1"), mountpoint: Label::new("/var/lib") },
+        space: Reading::present(
+            Space {
+                capacity: Bytes::from_gib(280),
+                free: Bytes::from_gib(62),
+                available: Bytes::from_gib(48),
+                files: Inodes::new(18_350_080),
+                files_free: Inodes::new(12_000_000),
+            },
+            AT,
+        ),
+        stuck: false,
+        usage: Reading::present(
+            DiskUsage {
+                layers: vec![
+                    held(host(), &[(Component::Store, 40), (Component::Logs, 1), (Component::Other, 15)]),
+                    held(dind(), &[(Component::Store, 60), (Component::Volumes, 2)]),
+                    held(old_capd(), &[(Component::Store, 70), (Component::Kubelet, 1)]),
+                    held(new_capd(), &[(Component::Store, 20)]),
+                ],
+                used: Bytes::from_gib(209),
+                took: Span::from_secs(31),
+                unreadable: 0,
+            },
+            AT - Span::from_secs(240),
+        ),
+    }
+}
+
+fn layer(id: LayerId, kind: LayerKind, parent: Option<LayerId>) -> LayerSample {
+    LayerSample {
+        id,
+        kind,
+        parent,
+        origin: LayerOrigin::default(),
+        runtime: Some(RuntimeSample {
+            kind: RuntimeKind::Containerd,
+            pid: 412,
+            started_at: AT - Span::from_secs(7_200),
+            version: Some(Label::new("v2.1.4")),
+        }),
+        kubelet: None,
+        image_store: Label::new("/var/lib/containerd"),
+        docker_root: None,
+        imagefs: Reading::present(DISK, AT),
+        nodefs: Reading::present(DISK, AT),
+        runtime_used: Reading::not_read(),
+        sources: vec![up(Source::Statfs, 0), up(Source::Cri, 7)],
+    }
+}
+
+fn up(source: Source, seconds_ago: i64) -> SourceStatus {
+    SourceStatus { source, state: Reading::present((), AT - Span::from_secs(seconds_ago)) }
+}
+
+fn kubelet(config: Reading<KubeletConfig>) -> KubeletSample {
+    KubeletSample { pid: 512, started_at: AT - Span::from_secs(7_000), version: Some(Label::new("v1.37.2")), config }
+}
+
+fn read_config() -> Reading<KubeletConfig> {
+    let config = KubeletConfig {
+        flags: KubeletSettings::default(),
+        file: None,
+        drop_ins: Vec::new(),
+        root_dir: Label::new("/var/lib/kubelet"),
+    };
+    Reading::present(config, AT)
+}
+
+fn host_layer() -> LayerSample {
+    LayerSample {
+        kubelet: Some(kubelet(read_config())),
+        runtime_used: Reading::present(Bytes::from_gib(31), AT),
+        sources: vec![up(Source::Statfs, 0), up(Source::KubeletConfig, 60), up(Source::Cri, 7)],
+        ..layer(host(), LayerKind::Host, None)
+    }
+}
+
+fn origin() -> LayerOrigin {
+    LayerOrigin {
+        pod_namespace: Some(Label::new("test-pods")),
+        pod: Some(Label::new("4f0c8a1e-prow")),
+        prow_job: Some(Label::new("periodic-cluster-api-e2e-main")),
+        prow_build_id: Some(Label::new("1993200812345678848")),
+        ..LayerOrigin::default()
+    }
+}
+
+fn dind_layer() -> LayerSample {
+    LayerSample {
+        origin: origin(),
+        runtime: Some(RuntimeSample {
+            kind: RuntimeKind::Docker,
+            pid: 2_201,
+            started_at: AT - Span::from_secs(3_000),
+            version: Some(Label::new("28.4.0")),
+        }),
+        docker_root: Some(Label::new("/docker-graph")),
+        sources: vec![up(Source::Statfs, 0), up(Source::Docker, 3)],
+        ..layer(dind(), LayerKind::Dind, Some(host()))
+    }
+}
+
+fn node_origin(role: &str) -> LayerOrigin {
+    LayerOrigin {
+        test_cluster: Some(Label::new("self-hosted-x7")),
+        node_role: Some(Label::new(role)),
+        container: Some(Label::new("0123456789ab")),
+        ..origin()
+    }
+}
+
+fn old_capd_layer() -> LayerSample {
+    LayerSample {
+        origin: node_origin("worker"),
+        kubelet: Some(kubelet(read_config())),
+        sources: vec![up(Source::Statfs, 0), up(Source::KubeletConfig, 60), up(Source::Cri, 7)],
+        ..layer(old_capd(), LayerKind::CapdNode, Some(dind()))
+    }
+}
+
+fn new_capd_layer() -> LayerSample {
+    let denied =
+        || Reading::absent(AbsenceReason::Unsafe, "/var/lib/kubelet/config.yaml: symbolic link out of the root");
+    LayerSample {
+        origin: node_origin("control-plane"),
+        kubelet: Some(kubelet(denied())),
+        sources: vec![
+            up(Source::Statfs, 0),
+            SourceStatus { source: Source::KubeletConfig, state: denied().map(|_: KubeletConfig| ()) },
+            SourceStatus {
+                source: Source::Cri,
+                state: Reading::absent(AbsenceReason::TimedOut, "/run/containerd/containerd.sock: no answer within 2s"),
+            },
+        ],
+        ..layer(new_capd(), LayerKind::CapdNode, Some(dind()))
+    }
+}
+
+fn setting<T>(value: T, origin: &Origin) -> Setting<T> {
+    Setting { value, origin: origin.clone() }
+}
+
+fn policy(origin: &Origin) -> GcPolicy {
+    let threshold = |signal, value| EvictionThreshold { signal, value, origin: origin.clone(), minimum_reclaim: None };
+    GcPolicy {
+        image_gc: ImageGcPolicy {
+            enabled: true,
+            high: setting(Percent::new(85), origin),
+            low: setting(Percent::new(80), origin),
+            minimum_age: setting(Span::from_secs(120), origin),
+            maximum_age: None,
+        },
+        eviction_hard: vec![
+            threshold(Signal::NodefsAvailable, ThresholdValue::Fraction(0.1)),
+            threshold(Signal::NodefsInodesFree, ThresholdValue::Fraction(0.05)),
+            threshold(Signal::ImagefsAvailable, ThresholdValue::Quantity(10_737_418_240)),
+        ],
+        eviction_soft: vec![SoftThreshold {
+            threshold: threshold(Signal::NodefsAvailable, ThresholdValue::Fraction(0.12)),
+            grace_period: Span::from_secs(90),
+        }],
+        pressure_transition_period: setting(Span::from_secs(300), origin),
+        problems: Vec::new(),
+    }
+}
+
+fn layer_assessment(id: LayerId, origin: &Origin) -> LayerAssessment {
+    LayerAssessment {
+        id,
+        policy: policy(origin),
+        next_gc_check: Some(AT + Span::from_secs(100)),
+        triggers: vec![
+            TriggerAssessment {
+                trigger: Trigger::ImageGc,
+                signal: None,
+                filesystem: DISK,
+                strikes_below: Bytes::from_mib(45_875).get(),
+                headroom: Some(Bytes::from_mib(3_277).as_i64()),
+                forecast: Some(Forecast {
+                    p10: Some(Span::from_secs(540)),
+                    p50: Some(Span::from_secs(1_100)),
+                    p90: Some(Span::from_secs(2_460)),
+                    probability: [0.13, 0.81, 0.97, 0.99].map(Ratio::new),
+                }),
+            },
+            TriggerAssessment {
+                trigger: Trigger::PodEviction,
+                signal: Some(Signal::NodefsAvailable),
+                filesystem: DISK,
+                strikes_below: Bytes::from_gib(28).get(),
+                headroom: Some(Bytes::from_gib(20).as_i64()),
+                forecast: Some(Forecast {
+                    p10: Some(Span::from_secs(3_000)),
+                    p50: None,
+                    p90: None,
+                    probability: [0.0, 0.0, 0.12, 0.4].map(Ratio::new),
+                }),
+            },
+            TriggerAssessment {
+                trigger: Trigger::InodeEviction,
+                signal: Some(Signal::NodefsInodesFree),
+                filesystem: DISK,
+                strikes_below: 917_504,
+                headroom: Some(11_082_496),
+                forecast: None,
+            },
+            disk_full(),
+        ],
+    }
+}
+
+fn disk_full() -> TriggerAssessment {
+    TriggerAssessment {
+        trigger: Trigger::DiskFull,
+        signal: None,
+        filesystem: DISK,
+        strikes_below: 1,
+        headroom: Some(Bytes::from_gib(48).as_i64()),
+        forecast: Some(Forecast {
+            p10: None,
+            p50: None,
+            p90: None,
+            probability: [0.0, 0.0, 0.0, 0.25].map(Ratio::new),
+        }),
+    }
+}
+
+/// The node with every foreign text replaced.
+pub(crate) fn hostile(text: &str) -> Snapshot {
+    let mut snapshot = snapshot();
+    let label = || Label::new(text);
+    for (layer, assessment) in snapshot.sample.layers.iter_mut().zip(&mut snapshot.assessment.layers) {
+        if layer.kind != LayerKind::Host {
+            layer.id = host().child(&[text, layer.id.as_str()]);
+            assessment.id = layer.id.clone();
+            layer.parent = Some(host().child(&[text]));
+        }
+        layer.origin = LayerOrigin {
+            pod_namespace: Some(label()),
+            pod: Some(label()),
+            prow_job: Some(label()),
+            prow_build_id: Some(label()),
+            test_cluster: Some(label()),
+            node_role: Some(label()),
+            container: Some(label()),
+        };
+        if let Some(runtime) = &mut layer.runtime {
+            runtime.version = Some(label());
+        }
+        layer.image_store = label();
+        for source in &mut layer.sources {
+            source.state = Reading::absent(AbsenceReason::Failed, label());
+        }
+        assessment.policy.problems = vec![label()];
+        assessment.policy.image_gc.high.origin = Origin::File(label());
+    }
+    for disk in &mut snapshot.sample.filesystems {
+        disk.name = FilesystemName { device: label(), mountpoint: label() };
+        disk.usage = Reading::present(
+            DiskUsage {
+                layers: vec![LayerUsage {
+                    layer: LayerId::from(text),
+                    components: BTreeMap::from([(Component::Store, Bytes::from_gib(100))]),
+                }],
+                used: Bytes::from_gib(218),
+                took: Span::from_secs(1),
+                unreadable: 3,
+            },
+            AT,
+        );
+    }
+    snapshot
+}
