@@ -4,3 +4,4 @@ pub mod cri;
 pub mod docker;
 mod failure;
 pub mod listing;
+pub mod walk;
