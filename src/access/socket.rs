@@ -93,15 +93,15 @@ fn connect_now(root: &Root, path: &Path, limit: Duration) -> Result<std::os::uni
     // std can only connect blocking, and that waits for ever for a daemon that does not accept. A small runtime of its own
     // keeps this independent of whether the caller's runtime is being driven.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let connected = runtime.block_on(tokio::time::timeout(limit, async {
+    let tries = async {
         loop {
             match UnixStream::connect(&link).await {
                 Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => tokio::time::sleep(BACKLOG_PAUSE).await,
                 other => return other.and_then(UnixStream::into_std),
             }
         }
-    }));
-    match connected {
+    };
+    match runtime.block_on(async { tokio::time::timeout(limit, tries).await }) {
         Ok(stream) => stream.map_err(failed),
         Err(_) => {
             Err(AccessError::TimedOut { attempt: "connect to", path: path.to_owned(), limit_ms: limit.as_millis() })

@@ -5,3 +5,4 @@ pub mod docker;
 mod failure;
 pub mod listing;
 pub mod runtime_config;
+pub mod walk;

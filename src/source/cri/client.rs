@@ -139,8 +139,7 @@ impl<'a> Client<'a> {
     }
 
     async fn connect(&self, method: Method) -> Result<Connection, CriError> {
-        let stream =
-            self.endpoint.connect(self.limits.call).await.map_err(|source| CriError::Connect { method, source })?;
+        let stream = self.endpoint.connect(self.limits.call).await.map_err(|source| CriError::Connect { source })?;
         let tasks = Tasks::default();
         let (sender, driver) = http2::Builder::new(tasks.clone())
             .initial_stream_window_size(WINDOW)

@@ -12,10 +12,8 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum CriError {
     /// The socket could not be reached.
-    #[error("{method} of the CRI")]
+    #[error("the CRI cannot be reached")]
     Connect {
-        /// Which call.
-        method: Method,
         /// Why not.
         #[source]
         source: AccessError,

@@ -152,11 +152,7 @@ impl<'a> Client<'a> {
 
     async fn connect(&self, path: &str) -> Result<Connection, DockerError> {
         const BUFFER: usize = 64 << 10;
-        let stream = self
-            .endpoint
-            .connect(self.limits.call)
-            .await
-            .map_err(|source| DockerError::Connect { path: path.to_owned(), source })?;
+        let stream = self.endpoint.connect(self.limits.call).await.map_err(|source| DockerError::Connect { source })?;
         let (sender, driver) = http1::Builder::new()
             .max_buf_size(BUFFER)
             .handshake(TokioIo::new(stream))

@@ -11,10 +11,8 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum DockerError {
     /// The socket could not be reached.
-    #[error("GET {path} of Docker")]
+    #[error("Docker cannot be reached")]
     Connect {
-        /// Which call.
-        path: String,
         /// Why not.
         #[source]
         source: AccessError,
