@@ -8,5 +8,6 @@ pub mod json;
 pub mod metrics;
 pub mod page;
 pub mod phrase;
+pub mod table;
 pub mod text;
 pub mod view;
