@@ -3,6 +3,7 @@
 //! Every percentage says whose it is; sizes are in binary units. Without colours: those belong to whoever knows the terminal.
 
 use super::phrase;
+use super::put::put;
 use super::view::{FilesystemView, LayerView, View};
 use crate::snapshot::Snapshot;
 use crate::time::{Span, Timestamp};
@@ -26,7 +27,7 @@ pub fn render(snapshot: &Snapshot, now: Timestamp, width: Option<u16>) -> String
         text.push_str("\nCould not be read:\n");
     }
     for problem in problems {
-        text.push_str(&format!("  {} {}: {}\n", problem.whose, problem.what, problem.why));
+        put!(text, "  {} {}: {}\n", problem.whose, problem.what, problem.why);
     }
     text
 }
@@ -105,25 +106,25 @@ fn tree(layer: &LayerView<'_>) -> String {
 }
 
 fn filesystem(text: &mut String, view: &View<'_>, disk: &FilesystemView<'_>) {
-    text.push_str(&format!("{} ({})", disk.mountpoint, disk.device));
+    put!(text, "{} ({})", disk.mountpoint, disk.device);
     let Some(space) = disk.space() else {
         text.push_str(": could not be measured\n");
         return;
     };
-    text.push_str(&format!(": {} available of {}", space.available, space.capacity));
+    put!(text, ": {} available of {}", space.available, space.capacity);
     let assessment = disk.assessment;
     if let Some(percent) = assessment.and_then(|found| found.kubelet_percent) {
-        text.push_str(&format!(", {percent} used (kubelet)"));
+        put!(text, ", {percent} used (kubelet)");
     }
     if let Some(percent) = assessment.and_then(|found| found.df_percent) {
-        text.push_str(&format!(", {percent} used (df)"));
+        put!(text, ", {percent} used (df)");
     }
     match assessment.and_then(|found| found.fill_rate) {
-        Some(rate) => text.push_str(&format!(", {rate} net\n")),
+        Some(rate) => put!(text, ", {rate} net\n"),
         None => text.push_str(", rate unknown yet\n"),
     }
     let crate::sample::Reading::Present { value: usage, at } = &disk.sample.usage else {
-        text.push_str(&format!("  used by all: {}; who holds what is not known yet\n", space.used()));
+        put!(text, "  used by all: {}; who holds what is not known yet\n", space.used());
         return;
     };
     let mut table = plain();
@@ -141,9 +142,9 @@ fn filesystem(text: &mut String, view: &View<'_>, disk: &FilesystemView<'_>) {
     }
     add("used when counted", usage.used);
     text.push_str(&lines(&table));
-    text.push_str(&format!("  Counted {} ago", view.now.since(*at)));
+    put!(text, "  Counted {} ago", view.now.since(*at));
     if usage.unreadable > 0 {
-        text.push_str(&format!("; {} directories could not be read", usage.unreadable));
+        put!(text, "; {} directories could not be read", usage.unreadable);
     }
     if sum > usage.used {
         text.push_str("; files were deleted meanwhile, so the rows sum to more");

@@ -1,8 +1,9 @@
 //! What fills a disk, and how far is it to each line? One bar for each filesystem, an SVG of percentages so that it fits any
 //! width.
 
-use super::html::{Escaped, put};
+use super::html::Escaped;
 use crate::export::phrase;
+use crate::export::put::put;
 use crate::export::view::{FilesystemView, View};
 use crate::model::Trigger;
 use crate::sample::{Component, Reading, Space};
@@ -180,7 +181,7 @@ fn segments(disk: &FilesystemView<'_>, space: &Space) -> Vec<Segment> {
         }
         holders.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
         let sum = holders.iter().fold(nobodys, |sum, (_, bytes)| sum.saturating_add(*bytes));
-        // The walk is some minutes old: what has come since is shown as such, what has gone is taken from all alike.
+        // The walk is some minutes old: what it has not seen is shown as such, what has gone is taken from all alike.
         let shrink = if sum > used { used.as_f64() / sum.as_f64().max(1.0) } else { 1.0 };
         let scaled = |bytes: Bytes| Bytes::from_f64_saturating(bytes.as_f64() * shrink);
         let smaller = holders.split_off(holders.len().min(COLOURS));
@@ -197,11 +198,7 @@ fn segments(disk: &FilesystemView<'_>, space: &Space) -> Vec<Segment> {
         }
         let since = used.saturating_sub(sum);
         if since > Bytes::ZERO {
-            segments.push(Segment {
-                class: "since".to_owned(),
-                name: "written since counting".to_owned(),
-                bytes: since,
-            });
+            segments.push(Segment { class: "since".to_owned(), name: "not counted yet".to_owned(), bytes: since });
         }
     } else {
         segments.push(Segment { class: "rest".to_owned(), name: "used".to_owned(), bytes: used });

@@ -1,7 +1,8 @@
 //! How near is each layer's kubelet, in sentences and as a table? And what could not be read.
 
-use super::html::{Escaped, put};
+use super::html::Escaped;
 use crate::export::phrase;
+use crate::export::put::put;
 use crate::export::view::{LayerView, View};
 use crate::forecast::Horizon;
 use crate::time::Span;
