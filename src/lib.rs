@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod assess;
+pub mod demo;
 pub mod discover;
 pub mod export;
 pub mod forecast;

@@ -287,7 +287,7 @@ fn layer<'a>(view: &'a View<'_>, layer: &'a LayerView<'_>) -> LayerEntry<'a> {
             .map(|held| held.iter().map(|(part, bytes)| (part.as_str(), bytes.get())).collect()),
         runtime_used_bytes: sample.runtime_used.value().map(|bytes| bytes.get()),
         policy: layer.policy().map(policy),
-        next_gc_check: layer.assessment.and_then(|found| found.next_gc_check).map(|at| at.to_string()),
+        next_gc_check: layer.next_gc_check().map(|at| at.to_string()),
         triggers: layer.triggers().into_values().map(|found| trigger(view, found)).collect(),
         sources: layer
             .sources()

@@ -8,5 +8,7 @@ pub mod json;
 pub mod metrics;
 pub mod page;
 pub mod phrase;
+mod put;
+pub mod table;
 pub mod text;
 pub mod view;

@@ -127,7 +127,7 @@ impl<'a> View<'a> {
             problems.push(Problem {
                 whose: "highwater".into(),
                 what: "step",
-                why: Label::new(&run.collector).to_string(),
+                why: format!("{} failed in the last round", Label::new(&run.collector)),
             });
         }
         problems
@@ -202,10 +202,16 @@ impl<'a> LayerView<'a> {
         self.name.strip_prefix(parent).and_then(|rest| rest.strip_prefix('/')).unwrap_or(&self.name)
     }
 
-    /// All that it holds.
+    /// When its kubelet looks next whether images must go, where that is known and would delete any.
+    pub fn next_gc_check(&self) -> Option<Timestamp> {
+        self.policy().filter(|policy| policy.image_gc.enabled)?;
+        self.assessment?.next_gc_check
+    }
+
+    /// All that it holds itself; what no layer claims is counted for the outermost one but is not its own.
     pub fn held_total(&self) -> Option<Bytes> {
-        let held = self.held.as_ref()?;
-        Some(held.values().fold(Bytes::ZERO, |sum, bytes| sum.saturating_add(*bytes)))
+        let held = self.held.as_ref()?.iter().filter(|(component, _)| **component != Component::Other);
+        Some(held.fold(Bytes::ZERO, |sum, (_, bytes)| sum.saturating_add(*bytes)))
     }
 }
 

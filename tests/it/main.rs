@@ -4,4 +4,5 @@ mod contract;
 mod exposition;
 mod metrics;
 mod node;
+mod surfaces;
 mod tools;

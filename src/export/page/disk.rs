@@ -1,11 +1,12 @@
 //! What fills a disk, and how far is it to each line? One bar for each filesystem, an SVG of percentages so that it fits any
 //! width.
 
-use super::html::{Escaped, put};
+use super::html::Escaped;
 use crate::export::phrase;
+use crate::export::put::put;
 use crate::export::view::{FilesystemView, View};
 use crate::model::Trigger;
-use crate::sample::Space;
+use crate::sample::{Component, Reading, Space};
 use crate::units::{Bytes, u64_as_f64};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -108,10 +109,10 @@ fn bar(page: &mut String, view: &View<'_>, disk: &FilesystemView<'_>, space: &Sp
         space.available
     );
     match &disk.sample.usage {
-        crate::sample::Reading::Present { at, .. } => {
+        Reading::Present { at, .. } => {
             put!(page, "<p class=\"aside\">Bytes per layer were counted {} ago.</p>\n", view.now.since(*at));
         }
-        crate::sample::Reading::Absent(absence) => {
+        Reading::Absent(absence) => {
             put!(page, "<p class=\"aside\">Bytes per layer are not known: {}</p>\n", Escaped(&absence.to_string()));
         }
     }
@@ -131,7 +132,7 @@ fn line(page: &mut String, space: &Space, row: usize, strikes_below: u64, trigge
     put!(
         page,
         "<g class=\"{class}\"><title>{title}</title><line x1=\"{at:.2}%\" x2=\"{at:.2}%\" y1=\"0\" y2=\"{bottom}\"/>\
-         <text x=\"{at:.2}%\" y=\"{bottom}\" dx=\"{shift}\" text-anchor=\"{anchor}\">{}, below {} available · {}</text></g>\n",
+         <text x=\"{at:.2}%\" y=\"{bottom}\" dx=\"{shift}\" text-anchor=\"{anchor}\">{}, below {} available<tspan class=\"whose\"> · {}</tspan></text></g>\n",
         phrase::trigger(trigger),
         Bytes::new(strikes_below),
         Escaped(&cut(&whose)),
@@ -171,11 +172,16 @@ fn segments(disk: &FilesystemView<'_>, space: &Space) -> Vec<Segment> {
     let used = space.used();
     let mut segments = Vec::new();
     if let Some(usage) = disk.sample.usage.value() {
-        let mut holders: Vec<(String, Bytes)> =
-            usage.layers.iter().map(|held| (held.layer.to_string(), held.total())).collect();
+        let mut holders: Vec<(String, Bytes)> = Vec::new();
+        let mut nobodys = Bytes::ZERO;
+        for held in &usage.layers {
+            let other = held.components.get(&Component::Other).copied().unwrap_or(Bytes::ZERO);
+            nobodys = nobodys.saturating_add(other);
+            holders.push((held.layer.to_string(), held.total().saturating_sub(other)));
+        }
         holders.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
-        let sum = holders.iter().fold(Bytes::ZERO, |sum, (_, bytes)| sum.saturating_add(*bytes));
-        // The walk is some minutes old: what has come since is shown as such, what has gone is taken from all alike.
+        let sum = holders.iter().fold(nobodys, |sum, (_, bytes)| sum.saturating_add(*bytes));
+        // The walk is some minutes old: what it has not seen is shown as such, what has gone is taken from all alike.
         let shrink = if sum > used { used.as_f64() / sum.as_f64().max(1.0) } else { 1.0 };
         let scaled = |bytes: Bytes| Bytes::from_f64_saturating(bytes.as_f64() * shrink);
         let smaller = holders.split_off(holders.len().min(COLOURS));
@@ -186,13 +192,13 @@ fn segments(disk: &FilesystemView<'_>, space: &Space) -> Vec<Segment> {
             let bytes = smaller.iter().fold(Bytes::ZERO, |sum, (_, bytes)| sum.saturating_add(scaled(*bytes)));
             segments.push(Segment { class: "rest".to_owned(), name: format!("{} more layers", smaller.len()), bytes });
         }
+        if nobodys > Bytes::ZERO {
+            let name = "other, of no layer".to_owned();
+            segments.push(Segment { class: "other".to_owned(), name, bytes: scaled(nobodys) });
+        }
         let since = used.saturating_sub(sum);
         if since > Bytes::ZERO {
-            segments.push(Segment {
-                class: "since".to_owned(),
-                name: "written since counting".to_owned(),
-                bytes: since,
-            });
+            segments.push(Segment { class: "since".to_owned(), name: "not counted yet".to_owned(), bytes: since });
         }
     } else {
         segments.push(Segment { class: "rest".to_owned(), name: "used".to_owned(), bytes: used });

@@ -26,16 +26,6 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Appends formatted text to the page. Text that is not a literal of ours is given as [`Escaped`].
-macro_rules! put {
-    ($page:expr, $($text:tt)*) => {{
-        use std::fmt::Write as _;
-        // Writing to a string cannot fail.
-        write!($page, $($text)*).unwrap_or_default();
-    }};
-}
-pub(super) use put;
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,10 +1,12 @@
 //! How near is each layer's kubelet, in sentences and as a table? And what could not be read.
 
-use super::html::{Escaped, put};
+use super::html::Escaped;
 use crate::export::phrase;
+use crate::export::put::put;
 use crate::export::view::{LayerView, View};
 use crate::forecast::Horizon;
 use crate::time::Span;
+use crate::untrusted::Label;
 
 /// A sentence for each layer of which something is foreseen, most urgent first.
 pub(super) fn outlook(page: &mut String, view: &View<'_>) {
@@ -58,10 +60,10 @@ pub(super) fn table(page: &mut String, view: &View<'_>) {
     page.push_str(
         "<section aria-labelledby=\"layers\">\n<h2 id=\"layers\">Layers</h2>\n\
          <div class=\"scroll\" role=\"region\" aria-labelledby=\"layers\" tabindex=\"0\">\n<table>\n<thead><tr>\
-         <th scope=\"col\">Layer</th><th scope=\"col\">Kind</th><th scope=\"col\">Runtime</th><th scope=\"col\">Filesystem</th>\
+         <th scope=\"col\">Layer</th><th scope=\"col\">First trigger</th>\
+         <th scope=\"col\">Forecast <small>50 % (10 %–90 %)</small></th><th scope=\"col\" class=\"number\">Headroom</th>\
          <th scope=\"col\" class=\"number\">Holds alone</th><th scope=\"col\">Image GC <small>high/low, kubelet %</small></th>\
-         <th scope=\"col\" class=\"number\">Next check</th><th scope=\"col\">First trigger</th>\
-         <th scope=\"col\" class=\"number\">Headroom</th><th scope=\"col\">Forecast <small>50 % (10 %–90 %)</small></th>\
+         <th scope=\"col\" class=\"number\">Next check</th><th scope=\"col\">Kind</th><th scope=\"col\">Filesystem</th>\
          </tr></thead>\n<tbody>\n",
     );
     for layer in &view.layers {
@@ -79,39 +81,35 @@ fn row(page: &mut String, view: &View<'_>, layer: &LayerView<'_>) {
         Escaped(&layer.name),
         Escaped(layer.short_name())
     );
-    if let Some(job) = &sample.origin.prow_job {
-        put!(page, "<small>{}", Escaped(job.as_str()));
-        if let Some(build) = &sample.origin.prow_build_id {
-            put!(page, " {}", Escaped(build.as_str()));
-        }
-        page.push_str("</small>");
+    // The jobs of inner layers are those of the pod they live in; once is enough.
+    if let Some(job) = sample.origin.prow_job.as_ref().filter(|_| sample.origin.node_role.is_none()) {
+        let build = sample.origin.prow_build_id.as_ref().map_or("", Label::as_str);
+        put!(page, "<small>{}</small><small>{}</small>", Escaped(job.as_str()), Escaped(build));
     }
-    let runtime = sample.runtime.as_ref().map_or_else(
-        || "none".to_owned(),
-        |runtime| match &runtime.version {
-            Some(version) => format!("{} {version}", runtime.kind.as_str()),
-            None => runtime.kind.as_str().to_owned(),
-        },
-    );
     let first = layer.first_trigger();
-    let next = layer.assessment.and_then(|found| found.next_gc_check).map(|at| at.since(view.now));
+    let headroom = first.and_then(|found| found.headroom.map(|room| phrase::headroom(found.trigger, room)));
+    let next = layer.next_gc_check().map(|at| at.since(view.now).max(Span::ZERO));
     put!(
         page,
-        "</th><td>{}</td><td>{}</td><td>{}</td><td class=\"number\">{}</td><td>{}</td><td class=\"number\">{}</td>\
-         <td>{}</td><td class=\"number\">{}</td><td class=\"{}\">{}</td></tr>\n",
-        sample.kind,
-        Escaped(&runtime),
-        Escaped(view.imagefs(layer).map_or("unknown", |disk| &disk.mountpoint)),
-        layer.held_total().map_or_else(|| "unknown".to_owned(), |bytes| bytes.to_string()),
-        phrase::image_gc(layer),
-        next.map_or_else(|| "–".to_owned(), |span| format!("in {}", span.max(Span::ZERO))),
+        "</th><td>{}</td><td class=\"{}\">{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td><td>{}</td>\
+         <td class=\"number\">{}</td><td>{}<small>{}</small></td><td>{}</td></tr>\n",
         first.map_or("none armed", |found| phrase::trigger(found.trigger)),
-        first
-            .and_then(|found| found.headroom.map(|headroom| phrase::headroom(found.trigger, headroom)))
-            .unwrap_or_else(|| "–".to_owned()),
         severity(first.and_then(|found| found.forecast).and_then(|forecast| forecast.p50)),
         first.map_or_else(|| "–".to_owned(), |found| phrase::forecast(found.forecast.as_ref())),
+        headroom.unwrap_or_else(|| "–".to_owned()),
+        layer.held_total().map_or_else(|| "unknown".to_owned(), |bytes| bytes.to_string()),
+        phrase::image_gc(layer),
+        next.map_or_else(|| "–".to_owned(), |span| format!("in {span}")),
+        sample.kind,
+        Escaped(&runtime(layer)),
+        Escaped(view.imagefs(layer).map_or("unknown", |disk| &disk.mountpoint)),
     );
+}
+
+fn runtime(layer: &LayerView<'_>) -> String {
+    let Some(runtime) = &layer.sample.runtime else { return "no runtime".to_owned() };
+    let version = runtime.version.as_ref().map_or("", Label::as_str);
+    format!("{} {version}", runtime.kind.as_str())
 }
 
 /// What could not be read or understood, if anything.

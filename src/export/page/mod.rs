@@ -7,10 +7,11 @@ mod disk;
 mod html;
 mod layers;
 
+use super::put::put;
 use super::view::View;
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
-use html::{Escaped, put};
+use html::Escaped;
 
 /// The style sheet, to be served at [`STYLE_PATH`].
 pub const STYLE: &str = include_str!("style.css");
