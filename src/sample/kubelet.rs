@@ -5,7 +5,7 @@
 use crate::time::{Span, Timestamp};
 use crate::untrusted::Label;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A running kubelet and what it was told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,7 @@ pub struct KubeletSample {
 
 /// The settings of one kubelet, one part for each place they were written in, in no order of precedence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct KubeletConfig {
     /// From the command line.
     pub flags: KubeletSettings,
@@ -31,6 +32,26 @@ pub struct KubeletConfig {
     pub drop_ins: Vec<(Label, KubeletSettings)>,
     /// The directory of the kubelet, `--root-dir`; it names nodefs.
     pub root_dir: Label,
+    /// What could not be understood, and where; each cost only itself. The texts repeat nothing that a file contains.
+    pub problems: Vec<Label>,
+}
+
+/// A kubelet that was told nothing.
+impl Default for KubeletConfig {
+    fn default() -> Self {
+        Self {
+            flags: KubeletSettings::default(),
+            file: None,
+            drop_ins: Vec::new(),
+            root_dir: Label::new(Self::DEFAULT_ROOT_DIR),
+            problems: Vec::new(),
+        }
+    }
+}
+
+impl KubeletConfig {
+    /// `--root-dir` where nothing else is said.
+    pub const DEFAULT_ROOT_DIR: &'static str = "/var/lib/kubelet";
 }
 
 /// What one place says. `None`: it says nothing. Percentages as written; they may be out of range.
@@ -65,4 +86,7 @@ pub struct KubeletSettings {
     pub pod_logs_dir: Option<String>,
     /// featureGates.
     pub feature_gates: Option<BTreeMap<String, bool>>,
+    /// Names of the fields above, as a file writes them, that are an explicit null. In a drop-in a null takes back what
+    /// earlier files said; elsewhere it says nothing.
+    pub nulls: BTreeSet<String>,
 }

@@ -1,11 +1,13 @@
 //! What was seen at one instant? Plain values: no I/O, no conclusions, nothing derived.
 
+mod duration;
 mod filesystem;
 mod kubelet;
 mod layer;
 mod reading;
 mod usage;
 
+pub use duration::parse_go_duration;
 pub use filesystem::{FilesystemId, FilesystemName, Space};
 pub use kubelet::{KubeletConfig, KubeletSample, KubeletSettings};
 pub use layer::{LayerOrigin, LayerSample, RuntimeKind, RuntimeSample, Source, SourceStatus};

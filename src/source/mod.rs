@@ -3,6 +3,7 @@
 pub mod cri;
 pub mod docker;
 mod failure;
+pub mod kubelet_config;
 pub mod listing;
 pub mod runtime_config;
 pub mod walk;

@@ -1,0 +1,161 @@
+//! When does a kubelet look at its disk? The grid of its collection ticks and eviction passes, from the time it started.
+//!
+//! Mirrors `kubelet.go` StartGarbageCollection (every 5 minutes, counted from the end of the pass before) and
+//! `eviction/eviction_manager.go` Start (every 10 seconds, likewise). The offsets were measured on kubelets 1.20.2 and 1.37.2.
+//!
+//! Does not know whether the loop is on, see `GcPolicy`, and learns nothing from what was observed.
+
+use super::{Held, Release, Rule};
+use crate::time::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// ImageGCPeriod in kubelet.go.
+pub const GC_PERIOD: Span = Span::from_secs(300);
+
+/// evictionMonitoringPeriod in kubelet.go is 10 s; the pass itself takes the rest.
+pub const EVICTION_PERIOD: Span = Span::from_millis(10_050);
+
+/// Seen: a tick comes 2 to 10 ms late each time and takes 1 ms where it deletes nothing.
+const DRIFT_EARLIEST: Span = Span::from_millis(2);
+const DRIFT: Span = Span::from_millis(6);
+const DRIFT_LATEST: Span = Span::from_millis(11);
+
+/// An instant that is known to lie within bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expected {
+    /// Not before.
+    pub earliest: Timestamp,
+    /// Most likely.
+    pub at: Timestamp,
+    /// Not after, unless the machine is starved of CPU or passes deleted many images.
+    pub latest: Timestamp,
+}
+
+/// The first pass of the collection loop ("tick 0"), seen from the start of the process: 0.15 to 0.5 s, 6.3 to 7.3 s where
+/// the kubelet probes for a cloud provider first; where the release is not known, anything between.
+///
+/// Tick 0 usually finds no disk statistics and deletes nothing; up to 1.28 always.
+pub fn first_pass(started_at: Timestamp, release: Release) -> Expected {
+    let after = |earliest, likely, latest| Expected {
+        earliest: started_at + Span::from_millis(earliest),
+        at: started_at + Span::from_millis(likely),
+        latest: started_at + Span::from_millis(latest),
+    };
+    match release.holds(Rule::SlowStart) {
+        Held::Yes => after(6_300, 6_700, 7_300),
+        Held::No => after(150, 200, 500),
+        Held::Unknown => after(150, 300, 7_300),
+    }
+}
+
+/// The next tick after `now` at which the loop can delete images. Tick 0 is never the answer, see [`first_pass`].
+///
+/// The bounds widen by 9 ms with each tick since the start; passes that deleted something add 0.05 to 0.4 s each, which is
+/// not known here. A `now` before the start counts as the start.
+pub fn next_check(started_at: Timestamp, now: Timestamp, release: Release) -> Expected {
+    let first = first_pass(started_at, release);
+    let step = GC_PERIOD.saturating_add(DRIFT).micros();
+    let passed = now.since(first.at).micros().max(0) / step;
+    nth(first, passed.saturating_add(1))
+}
+
+fn nth(first: Expected, number: i64) -> Expected {
+    let after = |base: Timestamp, drift: Span| {
+        base + Span::from_micros(GC_PERIOD.saturating_add(drift).micros().saturating_mul(number))
+    };
+    Expected {
+        earliest: after(first.earliest, DRIFT_EARLIEST),
+        at: after(first.at, DRIFT),
+        latest: after(first.latest, DRIFT_LATEST),
+    }
+}
+
+/// The next eviction pass after `now`: the first one 0.1 s after tick 0, then every 10.05 s.
+///
+/// `at` is only good for the first few minutes; the bounds say that it is within one period from now, which is always true.
+pub fn next_eviction_pass(started_at: Timestamp, now: Timestamp, release: Release) -> Expected {
+    let first = first_pass(started_at, release).at + Span::from_millis(100);
+    let passes = if now < first { 0 } else { (now.since(first).micros() / EVICTION_PERIOD.micros()).saturating_add(1) };
+    let at = first + Span::from_micros(EVICTION_PERIOD.micros().saturating_mul(passes));
+    let from = now.max(first);
+    Expected { earliest: from, at: at.max(from), latest: from + EVICTION_PERIOD }
+}
+
+/// Before this no image can be deleted: from 1.29 on the minimum age counts anew from the first pass of every start.
+/// `None` where the release voids the minimum age at a start, or may do so.
+pub fn images_safe_until(started_at: Timestamp, minimum_age: Span, release: Release) -> Option<Timestamp> {
+    let counted = release.holds(Rule::StartVoidsMinimumAge) == Held::No;
+    counted.then(|| first_pass(started_at, release).earliest + minimum_age)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const V1_37: Release = Release::V1 { minor: 37, patch: 2 };
+    const V1_20: Release = Release::V1 { minor: 20, patch: 2 };
+
+    fn at(seconds: f64) -> Timestamp {
+        Timestamp::from_secs_f64(seconds)
+    }
+
+    #[test]
+    fn the_first_tick_that_deletes_comes_five_minutes_after_the_first_pass() {
+        let next = next_check(at(1000.0), at(1000.0), V1_37);
+        assert_eq!(next.at, at(1300.206));
+        assert_eq!((next.earliest, next.latest), (at(1300.152), at(1300.511)));
+        // Before 1.21 the first pass came 6 to 7 s after the start.
+        assert_eq!(next_check(at(1000.0), at(1000.0), V1_20).at, at(1306.706));
+    }
+
+    #[test]
+    fn ticks_follow_each_other_and_drift() {
+        assert_eq!(next_check(at(0.0), at(300.206), V1_37).at, at(600.212));
+        assert_eq!(next_check(at(0.0), at(600.211), V1_37).at, at(600.212));
+        // A day later, 288 ticks: 1.73 s of drift.
+        assert_eq!(next_check(at(0.0), at(86_400.0), V1_37).at, at(86_401.928));
+        let bounds = next_check(at(0.0), at(86_400.0), V1_37);
+        assert_eq!(bounds.latest.since(bounds.earliest), Span::from_millis(2_942));
+    }
+
+    #[test]
+    fn an_unknown_release_has_wider_bounds() {
+        let next = next_check(at(0.0), at(0.0), Release::Unknown);
+        assert_eq!((next.earliest, next.latest), (at(300.152), at(307.311)));
+    }
+
+    #[test]
+    fn eviction_passes_come_every_ten_seconds() {
+        assert_eq!(next_eviction_pass(at(0.0), at(0.0), V1_37).at, at(0.3));
+        assert_eq!(next_eviction_pass(at(0.0), at(0.3), V1_37).at, at(10.35));
+        assert_eq!(next_eviction_pass(at(0.0), at(25.0), V1_37).at, at(30.45));
+        assert_eq!(next_eviction_pass(at(0.0), at(25.0), V1_37).latest, at(35.05));
+    }
+
+    #[test]
+    fn after_a_start_no_image_goes_before_the_minimum_age_has_passed() {
+        let two_minutes = Span::from_secs(120);
+        assert_eq!(images_safe_until(at(100.0), two_minutes, V1_37), Some(at(220.15)));
+        assert_eq!(images_safe_until(at(100.0), two_minutes, Release::V1 { minor: 28, patch: 15 }), None);
+        assert_eq!(images_safe_until(at(100.0), two_minutes, Release::Unknown), None);
+    }
+
+    proptest! {
+        #[test]
+        fn the_next_check_lies_ahead_and_within_one_period(start in 0_i64..1 << 60, after in 0_i64..1 << 58, minor in 20_u32..40) {
+            let started_at = Timestamp::from_micros(start);
+            let now = Timestamp::from_micros(start + after);
+            let next = next_check(started_at, now, Release::V1 { minor, patch: 0 });
+            prop_assert!(next.at > now);
+            prop_assert!(next.at.since(now) <= Span::from_millis(307_400));
+            prop_assert!(next.earliest <= next.at && next.at <= next.latest);
+        }
+
+        #[test]
+        fn any_instants_give_an_answer(start: i64, now: i64) {
+            next_check(Timestamp::from_micros(start), Timestamp::from_micros(now), Release::Unknown);
+            next_eviction_pass(Timestamp::from_micros(start), Timestamp::from_micros(now), Release::Unknown);
+        }
+    }
+}
