@@ -1,12 +1,13 @@
 //! What does a sample mean? The one place where what was seen, the kubelet's rules and the forecast meet; pure.
 
-use crate::forecast::Forecast;
+use crate::forecast::{Forecast, History, Observation, Outlook};
 use crate::layer::LayerId;
-use crate::model::{GcPolicy, Signal, Trigger};
-use crate::sample::FilesystemId;
+use crate::model::{GcPolicy, Release, Signal, Trigger, schedule, triggers, usage};
+use crate::sample::{FilesystemId, LayerSample, Reading, Sample};
 use crate::time::Timestamp;
-use crate::units::{ByteRate, Percent};
+use crate::units::{ByteRate, Bytes, Inodes, Percent};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What one sample means.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,6 +58,82 @@ pub struct TriggerAssessment {
     /// Bytes (or inodes) that can still be used up before that; negative once crossed; `None` where the filesystem
     /// could not be measured.
     pub headroom: Option<i64>,
-    /// When it acts; `None` while too little has been seen.
+    /// When the line is crossed; `None` while too little has been seen. The kubelet acts at its next check after that.
     pub forecast: Option<Forecast>,
+}
+
+/// What is kept from one sample to the next: the history of each filesystem.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    histories: BTreeMap<FilesystemId, History>,
+}
+
+/// What `sample` means, given what was seen before. Filesystems that are not in the sample any more are forgotten.
+pub fn assess(sample: &Sample, state: State) -> (Assessment, State) {
+    let mut before = state.histories;
+    let mut histories = BTreeMap::new();
+    let mut outlooks = BTreeMap::new();
+    let mut filesystems = Vec::with_capacity(sample.filesystems.len());
+    for filesystem in &sample.filesystems {
+        let mut history = before.remove(&filesystem.id).unwrap_or_default();
+        if let Reading::Present { value, at } = &filesystem.space {
+            history.observe(Observation {
+                at: *at,
+                capacity: value.capacity,
+                available: value.available,
+                files: value.files,
+                files_free: value.files_free,
+            });
+        }
+        let space = filesystem.space.value();
+        filesystems.push(FilesystemAssessment {
+            id: filesystem.id,
+            kubelet_percent: space.and_then(|space| usage::kubelet_percent(space.capacity, space.available)),
+            df_percent: space.and_then(usage::df_percent),
+            // A rate that is older than the last failed measurement would be an invented one.
+            fill_rate: space.and_then(|_| history.fill_rate()),
+        });
+        if space.is_some() {
+            outlooks.insert(filesystem.id, history.outlook());
+        }
+        histories.insert(filesystem.id, history);
+    }
+    let layers = sample.layers.iter().map(|layer| assess_layer(layer, sample, &outlooks)).collect();
+    (Assessment { filesystems, layers }, State { histories })
+}
+
+fn assess_layer(layer: &LayerSample, sample: &Sample, outlooks: &BTreeMap<FilesystemId, Outlook>) -> LayerAssessment {
+    let kubelet = layer.kubelet.as_ref();
+    let release = kubelet
+        .and_then(|kubelet| kubelet.version.as_ref())
+        .map_or(Release::Unknown, |version| Release::parse(version.as_str()));
+    let policy = GcPolicy::effective(kubelet.and_then(|kubelet| kubelet.config.value()), release);
+    let measured = |id: &Reading<FilesystemId>| {
+        let id = *id.value()?;
+        let filesystem = sample.filesystems.iter().find(|filesystem| filesystem.id == id)?;
+        Some((id, filesystem.space.value()?))
+    };
+    let levels = triggers::levels(&policy, measured(&layer.imagefs), measured(&layer.nodefs));
+    let triggers = levels
+        .into_iter()
+        .map(|level| {
+            let outlook = outlooks.get(&level.filesystem);
+            let forecast = match level.trigger {
+                Trigger::InodeEviction => outlook.and_then(|o| o.forecast_inodes(Inodes::new(level.strikes_below))),
+                _ => outlook.and_then(|o| o.forecast(Bytes::new(level.strikes_below))),
+            };
+            TriggerAssessment {
+                trigger: level.trigger,
+                signal: level.signal,
+                filesystem: level.filesystem,
+                strikes_below: level.strikes_below,
+                headroom: level.headroom,
+                forecast,
+            }
+        })
+        .collect();
+    // Without its settings nobody knows whether the loop runs.
+    let configured = kubelet.filter(|kubelet| kubelet.config.value().is_some() && policy.image_gc.enabled);
+    let next_gc_check = configured.map(|kubelet| schedule::next_check(kubelet.started_at, sample.at, release).at);
+    LayerAssessment { id: layer.id.clone(), policy, next_gc_check, triggers }
 }

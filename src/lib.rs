@@ -4,7 +4,11 @@
 //! kubelet will do and when, `assess` joins them, and every surface in `export` reads the resulting snapshot.
 
 pub mod access;
+pub mod agent;
 pub mod assess;
+pub mod cli;
+pub mod command;
+pub mod config;
 pub mod demo;
 pub mod discover;
 pub mod export;
@@ -17,4 +21,5 @@ pub mod source;
 pub mod time;
 pub mod units;
 pub mod untrusted;
+pub mod verdict;
 pub mod web;

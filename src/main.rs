@@ -1,2 +1,55 @@
-//! Start-up order only.
-fn main() {}
+//! Start-up order only: arguments, log, command, exit code.
+
+use clap::Parser;
+use highwater::cli::{Cli, Command, LogArgs, LogFormat, LogLevel};
+use highwater::command::{Failure, check, demo, report, run};
+use std::io::{IsTerminal, Write, stderr};
+use std::process::ExitCode;
+use tracing::level_filters::LevelFilter;
+
+/// `check` keeps 0 to 3 for its verdicts.
+const CHECK_FAILED: u8 = 4;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command.unwrap_or(Command::Run(cli.run)) {
+        Command::Run(args) => {
+            log(&args.log);
+            finish(run::run(&args).map(|()| 0), None)
+        }
+        Command::Check(args) => {
+            log(&LogArgs { level: LogLevel::Error, ..LogArgs::default() });
+            finish(check::check(&args).map(highwater::verdict::Verdict::exit_code), Some(CHECK_FAILED))
+        }
+        Command::Demo(args) => {
+            log(&args.log);
+            finish(demo::demo(&args).map(|()| 0), None)
+        }
+    }
+}
+
+fn finish(result: Result<u8, Failure>, code: Option<u8>) -> ExitCode {
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Nothing is left to be done when standard error is closed as well.
+            writeln!(stderr(), "highwater: {}", report(&failure)).ok();
+            ExitCode::from(code.unwrap_or_else(|| failure.exit_code()))
+        }
+    }
+}
+
+fn log(args: &LogArgs) {
+    let level = match args.level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+    };
+    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(stderr).with_target(false);
+    match args.format {
+        LogFormat::Json => log.json().init(),
+        LogFormat::Text => log.with_ansi(stderr().is_terminal()).init(),
+    }
+}

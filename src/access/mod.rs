@@ -10,3 +10,4 @@ pub mod root;
 pub mod socket;
 
 pub use error::AccessError;
+pub use proc::ProcessId;

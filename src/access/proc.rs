@@ -22,6 +22,15 @@ pub struct Procfs {
     path: PathBuf,
 }
 
+/// A process: the pid alone may be reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProcessId {
+    /// As this procfs counts it.
+    pub pid: u32,
+    /// Its start in clock ticks since the boot.
+    pub start_ticks: u64,
+}
+
 impl Procfs {
     /// Opens the directory, normally `/proc`.
     pub fn open(path: &Path) -> Result<Self, AccessError> {
@@ -79,7 +88,20 @@ impl Procfs {
         Ok(PathBuf::from(target))
     }
 
-    /// The root directory of a process. The caller compares the start time afterwards: the pid may have been reused.
+    /// Whether the pid still belongs to this process. To be asked after something of the process was opened.
+    ///
+    /// # Errors
+    /// [`AccessError::ProcessGone`] when it is gone, or another process has its pid.
+    pub fn confirm(&self, process: ProcessId) -> Result<(), AccessError> {
+        let gone = || AccessError::ProcessGone { pid: process.pid };
+        let bytes = self.read(process.pid, "stat", 4 << 10).map_err(|_| gone())?;
+        // Field 22 of the line, counted from the last parenthesis: see proc(5).
+        let fields = bytes.rsplit(|b| *b == b')').next().unwrap_or_default();
+        let start = std::str::from_utf8(fields).ok().and_then(|text| text.split_ascii_whitespace().nth(19));
+        if start.and_then(|ticks| ticks.parse().ok()) == Some(process.start_ticks) { Ok(()) } else { Err(gone()) }
+    }
+
+    /// The root directory of a process. The caller confirms the process afterwards.
     pub fn root(&self, pid: u32) -> Result<Root, AccessError> {
         Root::open_at(self.directory.as_fd(), Path::new(&format!("{pid}/root")))
     }

@@ -157,6 +157,7 @@ fn config(flags: KubeletSettings, file: KubeletSettings) -> KubeletConfig {
         file: Some((Label::new("/var/lib/kubelet/config.yaml"), file)),
         drop_ins: Vec::new(),
         root_dir: Label::new("/var/lib/kubelet"),
+        problems: Vec::new(),
     }
 }
 

@@ -65,6 +65,14 @@ impl Scenario {
         }
     }
 
+    /// The next sample; there is always one.
+    pub fn advance(&mut self) -> Sample {
+        self.pass();
+        let sample = self.sample();
+        self.now = self.now + Self::STEP;
+        sample
+    }
+
     /// Lets the time from the previous sample to `self.now` pass.
     fn pass(&mut self) -> Vec<Event> {
         let before = self.now - Self::STEP;
@@ -126,10 +134,7 @@ impl Iterator for Scenario {
     type Item = Sample;
 
     fn next(&mut self) -> Option<Sample> {
-        self.pass();
-        let sample = self.sample();
-        self.now = self.now + Self::STEP;
-        Some(sample)
+        Some(self.advance())
     }
 }
 

@@ -99,6 +99,17 @@ impl<T> Reading<T> {
         }
     }
 
+    /// Takes a part of the value; where the value lacks it, the reading is absent as not told.
+    pub fn and_then<U>(self, part: impl FnOnce(&T) -> Option<U>) -> Reading<U> {
+        match self {
+            Self::Present { value, at } => part(&value).map_or_else(
+                || Reading::absent(AbsenceReason::NotRead, "the answer does not contain it"),
+                |value| Reading::Present { value, at },
+            ),
+            Self::Absent(absence) => Reading::Absent(absence),
+        }
+    }
+
     /// From a result whose error has already been classified.
     pub fn from_result(result: Result<T, Absence>, at: Timestamp) -> Self {
         match result {

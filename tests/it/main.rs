@@ -1,5 +1,6 @@
 //! One integration binary; one module per question.
 
+mod architecture;
 mod contract;
 mod exposition;
 mod metrics;

@@ -163,6 +163,7 @@ fn read_config() -> Reading<KubeletConfig> {
         file: None,
         drop_ins: Vec::new(),
         root_dir: Label::new("/var/lib/kubelet"),
+        problems: Vec::new(),
     };
     Reading::present(config, AT)
 }

@@ -1,0 +1,44 @@
+# Two commands for a newcomer: `make run` (or `cargo run --release`) and `make test`.
+# Foreign programs that tests need are installed by tests/tools/install, into a cache outside the tree.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+CARGO ?= cargo
+export CARGO_TERM_COLOR ?= auto
+
+.PHONY: help run test test-rust test-ops test-lab lint advisories bench lab-up lab-down
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
+
+run: ## Build and run the agent
+	$(CARGO) run --release --locked
+
+test: test-rust test-ops test-lab ## Everything: unit, property, golden, rules, dashboards, chart, browser, lab
+
+test-rust: ## Unit, property, golden and integration tests
+	PATH="$$(tests/tools/install promtool prometheus chromium):$$PATH" $(CARGO) test --locked
+
+test-ops: ## Alerts, dashboards, chart and runbooks, with the real tools
+	tests/ops/run
+
+test-lab: ## The three-layer node with real runtimes and kubelets; needs root
+	tests/lab/test
+
+lint: ## Formatting, clippy, documentation and dependencies
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet
+	PATH="$$(tests/tools/install cargo-deny):$$PATH" cargo-deny --config .deny.toml --locked check bans licenses sources
+
+advisories: ## Known vulnerabilities in dependencies; needs the advisory database, which is a git repository
+	PATH="$$(tests/tools/install cargo-deny):$$PATH" cargo-deny --config .deny.toml --locked check advisories
+
+bench: ## The budgets of docs/benchmarks.md, each beside a peer
+	$(CARGO) bench --locked
+
+lab-up: ## Bring the lab up and leave it
+	tests/lab/lab up
+
+lab-down: ## Take the lab away
+	tests/lab/lab down

@@ -1,0 +1,18 @@
+//! The loop: when is what read, and who owns the state? Everything with a clock or a thread is here.
+
+mod assemble;
+pub mod clock;
+mod facts;
+mod filesystems;
+mod identity;
+mod process;
+pub mod runtimes;
+mod sampler;
+mod threads;
+pub mod usage;
+mod watch;
+
+pub use process::OwnProcess;
+pub use sampler::{Round, Sampler, SamplerOptions};
+pub use threads::Agent;
+pub use watch::Watch;

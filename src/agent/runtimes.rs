@@ -1,0 +1,163 @@
+//! What do the runtimes say? Asked slowly by a thread of its own; the sampler takes the latest answers without waiting.
+
+use super::clock;
+use super::identity::ContainerName;
+use crate::access::root::Root;
+use crate::access::socket::{Endpoint, ReplyLimits};
+use crate::discover::LayerKey;
+use crate::sample::{AbsenceReason, LayerOrigin, Reading, RuntimeKind};
+use crate::source::{cri, docker};
+use crate::units::Bytes;
+use crate::untrusted::Label;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A runtime to ask.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The layer it keeps.
+    pub layer: LayerKey,
+    /// Which program.
+    pub kind: RuntimeKind,
+    /// The root that its socket is below.
+    pub root: Arc<Root>,
+    /// The socket, as the layer sees it.
+    pub socket: PathBuf,
+}
+
+/// What a runtime answered last.
+#[derive(Debug, Clone)]
+pub struct Answers {
+    /// Its release.
+    pub version: Option<Label>,
+    /// The directory of its images.
+    pub image_store: Option<PathBuf>,
+    /// What it says its images use.
+    pub used: Reading<Bytes>,
+    /// Its containers, by id, and its pods, by the id of their sandbox.
+    pub names: BTreeMap<String, ContainerName>,
+    /// Whether it could be asked.
+    pub state: Reading<()>,
+}
+
+/// Whom to ask, and what they said. Locks are held for a copy, never across a question.
+#[derive(Debug, Default)]
+pub struct Runtimes {
+    targets: Mutex<Vec<Target>>,
+    answers: Mutex<BTreeMap<LayerKey, Answers>>,
+}
+
+impl Runtimes {
+    /// Nobody to ask yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Replaces the runtimes to ask; answers of others are forgotten.
+    pub fn set_targets(&self, targets: Vec<Target>) {
+        lock(&self.answers).retain(|key, _| targets.iter().any(|target| target.layer == *key));
+        *lock(&self.targets) = targets;
+    }
+
+    /// The runtimes to ask.
+    pub fn targets(&self) -> Vec<Target> {
+        lock(&self.targets).clone()
+    }
+
+    /// The latest answers.
+    pub fn answers(&self) -> BTreeMap<LayerKey, Answers> {
+        lock(&self.answers).clone()
+    }
+
+    /// Keeps an answer, unless the layer vanished while it was asked.
+    pub fn put(&self, layer: LayerKey, answers: Answers) {
+        if lock(&self.targets).iter().any(|target| target.layer == layer) {
+            lock(&self.answers).insert(layer, answers);
+        }
+    }
+}
+
+/// A thread that panicked while it held the lock left a whole value: every write replaces one.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Asks every runtime once, one after the other, and keeps the answers.
+pub async fn ask_all(runtimes: &Runtimes, limits: &ReplyLimits) {
+    for target in runtimes.targets() {
+        let layer = target.layer;
+        let answers = ask(target, limits).await;
+        runtimes.put(layer, answers);
+    }
+}
+
+async fn ask(target: Target, limits: &ReplyLimits) -> Answers {
+    let now = clock::now();
+    let endpoint = Endpoint::new(target.root, target.socket);
+    match target.kind {
+        RuntimeKind::Docker => from_docker(&docker::snapshot(&endpoint, limits, now).await),
+        RuntimeKind::Containerd | RuntimeKind::Crio => from_cri(&cri::snapshot(&endpoint, limits, now).await),
+    }
+}
+
+fn from_cri(snapshot: &cri::CriSnapshot) -> Answers {
+    let first = snapshot.image_fs.value().and_then(|list| list.first());
+    let mut names = BTreeMap::new();
+    for pod in snapshot.pods.value().into_iter().flat_map(|pods| &pods.items) {
+        names.insert(pod.id.as_str().to_owned(), name_of_pod(pod));
+    }
+    for container in snapshot.containers.value().into_iter().flat_map(|containers| &containers.items) {
+        if let Some(pod) = names.get(container.pod_sandbox_id.as_str()).cloned() {
+            names.insert(container.id.as_str().to_owned(), pod);
+        }
+    }
+    Answers {
+        version: snapshot.version.value().map(|version| version.version.clone()),
+        image_store: first.map(|usage| PathBuf::from(usage.mountpoint.as_str())).filter(|path| path.is_absolute()),
+        used: snapshot.image_fs.clone().and_then(|list| list.first().and_then(|usage| usage.used)),
+        names,
+        state: snapshot.pods.clone().map(|_| ()),
+    }
+}
+
+fn name_of_pod(pod: &cri::Pod) -> ContainerName {
+    ContainerName {
+        parts: vec![pod.namespace.clone(), pod.name.clone()],
+        origin: LayerOrigin {
+            pod_namespace: Some(pod.namespace.clone()),
+            pod: Some(pod.name.clone()),
+            prow_job: pod.prow_job.clone(),
+            prow_build_id: pod.prow_build_id.clone(),
+            ..LayerOrigin::default()
+        },
+        k3d: false,
+    }
+}
+
+fn from_docker(snapshot: &docker::DockerSnapshot) -> Answers {
+    let containers = snapshot.containers.value().into_iter().flat_map(|containers| &containers.items);
+    let names = containers.map(|container| (container.id.as_str().to_owned(), name_of_container(container))).collect();
+    let root = snapshot.info.value().map(|info| PathBuf::from(info.root_dir.as_str()));
+    Answers {
+        version: snapshot.version.value().map(|version| version.version.clone()),
+        image_store: root.filter(|path| path.is_absolute()),
+        // Docker says what its images use only after walking all of them (/system/df), which is never asked.
+        used: Reading::absent(AbsenceReason::NotRead, "Docker does not tell without walking its disk"),
+        names,
+        state: snapshot.containers.clone().map(|_| ()),
+    }
+}
+
+fn name_of_container(container: &docker::Container) -> ContainerName {
+    let node = container.node.as_ref();
+    ContainerName {
+        parts: vec![container.name.clone()],
+        origin: LayerOrigin {
+            test_cluster: node.and_then(|node| node.cluster.clone()),
+            node_role: node.and_then(|node| node.role.clone()),
+            ..LayerOrigin::default()
+        },
+        k3d: node.is_some_and(|node| node.tool == docker::NodeTool::K3d),
+    }
+}

@@ -1,0 +1,111 @@
+//! The threads of the agent: one that samples, one that asks runtimes, one that walks disks. None waits for another.
+
+use super::runtimes::{Runtimes, ask_all};
+use super::usage::Usage;
+use super::{Watch, clock};
+use crate::access::socket::ReplyLimits;
+use crate::config::Settings;
+use crate::snapshot::Snapshot;
+use crate::source::walk::Budget;
+use crate::time::Span;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::{Builder, JoinHandle};
+use tokio::sync::watch;
+
+/// A running agent. Dropping it tells its threads to end; they are not waited for, since one may hang in a system call.
+#[derive(Debug)]
+pub struct Agent {
+    stop: Vec<Sender<()>>,
+    usage: Arc<Usage>,
+    ended: watch::Receiver<()>,
+    _threads: Vec<JoinHandle<()>>,
+}
+
+impl Agent {
+    /// Starts the threads. Every snapshot is handed to `publish`, on the sampling thread.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn start(
+        mut watched: Watch,
+        settings: &Settings,
+        mut publish: impl FnMut(Snapshot) + Send + 'static,
+    ) -> io::Result<Self> {
+        let (runtimes, usage) = (watched.runtimes(), watched.usage());
+        let (alive, ended) = watch::channel(());
+        let mut threads = Vec::new();
+        let mut stop = Vec::new();
+
+        let (sender, stopped) = channel();
+        stop.push(sender);
+        let interval = settings.sample_interval;
+        threads.push(Builder::new().name("sample".to_owned()).spawn(move || {
+            // Dropped when this thread ends, also by a panic: the agent then ends as a whole instead of growing stale.
+            let _alive = alive;
+            every(interval, &stopped, || publish(watched.round()));
+        })?);
+
+        let (sender, stopped) = channel();
+        stop.push(sender);
+        let interval = settings.runtime_interval;
+        threads.push(
+            Builder::new().name("runtimes".to_owned()).spawn(move || ask_for_ever(&runtimes, interval, &stopped))?,
+        );
+
+        if let Some(interval) = settings.usage_interval {
+            let usage = Arc::clone(&usage);
+            let budget = Budget { entries: settings.usage_max_entries, ..Budget::default() };
+            threads.push(Builder::new().name("usage".to_owned()).spawn(move || usage.run(interval.to_std(), &budget))?);
+        }
+        Ok(Self { stop, usage, ended, _threads: threads })
+    }
+
+    /// Returns when the sampling thread has ended, which it does by itself only after a defect.
+    pub async fn ended(&mut self) {
+        while self.ended.changed().await.is_ok() {}
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.usage.stop();
+        self.stop.clear();
+    }
+}
+
+fn ask_for_ever(runtimes: &Runtimes, interval: Span, stopped: &Receiver<()>) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "container runtimes cannot be asked");
+            return;
+        }
+    };
+    let mut asked = Vec::new();
+    let mut next = clock::monotonic();
+    // New layers are asked at once: their names come from the runtime around them.
+    every(Span::from_secs(1), stopped, || {
+        let known: Vec<_> = runtimes.targets().into_iter().map(|target| target.layer).collect();
+        let now = clock::monotonic();
+        if known != asked || now >= next {
+            runtime.block_on(ask_all(runtimes, &ReplyLimits::default()));
+            asked = known;
+            next = now + interval.to_std();
+        }
+    });
+}
+
+/// Does `work` at once and then once in each interval, until the sender of `stopped` is dropped. A round that takes longer than
+/// the interval delays the next one and is not made up for.
+fn every(interval: Span, stopped: &Receiver<()>, mut work: impl FnMut()) {
+    loop {
+        let begin = clock::monotonic();
+        work();
+        let left = interval.to_std().saturating_sub(begin.elapsed());
+        if !matches!(stopped.recv_timeout(left), Err(RecvTimeoutError::Timeout)) {
+            return;
+        }
+    }
+}

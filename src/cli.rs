@@ -1,0 +1,237 @@
+//! What may be typed? Flags and subcommands; no behaviour, no default that needs the machine.
+
+use crate::config::{ListenAddress, Overrides};
+use crate::time::Span;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Warns before disk pressure deletes container images, on nodes where one disk carries several container layers.
+///
+/// Without a subcommand it runs the agent: it finds the layers of this machine, measures their disk and serves what it knows
+/// to Prometheus and to a browser. It needs no configuration and never changes or deletes anything.
+#[derive(Debug, Parser)]
+#[command(name = "highwater", version, max_term_width = 110, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do; `run` if nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Flags of `run`, which may be given without naming it.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the agent (the default): print the layers that were found, then serve metrics and a status page
+    Run(RunArgs),
+    /// Look once and print how near each layer is to losing images
+    ///
+    /// Exit code: 0 nothing foreseen, 1 a trigger is foreseen within --warning, 2 crossed or foreseen within --critical,
+    /// 3 a layer could not be measured, 4 highwater itself failed.
+    Check(CheckArgs),
+    /// Play a three-layer node that fills up, through the same pipeline, without touching this machine
+    Demo(DemoArgs),
+}
+
+/// Flags of the agent.
+#[derive(Debug, Clone, Default, Args)]
+pub struct RunArgs {
+    /// Where and what to read.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    /// Where to listen.
+    #[command(flatten)]
+    pub web: WebArgs,
+    /// What to log.
+    #[command(flatten)]
+    pub log: LogArgs,
+    /// Distance between two samples of the disks [default: 5s]
+    #[arg(long = "sample.interval", value_name = "DURATION", value_parser = span)]
+    pub sample_interval: Option<Span>,
+    /// Distance between two questions to a container runtime [default: 30s]
+    #[arg(long = "runtime.interval", value_name = "DURATION", value_parser = span)]
+    pub runtime_interval: Option<Span>,
+    /// Pause between two walks that count what each layer holds; 0s: no walks [default: 5m]
+    #[arg(long = "usage.interval", value_name = "DURATION", value_parser = span)]
+    pub usage_interval: Option<Span>,
+}
+
+/// Flags of `check`.
+#[derive(Debug, Clone, Args)]
+pub struct CheckArgs {
+    /// Where and what to read.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    /// How to print the result
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+    /// How long to watch the disk before a rate is given
+    #[arg(long, value_name = "DURATION", value_parser = span, default_value = "5s")]
+    pub window: Span,
+    /// How long to wait for the walk that counts what each layer holds; 0s: do not count
+    #[arg(long = "usage.timeout", value_name = "DURATION", value_parser = span, default_value = "10s")]
+    pub usage_timeout: Span,
+    /// A trigger foreseen within this is critical [default: 30m]
+    #[arg(long, value_name = "DURATION", value_parser = span)]
+    pub critical: Option<Span>,
+    /// A trigger foreseen within this is a warning [default: 2h]
+    #[arg(long, value_name = "DURATION", value_parser = span)]
+    pub warning: Option<Span>,
+}
+
+/// Flags of `demo`.
+#[derive(Debug, Clone, Args)]
+pub struct DemoArgs {
+    /// Where to listen.
+    #[command(flatten)]
+    pub web: WebArgs,
+    /// What to log.
+    #[command(flatten)]
+    pub log: LogArgs,
+    /// How much faster than real time the node fills up; 1 to 10000
+    #[arg(long, value_name = "FACTOR", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub speed: u32,
+    /// Another seed plays another story
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// Where the machine is to be found.
+#[derive(Debug, Clone, Default, Args)]
+pub struct MachineArgs {
+    /// A YAML file with settings; flags win over it
+    #[arg(long = "config.file", value_name = "FILE")]
+    pub config_file: Option<PathBuf>,
+    /// The procfs of the machine to watch [default: /proc]
+    #[arg(long = "path.procfs", value_name = "DIR")]
+    pub procfs: Option<PathBuf>,
+    /// The root directory of the machine to watch [default: /]
+    #[arg(long = "path.rootfs", value_name = "DIR")]
+    pub rootfs: Option<PathBuf>,
+}
+
+/// Where to listen.
+#[derive(Debug, Clone, Default, Args)]
+pub struct WebArgs {
+    /// Address to listen on, may be repeated [default: :9469]
+    #[arg(long = "web.listen-address", value_name = "ADDRESS")]
+    pub listen: Vec<ListenAddress>,
+    /// Path of the metrics [default: /metrics]
+    #[arg(long = "web.telemetry-path", value_name = "PATH")]
+    pub telemetry_path: Option<String>,
+}
+
+/// What to log.
+#[derive(Debug, Clone, Args)]
+pub struct LogArgs {
+    /// The least severity that is logged
+    #[arg(long = "log.level", value_enum, default_value_t = LogLevel::Info)]
+    pub level: LogLevel,
+    /// The form of the log, which goes to standard error
+    #[arg(long = "log.format", value_enum, default_value_t = LogFormat::Text)]
+    pub format: LogFormat,
+}
+
+impl Default for LogArgs {
+    fn default() -> Self {
+        Self { level: LogLevel::Info, format: LogFormat::Text }
+    }
+}
+
+/// Forms of a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Tables for people
+    Table,
+    /// JSON with a schema version
+    Json,
+}
+
+/// Severities of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// Only what keeps highwater from its work
+    Error,
+    /// What somebody should look at
+    Warn,
+    /// What happens
+    Info,
+    /// More
+    Debug,
+}
+
+/// Forms of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One line of text for each event
+    Text,
+    /// One JSON object for each event
+    Json,
+}
+
+fn span(text: &str) -> Result<Span, String> {
+    humantime::parse_duration(text).map(Span::from).map_err(|_| "write a duration as 30s, 5m or 1h30m".to_owned())
+}
+
+impl RunArgs {
+    /// The settings that these flags override.
+    pub fn overrides(&self) -> Overrides {
+        Overrides {
+            sample_interval: self.sample_interval,
+            runtime_interval: self.runtime_interval,
+            usage_interval: self.usage_interval,
+            listen: self.web.listen.clone(),
+            telemetry_path: self.web.telemetry_path.clone(),
+            ..self.machine.overrides()
+        }
+    }
+}
+
+impl CheckArgs {
+    /// The settings that these flags override.
+    pub fn overrides(&self) -> Overrides {
+        Overrides { critical: self.critical, warning: self.warning, ..self.machine.overrides() }
+    }
+}
+
+impl DemoArgs {
+    /// The settings that these flags override.
+    pub fn overrides(&self) -> Overrides {
+        Overrides {
+            listen: self.web.listen.clone(),
+            telemetry_path: self.web.telemetry_path.clone(),
+            ..Overrides::default()
+        }
+    }
+}
+
+impl MachineArgs {
+    fn overrides(&self) -> Overrides {
+        Overrides {
+            file: self.config_file.clone(),
+            procfs: self.procfs.clone(),
+            rootfs: self.rootfs.clone(),
+            ..Overrides::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_of_run_may_be_given_without_naming_it() {
+        let cli =
+            Cli::try_parse_from(["highwater", "--web.listen-address=127.0.0.1:1", "--sample.interval", "2s"]).unwrap();
+        assert!(cli.command.is_none());
+        assert_eq!(cli.run.sample_interval, Some(Span::from_secs(2)));
+    }
+}

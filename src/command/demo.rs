@@ -1,0 +1,102 @@
+//! `highwater demo`: a made-up node, played through the same pipeline. Nothing of this machine is read.
+
+use super::changes::Changes;
+use super::run::terminal_width;
+use super::{Failure, serve};
+use crate::agent::{OwnProcess, clock};
+use crate::assess::{State, assess};
+use crate::cli::DemoArgs;
+use crate::config::Settings;
+use crate::demo::Scenario;
+use crate::export::table;
+use crate::snapshot::{AgentHealth, Snapshot};
+use crate::time::{Span, Timestamp};
+use crate::verdict::Windows;
+use crate::web::Published;
+use std::io::{Write, stdout};
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread::Builder;
+
+/// Played before anything is shown, so that the forecast has a history to go by.
+const WARM_UP: Span = Span::from_secs(20 * 60);
+
+/// Plays until stopped by a signal.
+///
+/// # Errors
+/// An unusable address, or one in use.
+pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
+    let settings = Settings::load(args.overrides())?;
+    let listeners = serve::bind(&settings)?;
+    let begin = clock::now();
+    let (speed, seed) = (args.speed, args.seed);
+    let mut player = Player::new(seed, begin - WARM_UP);
+    let first = player.until(begin);
+
+    let urls: Vec<String> = listeners.iter().map(serve::url).collect();
+    let notice = format!("Demonstration: a made-up node, seed {seed}, time runs {speed} times as fast.");
+    let text =
+        format!("{notice}\n\n{}\nServing on {}\n", table::render(&first, begin, terminal_width()), urls.join(" and "));
+    let mut out = stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| Failure::io("print", error))?;
+    drop(out);
+
+    let published = Arc::new(Published::new());
+    published.publish(Arc::new(first));
+    let publisher = Arc::clone(&published);
+    let (stop, stopped) = channel::<()>();
+    let (alive, mut ended) = tokio::sync::watch::channel(());
+    let windows = Windows { critical: settings.critical, warning: settings.warning };
+    let player = Builder::new().name("demo".to_owned()).spawn(move || {
+        // Dropped when this thread ends, also by a panic.
+        let _alive = alive;
+        let mut changes = Changes::new(windows);
+        let pause = Scenario::STEP.to_std() / speed;
+        while matches!(stopped.recv_timeout(pause), Err(RecvTimeoutError::Timeout)) {
+            let snapshot = player.step();
+            changes.log(&snapshot);
+            publisher.publish(Arc::new(snapshot));
+        }
+    });
+    player.map_err(|error| Failure::io("start a thread", error))?;
+    let played = move || begin + scaled(clock::now().since(begin), speed);
+    let ended = async move { while ended.changed().await.is_ok() {} };
+    let result = serve::until_stopped(&settings, listeners, published, Some(notice), played, ended);
+    drop(stop);
+    result
+}
+
+fn scaled(span: Span, speed: u32) -> Span {
+    Span::from_micros(span.micros().saturating_mul(i64::from(speed)))
+}
+
+/// The scenario and what is kept between its samples.
+struct Player {
+    scenario: Scenario,
+    state: State,
+    process: OwnProcess,
+}
+
+impl Player {
+    fn new(seed: u64, start: Timestamp) -> Self {
+        Self { scenario: Scenario::new(seed, start), state: State::default(), process: OwnProcess::new() }
+    }
+
+    /// Plays up to `time` and shows what is then.
+    fn until(&mut self, time: Timestamp) -> Snapshot {
+        let mut snapshot = self.step();
+        while snapshot.sample.at < time {
+            snapshot = self.step();
+        }
+        snapshot
+    }
+
+    fn step(&mut self) -> Snapshot {
+        let sample = self.scenario.advance();
+        let (assessment, state) = assess(&sample, std::mem::take(&mut self.state));
+        self.state = state;
+        let agent =
+            AgentHealth { collectors: Vec::new(), sample_interval: Scenario::STEP, process: self.process.stats() };
+        Snapshot { sample, assessment, agent }
+    }
+}

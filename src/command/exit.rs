@@ -1,0 +1,69 @@
+//! How does a command fail? One line for the chain of causes, and a documented exit code.
+
+use crate::access::AccessError;
+use crate::config::{ConfigError, ListenError};
+use std::error::Error as _;
+use std::io;
+use thiserror::Error;
+
+/// Why a command could not do its work.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// The settings cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Nothing can listen there.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The machine cannot be read at all.
+    #[error("cannot read the processes of this machine")]
+    Machine(#[from] AccessError),
+    /// Standard output or a thread failed.
+    #[error("{attempt}")]
+    Io {
+        /// What was attempted.
+        attempt: &'static str,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// The sampling thread is gone.
+    #[error("the sampling thread ended; this is a defect of highwater, please report it")]
+    SamplerEnded,
+}
+
+impl Failure {
+    /// A failed system call.
+    pub fn io(attempt: &'static str, source: io::Error) -> Self {
+        Self::Io { attempt, source }
+    }
+
+    /// Whether standard output was closed by its reader, as `highwater check | head -1` does. That is no failure.
+    pub fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// The exit code: 2 for a mistake in flags or files, as clap has it, 1 for the rest. `check` has 4 for both, since its lower
+    /// ones mean something.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Listen(_) => 2,
+            _ => 1,
+        }
+    }
+}
+
+/// The chain of causes in one line.
+pub fn report(failure: &Failure) -> String {
+    let mut text = failure.to_string();
+    let mut cause = failure.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        // A transparent variant is its own first cause.
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,10 @@
+//! One file per subcommand: what it does, in which order, and what it prints.
+
+mod changes;
+pub mod check;
+pub mod demo;
+mod exit;
+pub mod run;
+mod serve;
+
+pub use exit::{Failure, report};

@@ -1,0 +1,74 @@
+//! `highwater run`: the agent.
+
+use super::changes::Changes;
+use super::{Failure, serve};
+use crate::access::socket::ReplyLimits;
+use crate::agent::runtimes::ask_all;
+use crate::agent::{Agent, Watch, clock};
+use crate::cli::RunArgs;
+use crate::config::Settings;
+use crate::export::table;
+use crate::snapshot::Snapshot;
+use crate::verdict::Windows;
+use crate::web::Published;
+use std::io::{Write, stdout};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Time for runtimes to tell the names of their containers before the first table is printed without them.
+const NAMES_WITHIN: Duration = Duration::from_millis(700);
+
+/// Runs until stopped by a signal.
+///
+/// # Errors
+/// Unusable settings, an address in use, or a machine whose processes cannot be listed.
+pub fn run(args: &RunArgs) -> Result<(), Failure> {
+    let settings = Settings::load(args.overrides())?;
+    let listeners = serve::bind(&settings)?;
+    let mut watch = Watch::new(&settings, settings.sample_interval)?;
+    let first = first_snapshot(&mut watch);
+    greet(&first, &listeners.iter().map(serve::url).collect::<Vec<_>>())?;
+
+    let published = Arc::new(Published::new());
+    published.publish(Arc::new(first));
+    let publisher = Arc::clone(&published);
+    let mut changes = Changes::new(Windows { critical: settings.critical, warning: settings.warning });
+    let mut agent = Agent::start(watch, &settings, move |snapshot| {
+        changes.log(&snapshot);
+        publisher.publish(Arc::new(snapshot));
+    })
+    .map_err(|error| Failure::io("start a thread", error))?;
+    serve::until_stopped(&settings, listeners, published, None, clock::now, agent.ended())
+}
+
+/// The layers as processes tell, then with the names that runtimes tell, if they do so soon.
+pub(super) fn first_snapshot(watch: &mut Watch) -> Snapshot {
+    let first = watch.round();
+    let runtimes = watch.runtimes();
+    if runtimes.targets().is_empty() {
+        return first;
+    }
+    let asked = tokio::runtime::Builder::new_current_thread().enable_all().build().map(|runtime| {
+        runtime.block_on(async {
+            tokio::time::timeout(NAMES_WITHIN, ask_all(&runtimes, &ReplyLimits::default())).await.is_ok()
+        })
+    });
+    match asked {
+        Ok(true) => {}
+        Ok(false) => tracing::info!("not every runtime answered yet: some names are still missing"),
+        Err(error) => tracing::warn!(%error, "container runtimes cannot be asked"),
+    }
+    watch.round()
+}
+
+fn greet(snapshot: &Snapshot, urls: &[String]) -> Result<(), Failure> {
+    let text =
+        format!("{}\nServing on {}\n", table::render(snapshot, clock::now(), terminal_width()), urls.join(" and "));
+    let mut out = stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| Failure::io("print", error))
+}
+
+/// The width of the terminal, where standard output is one.
+pub(super) fn terminal_width() -> Option<u16> {
+    terminal_size::terminal_size_of(stdout()).map(|(width, _)| width.0)
+}
