@@ -6,12 +6,15 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 from . import settings
 
 PROC = pathlib.Path("/proc")
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
+# Set when a part of `up` has failed: the others, which run beside it, stop waiting.
+GIVEN_UP = threading.Event()
 
 
 class LabError(Exception):
@@ -65,6 +68,8 @@ def wait_until(what, probe, log=None, alive=None):
         except (LabError, OSError, ValueError) as error:
             last = error
         waited = time.monotonic() - started
+        if GIVEN_UP.is_set():
+            raise LabError(f"{what}: given up")
         ended = alive is not None and not is_running(alive)
         if ended or waited > settings.PATIENCE:
             why = f"process {alive} ended" if ended else f"not within {waited:.0f} s"
