@@ -141,12 +141,14 @@ def children(pid, name):
 
 def container_init(container_id):
     """Machine pid of the first process of the container with that id; None while there is none."""
+    found = []
     for pid in pids():
         if container_id.encode() in read_proc(pid, "cgroup"):
             ids = re.search(rb"^NSpid:\s+(.*)$", read_proc(pid, "status"), re.M)
             if ids and ids[1].split()[-1] == b"1" and is_running(pid):
-                return pid
-    return None
+                found.append((len(ids[1].split()), pid))
+    # Containers inside this one carry its id too; they are deeper, but their pids can be lower.
+    return min(found)[1] if found else None
 
 
 def marked():

@@ -26,6 +26,7 @@ NEEDED = {
     "mkfs.ext4": "e2fsprogs",
     "losetup": "mount",
     "mount": "mount",
+    "findmnt": "util-linux",
     "unshare": "util-linux",
     "nsenter": "util-linux",
     "ip": "iproute2",
@@ -37,7 +38,6 @@ NEEDED = {
 
 def complete_machine():
     """Install what the machine itself lacks; nothing on an ordinary Debian with curl."""
-    os.environ["PATH"] += ":/usr/local/sbin:/usr/sbin:/sbin"
     missing = {package for command, package in NEEDED.items() if not shutil.which(command)}
     # runc of layer 1 is linked with the machine's own library.
     if not list(pathlib.Path("/").glob("usr/lib/*/libseccomp.so.2")) + list(pathlib.Path("/").glob("lib/*/libseccomp.so.2")):

@@ -28,7 +28,7 @@ LOGS = LAB_DIR / "logs"
 STATE = LAB_DIR / "state.json"
 FACTS = LAB_DIR / "facts.json"
 # Carried in the environment of every process of layer 1, so that `down` finds them by what they are and not by name.
-MARKER = "HIGHWATER_LAB_DIR"
+MARKER = "_HIGHWATER_LAB_PROCESS_OF"
 CGROUP = "highwater-lab-" + hashlib.sha256(str(LAB_DIR).encode()).hexdigest()[:8]
 
 # Layer 1 and 2. A static pod's name gets its node's name behind it.
@@ -122,7 +122,7 @@ NODES = (
         "kind",
         "control-plane",
         Policy(high=100, high_origin="file", eviction=NO_EVICTION, eviction_origin="file"),
-        ("/kind/kubeadm.conf", "/kind/version"),
+        ("/kind/kubeadm.conf",),
     ),
     Node(
         "capd-old-worker",

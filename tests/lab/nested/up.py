@@ -21,9 +21,9 @@ INOTIFY = {"real": 36, "imitation": 12}
 # Its mounts go when its last process goes.
 LAYER_1 = """\
 set -eu
-mount --bind "$1/var/lib" /var/lib
-mount --bind "$1/var/log" /var/log
-mount -t tmpfs -o mode=755 highwater-lab /run
+mount --no-mtab --bind "$1/var/lib" /var/lib
+mount --no-mtab --bind "$1/var/log" /var/log
+mount --no-mtab -t tmpfs -o mode=755 highwater-lab /run
 mkdir -p /run/containerd /run/kubelet-folder /run/lock
 . "$2/usr/local/lib/shield.sh"
 shield /run/tunables
