@@ -8,11 +8,12 @@ import shutil
 import tarfile
 
 from . import settings
+from .kubelet_binary import kind
 from .machine import say
 from .packages import PACKAGES
 from .trees import NODE, POD, TREES
 
-FOLDER = settings.CACHE / "images"
+FOLDER = settings.CACHE / f"images-{kind()}"
 HOST_PAUSE = FOLDER / "host-pause.tar"
 HOST_OTHERS = FOLDER / "host-others.tar"
 HOST_TEST = FOLDER / "host-test.tar"

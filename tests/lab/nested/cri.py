@@ -176,10 +176,12 @@ def run_pod(socket, cgroup_root, pod):
         "io.kubernetes.pod.namespace": meta["namespace"],
         "io.kubernetes.pod.uid": meta["uid"],
     }
+    # A name is taken as long as the pod's last sandbox, though dead, is there.
+    attempt = sum(one["metadata"]["uid"] == meta["uid"] for one in call(socket, "ListPodSandbox").get("items", []))
     privileged = spec.get("securityContext", {}).get("privileged", False)
     namespaces = {"network": NODE_NAMESPACE, "pid": CONTAINER_NAMESPACE}
     config = {
-        "metadata": {"name": meta["name"], "uid": meta["uid"], "namespace": meta["namespace"], "attempt": 0},
+        "metadata": {"name": meta["name"], "uid": meta["uid"], "namespace": meta["namespace"], "attempt": attempt},
         "log_directory": f"/var/log/pods/{meta['namespace']}_{meta['name']}_{meta['uid']}",
         "labels": names | meta.get("labels", {}),
         "annotations": {"kubernetes.io/config.source": "file"},
@@ -197,13 +199,13 @@ def run_pod(socket, cgroup_root, pod):
     container = call(socket, "CreateContainer", {
         "pod_sandbox_id": sandbox,
         "config": {
-            "metadata": {"name": spec["name"], "attempt": 0},
+            "metadata": {"name": spec["name"], "attempt": attempt},
             "image": {"image": spec["image"]},
             "command": spec["command"],
             "envs": {one["name"]: one["value"] for one in spec.get("env", [])},
             "mounts": mounts,
             "labels": names | {"io.kubernetes.container.name": spec["name"]},
-            "log_path": f"{spec['name']}/0.log",
+            "log_path": f"{spec['name']}/{attempt}.log",
             "linux": {"security_context": {"privileged": privileged, "namespace_options": namespaces}},
         },
         "sandbox_config": config,

@@ -26,16 +26,19 @@ class Connection(http.client.HTTPConnection):
             os.close(folder)
 
 
-def call(dockerd, method, path, body=None, file=None, timeout=180):
+def call(dockerd, method, path, body=None, archive=None, timeout=180):
     """One request to the daemon with that pid; returns the decoded answer, or raises LabError with Docker's own message."""
     connection = Connection(f"/proc/{dockerd}/root/run/docker.sock", timeout)
     headers = {}
-    if file is not None:
-        body, headers = file, {"Content-Type": "application/x-tar", "Content-Length": str(os.fstat(file.fileno()).st_size)}
+    if archive is not None:
+        body, headers = archive, {"Content-Type": "application/x-tar", "Content-Length": str(os.fstat(archive.fileno()).st_size)}
     elif body is not None:
         body, headers = json.dumps(body), {"Content-Type": "application/json"}
     try:
-        connection.request(method, path, body, headers)
+        try:
+            connection.request(method, path, body, headers)
+        except BrokenPipeError:
+            pass  # Docker does not read on once it knows that it must fail: the answer tells why
         answer = connection.getresponse()
         text = answer.read().decode(errors="replace")
     except (OSError, http.client.HTTPException) as error:

@@ -24,7 +24,7 @@ def collect():
     """Every fact, as plain values."""
     daemon = observe.dockerd()
     disk = os.stat(settings.DISK)
-    kind = observe.read_state()["kubelets"]
+    kind = observe.kubelets()
     return {
         "form": FORM,
         "lab_dir": str(settings.LAB_DIR),

@@ -19,31 +19,30 @@ def go():
     return shutil.which("go") or shutil.which("/usr/local/go/bin/go")
 
 
-def prepare():
-    """Make the kubelet that `up` will use. Returns "real" or "imitation"."""
+def kind():
+    """Which kubelets an `up` gets now: "real" where there is one or Go to build it with, unless asked otherwise."""
     if settings.KUBELETS not in ("auto", "real", "imitation"):
         raise LabError(f"LAB_KUBELETS={settings.KUBELETS}: must be auto, real or imitation")
-    imitate()
-    if settings.KUBELETS == "imitation":
-        say("WARNING: kubelets: IMITATION, as asked by LAB_KUBELETS: processes that only carry the name, arguments and files")
-        return "imitation"
-    if not settings.KUBELET.exists():
+    if settings.KUBELETS == "real" or (settings.KUBELETS == "auto" and (settings.KUBELET.exists() or go())):
+        return "real"
+    return "imitation"
+
+
+def prepare():
+    """Make the kubelet that `up` will use."""
+    if kind() == "imitation":
+        why = "as asked by LAB_KUBELETS" if settings.KUBELETS == "imitation" else "because there is no go on this machine"
+        say(f"WARNING: kubelets: IMITATION, {why}: processes with the name, the arguments and the files of a kubelet, "
+            "which act on no disk however full")
+        imitate()
+    elif not settings.KUBELET.exists():
         if not go():
-            if settings.KUBELETS == "real":
-                raise LabError("LAB_KUBELETS=real, but there is no go on this machine to build a kubelet with")
-            say("WARNING: kubelets: IMITATION, because there is no go on this machine: nothing here acts on a full disk")
-            return "imitation"
+            raise LabError("LAB_KUBELETS=real, but there is no go on this machine to build a kubelet with")
         build()
-    return "real"
-
-
-def kind():
-    """What `prepare` made: "real" or "imitation"."""
-    return "real" if settings.KUBELETS != "imitation" and settings.KUBELET.exists() else "imitation"
 
 
 def binary():
-    """The executable that stands for the kubelet in this lab."""
+    """The executable that goes by the name of kubelet in the next `up`."""
     return settings.KUBELET if kind() == "real" else settings.IMITATION
 
 
@@ -56,7 +55,7 @@ def build():
         fcntl.flock(lock, fcntl.LOCK_EX)
         if settings.KUBELET.exists():
             return
-        say(f"building kubelet {settings.KUBERNETES} from its Go module: 7 minutes on two idle cores, only this once")
+        say(f"building kubelet {settings.KUBERNETES} from its Go module: 8 minutes on two cores with an empty Go build cache, only this once")
         began = time.monotonic()
         environment = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": "-buildvcs=false"}
         command = ["nice", "-n", "10", go()]

@@ -25,7 +25,7 @@ def fresh_file(layer, what):
 
 
 def fill(layer, size):
-    """Take that many bytes of the disk, at once and without writing them. Prints the file."""
+    """Take that many bytes of the disk, at once and without writing them. Returns the file."""
     path = fresh_file(layer, "fill")
     with open(path, "wb") as file:
         try:
@@ -33,11 +33,11 @@ def fill(layer, size):
         except OSError as error:
             path.unlink()
             raise LabError(f"{path}: {error}") from error
-    print(path)
+    return path
 
 
 def write(layer, size):
-    """Write a file of that many bytes that nothing can compress, down to the disk. Prints the file."""
+    """Write a file of that many bytes that nothing can compress, down to the disk. Returns the file."""
     path = fresh_file(layer, "write")
     try:
         with open(path, "wb") as file:
@@ -48,7 +48,7 @@ def write(layer, size):
     except OSError as error:
         path.unlink(missing_ok=True)
         raise LabError(f"{path}: {error}") from error
-    print(path)
+    return path
 
 
 def unfill():

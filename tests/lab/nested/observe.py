@@ -23,6 +23,11 @@ def remember(**entries):
     fresh.rename(settings.STATE)
 
 
+def kubelets():
+    """What the kubelets of the lab that is up are: "real" or "imitation", whatever the next `up` would get."""
+    return read_state()["kubelets"]
+
+
 def process(name):
     """Pid of a process of layer 1 ("containerd", "kubelet"), or None when it is not that process any more."""
     pid, ticks = read_state().get(name, (None, None))

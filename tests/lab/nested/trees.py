@@ -8,7 +8,8 @@ from .kubelet_binary import binary, kind
 from .machine import say
 from .packages import PACKAGES, unpack
 
-TREES = settings.CACHE / "trees"
+# Two sets, so that changing between real kubelets and imitations makes nothing anew.
+TREES = settings.CACHE / f"trees-{kind()}"
 HOST = TREES / "host"
 POD = TREES / "pod"
 NODE = TREES / "node"
@@ -105,7 +106,7 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
 def build():
     """Put the trees together; again only when something that goes into them has changed."""
     stamp = TREES / "complete"
-    content = "\n".join([str(sorted(PACKAGES.items())), SHIELD, NODE_INIT, RUNNER, containerd_config(""), kind(), settings.KUBERNETES])
+    content = "\n".join([str(sorted(PACKAGES.items())), SHIELD, NODE_INIT, RUNNER, containerd_config(""), settings.KUBERNETES])
     if stamp.exists() and stamp.read_text() == content:
         return
     say("putting file trees together")

@@ -109,7 +109,7 @@ def layer_1():
         load(pid, tar)
     pin(pid, settings.PAUSE)
 
-    say(f"layer 1: kubelet ({kubelet_binary.kind()})")
+    say(f"layer 1: kubelet ({observe.kubelets()})")
     trees.write(settings.DISK / settings.KUBELET_CONFIG[1:], kubelet.config(settings.HOST_POLICY, f"/{settings.CGROUP}", str(MANIFESTS)))
     pod = kubelet.test_pod()
     trees.write(MANIFESTS / "test-pod.yaml", kubelet.yaml(pod) + "\n")
@@ -117,7 +117,7 @@ def layer_1():
     # A kubelet removes files beside it when it cleans up a container without a log path: its folder is empty.
     spawn("kubelet", ["nsenter", "--target", pid, "--mount", "--net", "sh", "-c", 'cd /run/kubelet-folder && exec "$@"', "sh",
                       kubelet_binary.binary(), *words], KUBELET_LOG)
-    if kubelet_binary.kind() == "imitation":
+    if observe.kubelets() == "imitation":
         (settings.DISK / settings.GRAPH_VOLUME[1:]).mkdir(parents=True)
         cri.run_pod(socket, f"/{settings.CGROUP}", kubelet.named_by(settings.HOST_NODE, pod))
 
@@ -131,7 +131,7 @@ def layer_2():
     log = pathlib.Path(f"/proc/{init}/root/var/log/dockerd.log")
     wait_until("answer of dockerd", lambda: docker.call(dockerd, "GET", "/_ping"), log, dockerd)
     with open(archive.DOCKER_NODE, "rb") as tar:
-        docker.call(dockerd, "POST", "/images/load?quiet=1", file=tar)
+        docker.call(dockerd, "POST", "/images/load?quiet=1", archive=tar)
     docker.call(dockerd, "POST", "/networks/create", {"Name": "kind"})
 
 
@@ -198,10 +198,10 @@ def wait_for_pods(init, pid, node):
     socket, log = observe.socket(pid), pathlib.Path(f"/proc/{init}/root/var/log/kubelet.log")
     wait_until(f"kubelet of {node.name}", lambda: observe.node_child(init, "kubelet"), log, init)
     for pod in (kubelet.named_by(node.name, manifest) for manifest in kubelet.node_pods(node)):
-        name = pod["metadata"]["name"]
-        if kubelet_binary.kind() == "imitation":
+        name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+        if observe.kubelets() == "imitation" and not cri.running_container(socket, name, namespace):
             cri.run_pod(socket, "/kubelet", pod)
-        wait_until(f"pod {name} of {node.name}", lambda name=name: cri.running_container(socket, name, "kube-system"), log, init)
+        wait_until(f"pod {name} of {node.name}", lambda pod=(name, namespace): cri.running_container(socket, *pod), log, init)
 
 
 def load(pid, tar):
