@@ -9,7 +9,7 @@ from . import cri, down, facts, load, observe, settings, up
 from .machine import PROC, LabError, cgroup_folders, is_running, loops_of, marked, mounts_below, read_proc, run, say, start_ticks
 
 TUNABLES = ("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops",
-            "kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes", "net/ipv4/ip_forward")
+            "kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes")
 
 
 def machine():
