@@ -4,13 +4,13 @@ import hashlib
 import io
 import json
 import os
+import pathlib
 import shutil
 import tarfile
 
 from . import settings
 from .kubelet_binary import kind
 from .machine import say
-from .packages import PACKAGES
 from .trees import NODE, POD, TREES
 
 FOLDER = settings.CACHE / f"images-{kind()}"
@@ -24,7 +24,7 @@ NODE_ALL = FOLDER / "node-all.tar"
 def build():
     """Make every archive; again only when the trees or the list of images have changed."""
     stamp = FOLDER / "complete"
-    content = (TREES / "complete").read_text() + repr((settings.PAUSE, settings.HOST_IMAGES, settings.NODE_IMAGES, sorted(PACKAGES)))
+    content = (TREES / "complete").read_text() + pathlib.Path(__file__).read_text() + repr((settings.HOST_IMAGES, settings.NODE_IMAGES))
     if stamp.exists() and stamp.read_text() == content:
         return
     say("making images")

@@ -8,7 +8,7 @@ import json
 import os
 
 from . import cri, docker, observe, settings
-from .machine import LabError, cgroup_version, children, command_line, run, start_ticks, start_time
+from .machine import LabError, cgroup_version, children, command_line, loops_of, start_ticks, start_time
 
 FORM = 1
 
@@ -33,7 +33,7 @@ def collect():
         "cgroup_version": cgroup_version(),
         "clock_ticks_per_second": os.sysconf("SC_CLK_TCK"),
         "disk": {
-            "loop": run("findmnt", "-n", "-o", "SOURCE", settings.DISK).strip(),
+            "loop": loops_of(settings.DISK_FILE)[0],
             "mountpoint": str(settings.DISK),
             "st_dev": disk.st_dev,
             "device_number": f"{os.major(disk.st_dev)}:{os.minor(disk.st_dev)}",

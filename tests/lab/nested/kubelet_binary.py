@@ -1,6 +1,5 @@
 """The kubelet itself: a real one, built once from its Go module, or an imitation where there is no Go."""
 
-import fcntl
 import json
 import os
 import platform
@@ -41,9 +40,9 @@ def prepare():
         build()
 
 
-def binary():
-    """The executable that goes by the name of kubelet in the next `up`."""
-    return settings.KUBELET if kind() == "real" else settings.IMITATION
+def binary(which):
+    """The executable that goes by the name of kubelet, for "real" or "imitation"."""
+    return settings.KUBELET if which == "real" else settings.IMITATION
 
 
 def build():
@@ -51,28 +50,24 @@ def build():
     folder = settings.KUBELET.parent
     module = folder / "module"
     module.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if settings.KUBELET.exists():
-            return
-        say(f"building kubelet {settings.KUBERNETES} from its Go module: 8 minutes on two cores with an empty Go build cache, only this once")
-        began = time.monotonic()
-        environment = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": "-buildvcs=false"}
-        command = ["nice", "-n", "10", go()]
-        write_module(module, environment)
-        run(*command, "mod", "tidy", cwd=module, env=environment)
-        versions = " ".join(
-            f"-X {package}.gitVersion={settings.KUBERNETES}"
-            for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
-        )
-        fresh = folder / "kubelet.new"
-        run(*command, "build", "-trimpath", "-ldflags", f"-s -w {versions}", "-o", fresh, f"{MODULE}/cmd/kubelet",
-            cwd=module, env=environment)
-        told = run(fresh, "--version").strip()
-        if told != f"Kubernetes {settings.KUBERNETES}":
-            raise LabError(f"the built kubelet calls itself {told!r}, not {settings.KUBERNETES}")
-        fresh.rename(settings.KUBELET)
-        say(f"kubelet built in {time.monotonic() - began:.0f} s: {settings.KUBELET}")
+    say(f"building kubelet {settings.KUBERNETES} from its Go module: 8 minutes on two cores with an empty Go build cache, only this once")
+    began = time.monotonic()
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": "-buildvcs=false"}
+    command = ["nice", "-n", "10", go()]
+    write_module(module, environment)
+    run(*command, "mod", "tidy", cwd=module, env=environment)
+    versions = " ".join(
+        f"-X {package}.gitVersion={settings.KUBERNETES}"
+        for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+    )
+    fresh = folder / "kubelet.new"
+    run(*command, "build", "-trimpath", "-ldflags", f"-s -w {versions}", "-o", fresh, f"{MODULE}/cmd/kubelet",
+        cwd=module, env=environment)
+    told = run(fresh, "--version").strip()
+    if told != f"Kubernetes {settings.KUBERNETES}":
+        raise LabError(f"the built kubelet calls itself {told!r}, not {settings.KUBERNETES}")
+    fresh.rename(settings.KUBELET)
+    say(f"kubelet built in {time.monotonic() - began:.0f} s: {settings.KUBELET}")
 
 
 def write_module(folder, environment):

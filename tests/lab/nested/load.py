@@ -5,7 +5,7 @@ import pathlib
 import signal
 
 from . import docker, facts, observe, settings, up
-from .machine import LabError, kill, say, wait_until
+from .machine import LabError, kill, say, stop, wait_until
 
 PREFIX = "highwater-lab-"
 
@@ -83,14 +83,20 @@ def node_start(name):
     say(f"{name} is started")
 
 
-def kubelet_restart(name):
-    """Kill a node's kubelet; process 1 of the node starts it again, as systemd would."""
-    node = known(name)
-    init = observe.node_init(node.name)
-    old = observe.node_child(init, "kubelet") if init else None
-    if old is None:
-        raise LabError(f"no kubelet runs in {name}")
-    kill([old], signal.SIGTERM)
-    wait_until(f"new kubelet of {name}", lambda: observe.node_child(init, "kubelet") not in (None, old))
-    up.wait_for_pods(init, observe.node_child(init, "containerd"), node)
+def kubelet_restart(layer):
+    """End a layer's kubelet and wait for the next. In a node process 1 starts it again, as systemd would."""
+    if layer == "host":
+        old = observe.process("kubelet")
+        if old:
+            stop(old)
+        up.host_kubelet(observe.host())
+    else:
+        node = known(layer)
+        init = observe.node_init(node.name)
+        old = observe.node_child(init, "kubelet") if init else None
+        if old is None:
+            raise LabError(f"no kubelet runs in {layer}")
+        kill([old], signal.SIGTERM)
+        wait_until(f"new kubelet of {layer}", lambda: observe.node_child(init, "kubelet") not in (None, old))
+        up.wait_for_pods(init, observe.node_child(init, "containerd"), node)
     facts.write()

@@ -197,7 +197,7 @@ def mounts_below(folder):
     """Mount points of the machine at or below a folder, the innermost first."""
     points = []
     for line in (PROC / "self/mounts").read_text().splitlines():
-        point = line.split()[1].encode().decode("unicode_escape")
+        point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), line.split()[1])
         if point == str(folder) or point.startswith(f"{folder}/"):
             points.append(point)
     return sorted(points, reverse=True)

@@ -26,7 +26,6 @@ NEEDED = {
     "mkfs.ext4": "e2fsprogs",
     "losetup": "mount",
     "mount": "mount",
-    "findmnt": "util-linux",
     "unshare": "util-linux",
     "nsenter": "util-linux",
     "ip": "iproute2",

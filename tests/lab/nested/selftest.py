@@ -108,8 +108,10 @@ def verbs_do_what_they_say():
     load.node_start(name)
     told = facts.of_layer(name)
     expect("node-start: runs, with the image store it had", (told["running"], told["image_store"]), (True, old["image_store"]))
-    load.kubelet_restart(name)
-    expect("kubelet-restart: another process", facts.of_layer(name)["kubelet"]["pid"] != told["kubelet"]["pid"], True)
+    for one in ("host", name):
+        old = facts.of_layer(one)["kubelet"]["pid"]
+        load.kubelet_restart(one)
+        expect(f"kubelet-restart {one}: another process", facts.of_layer(one)["kubelet"]["pid"] != old, True)
 
 
 def fails_cleanly(bring_up):

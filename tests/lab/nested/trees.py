@@ -1,5 +1,6 @@
 """File trees put together from unpacked packages: programs of layer 1, root of the test pod, root of a node."""
 
+import pathlib
 import shutil
 import subprocess
 
@@ -106,7 +107,7 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
 def build():
     """Put the trees together; again only when something that goes into them has changed."""
     stamp = TREES / "complete"
-    content = "\n".join([str(sorted(PACKAGES.items())), SHIELD, NODE_INIT, RUNNER, containerd_config(""), settings.KUBERNETES])
+    content = pathlib.Path(__file__).read_text() + repr((PACKAGES, settings.PAUSE, settings.KUBERNETES))
     if stamp.exists() and stamp.read_text() == content:
         return
     say("putting file trees together")
@@ -128,7 +129,7 @@ def build():
     (NODE / "usr/sbin/init").unlink(missing_ok=True)
     write(NODE / "usr/sbin/init", NODE_INIT, 0o755)
     write(NODE / "kind/version", settings.KUBERNETES + "\n")
-    shutil.copy(binary(), NODE / "usr/bin/kubelet")
+    shutil.copy(binary(kind()), NODE / "usr/bin/kubelet")
     for tree in (HOST, POD, NODE):
         for program in ("containerd-shim", "containerd-shim-runc-v1", "containerd-stress"):
             (tree / "usr/bin" / program).unlink(missing_ok=True)

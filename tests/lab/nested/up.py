@@ -113,13 +113,18 @@ def layer_1():
     trees.write(settings.DISK / settings.KUBELET_CONFIG[1:], kubelet.config(settings.HOST_POLICY, f"/{settings.CGROUP}", str(MANIFESTS)))
     pod = kubelet.test_pod()
     trees.write(MANIFESTS / "test-pod.yaml", kubelet.yaml(pod) + "\n")
-    words = kubelet.arguments(settings.HOST_POLICY, settings.HOST_NODE, [f"--node-ip={settings.HOST_ADDRESS}"])
-    # A kubelet removes files beside it when it cleans up a container without a log path: its folder is empty.
-    spawn("kubelet", ["nsenter", "--target", pid, "--mount", "--net", "sh", "-c", 'cd /run/kubelet-folder && exec "$@"', "sh",
-                      kubelet_binary.binary(), *words], KUBELET_LOG)
+    host_kubelet(pid)
     if observe.kubelets() == "imitation":
         (settings.DISK / settings.GRAPH_VOLUME[1:]).mkdir(parents=True)
         cri.run_pod(socket, f"/{settings.CGROUP}", kubelet.named_by(settings.HOST_NODE, pod))
+
+
+def host_kubelet(containerd):
+    """Start the kubelet of layer 1 in the namespaces of its containerd."""
+    words = kubelet.arguments(settings.HOST_POLICY, settings.HOST_NODE, [f"--node-ip={settings.HOST_ADDRESS}"])
+    # A kubelet removes files beside it when it cleans up a container without a log path: its folder is empty.
+    return spawn("kubelet", ["nsenter", "--target", containerd, "--mount", "--net", "sh", "-c", 'cd /run/kubelet-folder && exec "$@"',
+                             "sh", kubelet_binary.binary(observe.kubelets()), *words], KUBELET_LOG)
 
 
 def layer_2():
@@ -127,8 +132,8 @@ def layer_2():
     say("layer 2: test pod")
     container = wait_until("container of the test pod", observe.test_container, KUBELET_LOG, observe.process("kubelet"))
     init = wait_until("process of the test container", lambda: container_init(container), KUBELET_LOG)
-    dockerd = wait_until("dockerd", observe.dockerd, KUBELET_LOG, init)
     log = pathlib.Path(f"/proc/{init}/root/var/log/dockerd.log")
+    dockerd = wait_until("dockerd", observe.dockerd, log, init)
     wait_until("answer of dockerd", lambda: docker.call(dockerd, "GET", "/_ping"), log, dockerd)
     with open(archive.DOCKER_NODE, "rb") as tar:
         docker.call(dockerd, "POST", "/images/load?quiet=1", archive=tar)
