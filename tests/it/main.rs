@@ -6,3 +6,4 @@ mod metrics;
 mod node;
 mod surfaces;
 mod tools;
+mod web;
