@@ -3,7 +3,9 @@
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on says so")]
 
+use crate::node;
 use highwater::export::catalogue::{Kind, Name, Scope};
+use highwater::export::json;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
@@ -38,6 +40,30 @@ fn alerts_dashboards_and_chart_name_only_metrics_that_exist() {
         }
     }
     assert!(unknown.is_empty(), "{unknown:#?}");
+}
+
+#[test]
+fn docs_json_md_names_every_field() {
+    let json = json::snapshot(&node::snapshot(), node::now());
+    let document = text_of(&root().join("docs/json.md"));
+    let mut fields = BTreeSet::new();
+    fields_of(&serde_json::from_str(&json).expect("valid JSON"), &mut fields);
+    let missing: Vec<_> = fields.iter().filter(|field| !document.contains(&format!("`{field}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    assert!(fields.len() > 80, "the fixed node has nearly every field: {}", fields.len());
+}
+
+fn fields_of(value: &serde_json::Value, fields: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(object) => {
+            for (field, value) in object {
+                fields.insert(field.clone());
+                fields_of(value, fields);
+            }
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| fields_of(item, fields)),
+        _ => {}
+    }
 }
 
 #[test]
