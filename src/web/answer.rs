@@ -38,8 +38,6 @@ const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
-/// The page reloads itself; a header rather than an element, which a reader's tools can more easily switch off.
-const REFRESH: HeaderValue = HeaderValue::from_static("15");
 /// For what is no page: nothing may be loaded, framed or sent anywhere.
 const DENY_ALL: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 
@@ -47,7 +45,10 @@ impl Answers {
     /// The answer to one request. A HEAD request is answered as GET; hyper leaves the body out.
     pub(super) fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {
         let known = path == self.telemetry_path
-            || matches!(path, "/" | page::STYLE_PATH | "/api/v1/snapshot" | "/-/healthy" | "/-/ready");
+            || matches!(
+                path,
+                "/" | page::STYLE_PATH | page::SCRIPT_PATH | "/api/v1/snapshot" | "/-/healthy" | "/-/ready"
+            );
         if !known {
             return plain(StatusCode::NOT_FOUND, "not found\n");
         }
@@ -67,6 +68,7 @@ impl Answers {
         }
         match (path, snapshot) {
             (page::STYLE_PATH, _) => text(page::STYLE, "text/css; charset=utf-8"),
+            (page::SCRIPT_PATH, _) => text(page::SCRIPT, "text/javascript; charset=utf-8"),
             ("/-/healthy", _) => plain(StatusCode::OK, "highwater is healthy\n"),
             ("/-/ready", Some(_)) => plain(StatusCode::OK, "highwater is ready\n"),
             ("/-/ready", None) => plain(StatusCode::SERVICE_UNAVAILABLE, "no sample yet\n"),
@@ -80,7 +82,6 @@ impl Answers {
                 let mut response = text(page::render(snapshot, now, &self.page), "text/html; charset=utf-8");
                 let policy = HeaderValue::from_static(page::CONTENT_SECURITY_POLICY);
                 response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
-                response.headers_mut().insert(header::REFRESH, REFRESH);
                 response
             }
         }

@@ -3,6 +3,8 @@
 mod accept;
 mod answer;
 mod limits;
+mod patient;
+mod places;
 mod published;
 mod server;
 

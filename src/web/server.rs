@@ -1,17 +1,19 @@
 //! How do bytes get to a client? Accepts connections within limits, speaks HTTP/1.1 on them, ends in order.
 
 use super::answer::Answers;
-use super::limits::{Limits, Patient};
+use super::limits::Limits;
+use super::patient::Patient;
+use super::places::{Place, Places};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::future::{Future, ready};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// Which of the two ended the server after the shutdown signal.
@@ -29,25 +31,25 @@ pub enum Drained {
 pub async fn serve(
     listeners: Vec<TcpListener>,
     answers: Arc<Answers>,
-    limits: Limits,
+    mut limits: Limits,
     shutdown: impl Future<Output = ()>,
 ) -> Drained {
-    let permits = Arc::new(Semaphore::new(limits.connections));
+    // Each listener holds one place ready for whom it accepts next.
+    limits.connections = limits.connections.max(listeners.len() + 1);
+    let places = Arc::new(Places::new(limits.connections));
     let (stop, stopped) = watch::channel(());
     let mut accepting = JoinSet::new();
     for listener in listeners {
-        let (answers, permits) = (Arc::clone(&answers), Arc::clone(&permits));
-        let server = Server { answers, limits, permits, stopped: stopped.clone() };
+        let (answers, places) = (Arc::clone(&answers), Arc::clone(&places));
+        let server = Server { answers, limits, places, stopped: stopped.clone() };
         accepting.spawn(server.accept_until_stopped(listener));
     }
     drop(stopped);
     shutdown.await;
     drop(stop);
     while accepting.join_next().await.is_some() {}
-    // Every connection holds a permit, so that all permits together mean no connection.
-    let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
-    match tokio::time::timeout(limits.drain_timeout.to_std(), permits.acquire_many(all)).await {
-        Ok(_) => Drained::Complete,
+    match tokio::time::timeout(limits.drain_timeout.to_std(), places.all_free(limits.connections)).await {
+        Ok(()) => Drained::Complete,
         Err(_) => Drained::TimedOut,
     }
 }
@@ -55,7 +57,7 @@ pub async fn serve(
 struct Server {
     answers: Arc<Answers>,
     limits: Limits,
-    permits: Arc<Semaphore>,
+    places: Arc<Places>,
     /// Its sender is dropped to stop; it never sends.
     stopped: watch::Receiver<()>,
 }
@@ -68,17 +70,17 @@ impl Server {
                 _ = stopped.changed() => return,
                 accepted = self.accept(&listener) => accepted,
             };
-            if let Some((stream, permit)) = accepted {
-                self.spawn(stream, permit);
+            if let Some((stream, place)) = accepted {
+                self.spawn(stream, place);
             }
         }
     }
 
-    /// The permit comes before the accept: what is over the limit waits in the kernel, where it costs no memory of ours.
-    async fn accept(&self, listener: &TcpListener) -> Option<(TcpStream, OwnedSemaphorePermit)> {
-        let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
+    /// The place comes before the accept: what is over the limit waits in the kernel, where it costs no memory of ours.
+    async fn accept(&self, listener: &TcpListener) -> Option<(TcpStream, Place)> {
+        let place = self.places.take().await?;
         match listener.accept().await {
-            Ok((stream, _)) => Some((stream, permit)),
+            Ok((stream, _)) => Some((stream, place)),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -87,16 +89,17 @@ impl Server {
         }
     }
 
-    fn spawn(&self, stream: TcpStream, permit: OwnedSemaphorePermit) {
+    fn spawn(&self, stream: TcpStream, place: Place) {
         let answers = Arc::clone(&self.answers);
         let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
             let response = answers.answer(request.method(), request.uri().path(), request.headers());
             ready(Ok::<_, Infallible>(response))
         });
-        let io = TokioIo::new(Patient::new(stream, self.limits.write_timeout));
+        let leave = place.leave();
+        let io = TokioIo::new(Patient::new(stream, place, self.limits));
+        // All waiting is limited by the stream, so that hyper needs no timer.
         let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.limits.header_timeout.to_std())
+            .header_read_timeout(None)
             .max_buf_size(self.limits.header_bytes.max(8_192))
             .serve_connection(io, service);
         let mut stopped = self.stopped.clone();
@@ -104,6 +107,7 @@ impl Server {
             let mut connection = pin!(connection);
             let ended = tokio::select! {
                 ended = connection.as_mut() => ended,
+                () = leave.notified() => return,
                 _ = stopped.changed() => {
                     connection.as_mut().graceful_shutdown();
                     connection.await
@@ -112,7 +116,6 @@ impl Server {
             if let Err(error) = ended {
                 tracing::debug!(%error, "connection ended early");
             }
-            drop(permit);
         });
     }
 }

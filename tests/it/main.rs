@@ -7,3 +7,4 @@ mod metrics;
 mod node;
 mod surfaces;
 mod tools;
+mod web;

@@ -32,3 +32,67 @@ fn the_page() {
         insta::assert_snapshot!("page", page::render(Some(&node::snapshot()), node::now(), &options));
     });
 }
+
+fn page_of(text: &str) -> String {
+    let options = PageOptions { telemetry_path: "/metrics".to_owned(), notice: Some(text.to_owned()) };
+    page::render(Some(&node::hostile(text)), node::now(), &options)
+}
+
+/// The names of all elements of a page, in order, and whether a quote is left open.
+fn elements(page: &str) -> Vec<&str> {
+    page.split('<').skip(1).filter_map(|tag| tag.split([' ', '>', '\n']).next()).collect()
+}
+
+#[test]
+fn hostile_names_add_no_element_and_no_attribute_to_the_page() {
+    let harmless = page_of("x");
+    for text in [
+        "<script>alert(1)</script>",
+        "\"><img src=x onerror=alert(1)>",
+        "' onmouseover='alert(1)",
+        "</title></svg><style>*{display:none}</style>",
+        "--><!--",
+        "&lt;b&gt;",
+        "]]>",
+    ] {
+        let page = page_of(text);
+        assert_eq!(elements(&page), elements(&harmless), "{text}");
+        assert_eq!(page.matches('"').count(), harmless.matches('"').count(), "{text}");
+        assert_eq!(page.matches('\'').count(), harmless.matches('\'').count(), "{text}");
+        assert!(!page.contains(text), "{text}");
+    }
+}
+
+#[test]
+fn marks_that_turn_the_reading_direction_and_controls_do_not_reach_any_surface() {
+    let text = "a\u{202E}b\u{2066}c\u{1b}[31md\u{200B}e\r\nf";
+    let snapshot = node::hostile(text);
+    let surfaces = [
+        page_of(text).replace(&text.replace('&', "&amp;"), ""), // The notice is ours, and is not foreign text.
+        table::render(&snapshot, node::now(), Some(160)),
+        json::snapshot(&snapshot, node::now()),
+    ];
+    for surface in surfaces {
+        let harmful = |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{202E}' | '\u{2066}' | '\u{200B}');
+        assert!(!surface.contains(harmful), "{surface}");
+        assert!(!surface.contains("\\u001b"), "{surface}");
+    }
+}
+
+#[test]
+fn ten_kilobytes_of_name_leave_the_page_small() {
+    assert!(page_of("x").len() + 80_000 > page_of(&"é".repeat(10_000)).len());
+}
+
+#[test]
+fn an_empty_node_has_an_answer_on_every_surface() {
+    let mut snapshot = node::snapshot();
+    snapshot.sample.layers.clear();
+    snapshot.sample.filesystems.clear();
+    snapshot.assessment.layers.clear();
+    snapshot.assessment.filesystems.clear();
+    assert!(table::render(&snapshot, node::now(), None).starts_with("No layer found.\n"));
+    assert!(json::snapshot(&snapshot, node::now()).contains("\"layers\": []"));
+    let page = page::render(Some(&snapshot), node::now(), &PageOptions::default());
+    assert!(page.contains("No trigger is foreseen within six hours."));
+}

@@ -1,7 +1,8 @@
-//! What does a person see at `/`? One page of HTML, made on the server, without script or anything from elsewhere.
+//! What does a person see at `/`? One page of HTML, made on the server, complete without script and without anything from
+//! elsewhere. A small script keeps it current; without it the page reloads itself.
 //!
-//! Foreign text goes through `html::Escaped`. The page carries no style attribute and no inline style, so that its policy can
-//! forbid them: [`STYLE`] is a file of its own.
+//! Foreign text goes through `html::Escaped`. The page carries no style, no style attribute and no inline script, so that its
+//! policy can forbid them: [`STYLE`] and [`SCRIPT`] are files of their own.
 
 mod disk;
 mod html;
@@ -17,9 +18,13 @@ use html::Escaped;
 pub const STYLE: &str = include_str!("style.css");
 /// Where the page expects its style sheet.
 pub const STYLE_PATH: &str = "/style.css";
-/// The Content-Security-Policy under which the page works: its own style sheet and nothing else.
-pub const CONTENT_SECURITY_POLICY: &str =
-    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// The script, to be served at [`SCRIPT_PATH`].
+pub const SCRIPT: &str = include_str!("page.js");
+/// Where the page expects its script.
+pub const SCRIPT_PATH: &str = "/page.js";
+/// The Content-Security-Policy under which the page works: its own style sheet, its own script, and requests for itself.
+pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
+                                           base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// What the page says beside the snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -37,7 +42,8 @@ pub fn render(snapshot: Option<&Snapshot>, now: Timestamp, options: &PageOptions
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<title>highwater</title>\n\
-         <link rel=\"stylesheet\" href=\"style.css\">\n</head>\n<body>\n<header>\n<h1>highwater</h1>\n",
+         <link rel=\"stylesheet\" href=\"style.css\">\n<script src=\"page.js\" defer></script>\n\
+         <noscript><meta http-equiv=\"refresh\" content=\"15\"></noscript>\n</head>\n<body>\n<header>\n<h1>highwater</h1>\n",
     );
     let view = snapshot.map(|snapshot| View::new(snapshot, now));
     if let Some(view) = &view {

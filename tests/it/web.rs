@@ -1,0 +1,263 @@
+//! What does a client get, and what can a bad one take?
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
+
+use crate::node;
+use highwater::export::metrics::Budget;
+use highwater::time::Span;
+use highwater::web::{Answers, Drained, Limits, PageOptions, Published, serve};
+use std::future::pending;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+struct Server {
+    address: SocketAddr,
+    published: Arc<Published>,
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<Drained>,
+}
+
+async fn start(limits: Limits) -> Server {
+    let published = Arc::new(Published::new());
+    let answers = Answers {
+        published: Arc::clone(&published),
+        clock: Box::new(node::now),
+        telemetry_path: "/metrics".to_owned(),
+        budget: Budget::default(),
+        page: PageOptions { telemetry_path: "/metrics".to_owned(), notice: None },
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let ended = tokio::spawn(serve(vec![listener], Arc::new(answers), limits, async {
+        stopped.await.unwrap_or(());
+    }));
+    Server { address, published, stop, ended }
+}
+
+/// A server with a snapshot.
+async fn ready() -> Server {
+    let server = start(Limits::default()).await;
+    server.published.publish(Arc::new(node::snapshot()));
+    server
+}
+
+impl Server {
+    /// Sends bytes and reads all that comes until the server closes.
+    async fn ask(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        String::from_utf8(answer).unwrap()
+    }
+
+    /// Status line, headers in lower case, and body of one answer.
+    async fn request(&self, method: &str, path: &str, headers: &str) -> (String, String, String) {
+        let answer =
+            self.ask(&format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n")).await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let (status, headers) = head.split_once("\r\n").unwrap();
+        (status.to_owned(), headers.to_ascii_lowercase(), body.to_owned())
+    }
+
+    async fn stop(self) -> Drained {
+        self.stop.send(()).unwrap();
+        self.ended.await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn every_route_answers_with_its_type_and_the_security_headers() {
+    let server = ready().await;
+    for (path, content_type, begins) in [
+        ("/", "text/html; charset=utf-8", "<!doctype html>"),
+        ("/style.css", "text/css; charset=utf-8", "/* highwater"),
+        ("/page.js", "text/javascript; charset=utf-8", "// Keeps"),
+        ("/metrics", "text/plain; version=0.0.4; charset=utf-8", "# HELP highwater_"),
+        ("/api/v1/snapshot", "application/json", "{\n  \"schema_version\": 1"),
+        ("/-/healthy", "text/plain; charset=utf-8", "highwater is healthy"),
+        ("/-/ready", "text/plain; charset=utf-8", "highwater is ready"),
+        ("/?a=b", "text/html; charset=utf-8", "<!doctype html>"),
+    ] {
+        let (status, headers, body) = server.request("GET", path, "").await;
+        assert_eq!(status, "HTTP/1.1 200 OK", "{path}");
+        assert!(headers.contains(&format!("content-type: {content_type}")), "{path}: {headers}");
+        assert!(headers.contains("x-content-type-options: nosniff"), "{path}: {headers}");
+        assert!(headers.contains("referrer-policy: no-referrer"), "{path}: {headers}");
+        assert!(headers.contains("content-security-policy: default-src 'none'"), "{path}: {headers}");
+        assert!(body.starts_with(begins), "{path}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn head_has_the_headers_of_get_and_no_body() {
+    let server = ready().await;
+    for path in ["/", "/metrics", "/api/v1/snapshot", "/-/ready"] {
+        let (get_status, get_headers, get_body) = server.request("GET", path, "").await;
+        let (head_status, head_headers, head_body) = server.request("HEAD", path, "").await;
+        let but_date = |headers: &str| {
+            headers.lines().filter(|line| !line.starts_with("date:")).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!((head_status, but_date(&head_headers)), (get_status, but_date(&get_headers)), "{path}");
+        assert!(get_headers.contains(&format!("content-length: {}", get_body.len())), "{path}: {get_headers}");
+        assert_eq!(head_body, "", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn other_methods_and_paths_are_refused() {
+    let server = ready().await;
+    for method in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"] {
+        let (status, headers, _) = server.request(method, "/metrics", "").await;
+        assert_eq!(status, "HTTP/1.1 405 Method Not Allowed", "{method}");
+        assert!(headers.contains("allow: get, head"), "{method}: {headers}");
+    }
+    for path in ["/metric", "/metrics/", "/../etc/passwd", "/%2e%2e/etc/passwd", "/-/quit", "//"] {
+        let (status, headers, _) = server.request("GET", path, "").await;
+        assert_eq!(status, "HTTP/1.1 404 Not Found", "{path}");
+        assert!(headers.contains("content-security-policy: default-src 'none'"), "{path}: {headers}");
+    }
+}
+
+#[tokio::test]
+async fn before_the_first_sample_it_is_healthy_and_not_ready() {
+    let server = start(Limits::default()).await;
+    assert_eq!(server.request("GET", "/-/healthy", "").await.0, "HTTP/1.1 200 OK");
+    assert_eq!(server.request("GET", "/-/ready", "").await.0, "HTTP/1.1 503 Service Unavailable");
+    assert_eq!(server.request("GET", "/api/v1/snapshot", "").await.0, "HTTP/1.1 503 Service Unavailable");
+    assert!(server.request("GET", "/", "").await.2.contains("Nothing has been sampled yet"));
+    assert!(server.request("GET", "/metrics", "").await.2.contains("highwater_build_info"));
+    server.published.publish(Arc::new(node::snapshot()));
+    assert_eq!(server.request("GET", "/-/ready", "").await.0, "HTTP/1.1 200 OK");
+}
+
+#[tokio::test]
+async fn the_accept_header_chooses_the_format() {
+    let server = ready().await;
+    let accept = "Accept: application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5\r\n";
+    let (_, headers, body) = server.request("GET", "/metrics", accept).await;
+    assert!(headers.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"), "{headers}");
+    assert!(headers.contains("vary: accept"), "{headers}");
+    assert!(body.ends_with("# EOF\n"));
+}
+
+#[tokio::test]
+async fn one_connection_carries_several_requests() {
+    let server = ready().await;
+    let request = "GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n";
+    let last = "GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let answer = server.ask(&[request, request, last].concat()).await;
+    assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 3);
+}
+
+#[tokio::test]
+async fn a_header_that_is_too_long_is_refused() {
+    let server = ready().await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let request = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(17 << 10));
+    // The server may close before all of it is sent.
+    stream.write_all(request.as_bytes()).await.unwrap_or(());
+    let mut start = [0; 12];
+    stream.read_exact(&mut start).await.unwrap();
+    assert_eq!(&start, b"HTTP/1.1 431");
+}
+
+#[tokio::test]
+async fn a_client_that_sends_half_a_header_is_let_go() {
+    let limits = Limits { header_timeout: Span::from_millis(50), ..Limits::default() };
+    let server = start(limits).await;
+    // `ask` returns only because the server closes.
+    assert_eq!(server.ask("GET / HTTP/1.1\r\nHo").await, "");
+    assert_eq!(server.ask("").await, "");
+}
+
+#[tokio::test]
+async fn a_client_that_is_silent_after_an_answer_is_let_go() {
+    let limits = Limits { idle_timeout: Span::from_millis(50), ..Limits::default() };
+    let server = start(limits).await;
+    let answer = server.ask("GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK"));
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_is_let_go() {
+    let limits = Limits { write_timeout: Span::from_millis(50), ..Limits::default() };
+    let server = start(limits).await;
+    server.published.publish(Arc::new(node::snapshot()));
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let request = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100);
+    // Ends once the socket's buffers are full in both directions and the server has closed.
+    while stream.write_all(request.as_bytes()).await.is_ok() {}
+    assert_eq!(server.stop().await, Drained::Complete);
+}
+
+#[tokio::test]
+async fn with_all_places_taken_by_silent_clients_one_that_asks_is_served() {
+    let limits = Limits { connections: 8, header_timeout: Span::from_secs(3_600), ..Limits::default() };
+    let server = start(limits).await;
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(b"G").await.unwrap();
+        silent.push(stream);
+    }
+    assert_eq!(server.request("GET", "/-/healthy", "").await.0, "HTTP/1.1 200 OK");
+    drop(silent);
+}
+
+#[tokio::test]
+async fn idle_connections_do_not_hold_up_the_end() {
+    let server = ready().await;
+    let mut idle = TcpStream::connect(server.address).await.unwrap();
+    idle.write_all(b"GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut start = [0; 15];
+    idle.read_exact(&mut start).await.unwrap();
+    assert_eq!(&start, b"HTTP/1.1 200 OK");
+    assert_eq!(server.stop().await, Drained::Complete);
+}
+
+#[tokio::test]
+async fn a_request_that_is_never_finished_ends_with_the_time_limit() {
+    let limits = Limits { drain_timeout: Span::from_millis(50), ..Limits::default() };
+    let server = start(limits).await;
+    let mut half = TcpStream::connect(server.address).await.unwrap();
+    half.write_all(b"GET / HT").await.unwrap();
+    // Answered only after the half request has been accepted, since both go through one queue.
+    assert_eq!(server.request("GET", "/-/healthy", "").await.0, "HTTP/1.1 200 OK");
+    assert_eq!(server.stop().await, Drained::TimedOut);
+    drop(half);
+}
+
+#[tokio::test]
+async fn several_addresses_are_served_at_once() {
+    let answers = Answers {
+        published: Arc::default(),
+        clock: Box::new(node::now),
+        telemetry_path: "/m".to_owned(),
+        budget: Budget::default(),
+        page: PageOptions::default(),
+    };
+    let mut addresses = Vec::new();
+    let mut listeners = Vec::new();
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        // A machine without IPv6 has one of them.
+        if let Ok(listener) = TcpListener::bind(address).await {
+            addresses.push(listener.local_addr().unwrap());
+            listeners.push(listener);
+        }
+    }
+    let limits = Limits { connections: 1, ..Limits::default() };
+    tokio::spawn(serve(listeners, Arc::new(answers), limits, pending()));
+    for address in addresses {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET /m HTTP/1.0\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.0 200 OK") && answer.contains("highwater_build_info"), "{answer}");
+    }
+}
