@@ -36,8 +36,9 @@ pub struct FilesystemAssessment {
 pub struct LayerAssessment {
     /// Which.
     pub id: LayerId,
-    /// The settings in force.
-    pub policy: GcPolicy,
+    /// The settings in force: `None` while a kubelet runs whose settings cannot be read, and in an inner layer without a kubelet,
+    /// where nobody collects. The machine itself without a kubelet is given the defaults that one would have.
+    pub policy: Option<GcPolicy>,
     /// When the kubelet looks next whether images must go; `None` without a kubelet or where its loop is off.
     pub next_gc_check: Option<Timestamp>,
     /// Every trigger that is armed in this layer. What is not in the list cannot strike.
@@ -107,13 +108,19 @@ fn assess_layer(layer: &LayerSample, sample: &Sample, outlooks: &BTreeMap<Filesy
     let release = kubelet
         .and_then(|kubelet| kubelet.version.as_ref())
         .map_or(Release::Unknown, |version| Release::parse(version.as_str()));
-    let policy = GcPolicy::effective(kubelet.and_then(|kubelet| kubelet.config.value()), release);
+    let config = kubelet.and_then(|kubelet| kubelet.config.value());
+    let assumed = kubelet.is_none() && layer.parent.is_none();
+    let policy = (config.is_some() || assumed).then(|| GcPolicy::effective(config, release));
     let measured = |id: &Reading<FilesystemId>| {
         let id = *id.value()?;
         let filesystem = sample.filesystems.iter().find(|filesystem| filesystem.id == id)?;
         Some((id, filesystem.space.value()?))
     };
-    let levels = triggers::levels(&policy, measured(&layer.imagefs), measured(&layer.nodefs));
+    let (imagefs, nodefs) = (measured(&layer.imagefs), measured(&layer.nodefs));
+    let levels = match &policy {
+        Some(policy) => triggers::levels(policy, imagefs, nodefs),
+        None => triggers::disk_full(imagefs.or(nodefs)).into_iter().collect(),
+    };
     let triggers = levels
         .into_iter()
         .map(|level| {
@@ -132,8 +139,8 @@ fn assess_layer(layer: &LayerSample, sample: &Sample, outlooks: &BTreeMap<Filesy
             }
         })
         .collect();
-    // Without its settings nobody knows whether the loop runs.
-    let configured = kubelet.filter(|kubelet| kubelet.config.value().is_some() && policy.image_gc.enabled);
-    let next_gc_check = configured.map(|kubelet| schedule::next_check(kubelet.started_at, sample.at, release).at);
+    let loop_runs = policy.as_ref().is_some_and(|policy| policy.image_gc.enabled);
+    let next_gc_check =
+        kubelet.filter(|_| loop_runs).map(|kubelet| schedule::next_check(kubelet.started_at, sample.at, release).at);
     LayerAssessment { id: layer.id.clone(), policy, next_gc_check, triggers }
 }

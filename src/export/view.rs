@@ -119,7 +119,7 @@ impl<'a> View<'a> {
                     add(source.as_str(), absence.to_string());
                 }
             }
-            for problem in layer.assessment.iter().flat_map(|found| &found.policy.problems) {
+            for problem in layer.policy().into_iter().flat_map(|policy| &policy.problems) {
                 add("policy", problem.to_string());
             }
         }
@@ -147,25 +147,15 @@ impl FilesystemView<'_> {
 }
 
 impl<'a> LayerView<'a> {
-    /// The settings in force, as far as they are known: `None` while a kubelet runs whose configuration cannot be read, and in
-    /// an inner layer without any kubelet. The outermost layer without a kubelet is shown with the defaults it would have.
+    /// The settings in force, where they are known.
     pub fn policy(&self) -> Option<&'a GcPolicy> {
-        let known = match &self.sample.kubelet {
-            Some(kubelet) => kubelet.config.value().is_some(),
-            None => self.sample.parent.is_none(),
-        };
-        self.assessment.filter(|_| known).map(|assessment| &assessment.policy)
+        self.assessment?.policy.as_ref()
     }
 
-    /// The armed triggers, each once, the nearest where one is named twice. Without known settings only the full disk is left,
-    /// which no setting changes.
+    /// The armed triggers, each once, the nearest where one is named twice.
     pub fn triggers(&self) -> BTreeMap<Trigger, &'a TriggerAssessment> {
-        let known = self.policy().is_some();
         let mut nearest: BTreeMap<Trigger, &TriggerAssessment> = BTreeMap::new();
         for trigger in self.assessment.iter().flat_map(|assessment| &assessment.triggers) {
-            if !known && trigger.trigger != Trigger::DiskFull {
-                continue;
-            }
             let entry = nearest.entry(trigger.trigger).or_insert(trigger);
             if distance(trigger) < distance(entry) {
                 *entry = trigger;

@@ -51,10 +51,14 @@ pub fn levels(policy: &GcPolicy, imagefs: Measured<'_>, nodefs: Measured<'_>) ->
             levels.extend(highest(policy, trigger, id, space, here));
         }
     }
-    if let Some((id, space)) = imagefs.or(nodefs) {
-        levels.extend(level(Trigger::DiskFull, None, id, 1, space.available.get()));
-    }
+    levels.extend(disk_full(imagefs.or(nodefs)));
     levels
+}
+
+/// The line that no setting moves: nothing is available to an ordinary writer any more.
+pub fn disk_full(filesystem: Measured<'_>) -> Option<TriggerLevel> {
+    let (id, space) = filesystem?;
+    level(Trigger::DiskFull, None, id, 1, space.available.get())
 }
 
 /// Whether a signal can set off a trigger.

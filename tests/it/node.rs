@@ -64,12 +64,12 @@ pub(crate) fn snapshot() -> Snapshot {
                 layer_assessment(host(), &Origin::Default),
                 LayerAssessment {
                     id: dind(),
-                    policy: policy(&Origin::Assumed),
+                    policy: None,
                     next_gc_check: None,
                     triggers: vec![disk_full()],
                 },
                 layer_assessment(old_capd(), &Origin::File(Label::new("/var/lib/kubelet/config.yaml"))),
-                layer_assessment(new_capd(), &Origin::Assumed),
+                LayerAssessment { id: new_capd(), policy: None, next_gc_check: None, triggers: vec![disk_full()] },
             ],
         },
         agent: AgentHealth {
@@ -269,7 +269,7 @@ fn policy(origin: &Origin) -> GcPolicy {
 fn layer_assessment(id: LayerId, origin: &Origin) -> LayerAssessment {
     LayerAssessment {
         id,
-        policy: policy(origin),
+        policy: Some(policy(origin)),
         next_gc_check: Some(AT + Span::from_secs(100)),
         triggers: vec![
             TriggerAssessment {
@@ -353,8 +353,10 @@ pub(crate) fn hostile(text: &str) -> Snapshot {
         for source in &mut layer.sources {
             source.state = Reading::absent(AbsenceReason::Failed, label());
         }
-        assessment.policy.problems = vec![label()];
-        assessment.policy.image_gc.high.origin = Origin::File(label());
+        if let Some(policy) = &mut assessment.policy {
+            policy.problems = vec![label()];
+            policy.image_gc.high.origin = Origin::File(label());
+        }
     }
     for disk in &mut snapshot.sample.filesystems {
         disk.name = FilesystemName { device: label(), mountpoint: label() };
