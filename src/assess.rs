@@ -37,7 +37,7 @@ pub struct LayerAssessment {
     /// Which.
     pub id: LayerId,
     /// The settings in force: `None` while a kubelet runs whose settings cannot be read, and in an inner layer without a kubelet,
-    /// where nobody collects. The machine itself without a kubelet is given the defaults that one would have.
+    /// where nobody collects. A machine without any kubelet of its own is given the defaults that one would have.
     pub policy: Option<GcPolicy>,
     /// When the kubelet looks next whether images must go; `None` without a kubelet or where its loop is off.
     pub next_gc_check: Option<Timestamp>,
@@ -109,7 +109,8 @@ fn assess_layer(layer: &LayerSample, sample: &Sample, outlooks: &BTreeMap<Filesy
         .and_then(|kubelet| kubelet.version.as_ref())
         .map_or(Release::Unknown, |version| Release::parse(version.as_str()));
     let config = kubelet.and_then(|kubelet| kubelet.config.value());
-    let assumed = kubelet.is_none() && layer.parent.is_none();
+    let outermost = || sample.layers.iter().filter(|layer| layer.parent.is_none());
+    let assumed = layer.parent.is_none() && outermost().all(|layer| layer.kubelet.is_none());
     let policy = (config.is_some() || assumed).then(|| GcPolicy::effective(config, release));
     let measured = |id: &Reading<FilesystemId>| {
         let id = *id.value()?;

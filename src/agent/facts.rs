@@ -102,11 +102,14 @@ impl Facts {
         let root = self.root.clone()?;
         let runtime = layer.runtime.map(|kind| (kind, layer.argv.clone()));
         let kubelet = layer.kubelet.clone().zip(self.kubelet_root.clone());
-        let procfs = procfs.clone();
+        let (procfs, pid) = (procfs.clone(), layer.key.pid);
         let path = PathBuf::from(format!("files of the layer of process {}", layer.key.pid));
         let work = move || {
             let paths = match &runtime {
-                Some((kind, argv)) => runtime_config::read(&root, *kind, argv),
+                Some((kind, argv)) => {
+                    let working_directory = procfs.link(pid, "cwd").ok();
+                    runtime_config::read(&root, *kind, argv, working_directory.as_deref())
+                }
                 None => Ok(bare_paths()),
             };
             let kubelet = kubelet.map(|(kubelet, kubelet_root)| {

@@ -1,5 +1,6 @@
 //! What is a layer called, and of what kind is it? Pure: from what the runtimes around it and its own files say.
 
+use crate::discover::parse::flag;
 use crate::discover::{ContainerRef, FoundLayer, LayerKey};
 use crate::layer::{LayerId, LayerKind};
 use crate::sample::{LayerOrigin, RuntimeKind};
@@ -113,12 +114,23 @@ fn kind(layer: &FoundLayer, name: Option<&ContainerName>, evidence: Evidence) ->
         return LayerKind::Dind;
     }
     let k3d = evidence.k3s && name.is_some_and(|name| name.k3d);
-    match (evidence.capd, evidence.kind, k3d) {
+    let labelled = name.is_some_and(|name| name.origin.test_cluster.is_some());
+    let capd = evidence.capd || (labelled && !k3d && has_capd_flags(layer));
+    match (capd, evidence.kind, k3d) {
         (true, false, false) => LayerKind::CapdNode,
         (false, true, false) => LayerKind::KindNode,
         (false, false, true) => LayerKind::K3dNode,
         _ => LayerKind::NodeContainer,
     }
+}
+
+/// What Cluster API's bootstrap leaves below /run is gone after a restart of the container. What remains is that it sets
+/// thresholds by flags, where kind writes them into the settings file.
+fn has_capd_flags(layer: &FoundLayer) -> bool {
+    layer
+        .kubelet
+        .as_ref()
+        .is_some_and(|kubelet| flag(&kubelet.argv, &["image-gc-high-threshold", "eviction-hard"]).is_some())
 }
 
 #[cfg(test)]
@@ -195,6 +207,30 @@ mod tests {
             let found = identify(&layers, |_, _| None, |_| Evidence { capd, kind, k3s: false });
             assert_eq!(found[&LayerKey { pid: 2, start_ticks: 0 }].kind, expected);
         }
+    }
+
+    #[test]
+    fn a_restarted_capd_node_is_known_by_its_flags_and_labels() {
+        let mut node = layer(2, Some(1), RuntimeKind::Containerd, Some("c"));
+        node.kubelet = Some(crate::discover::FoundKubelet {
+            pid: 9,
+            start_ticks: 0,
+            argv: vec!["kubelet".to_owned(), "--image-gc-high-threshold=100".to_owned()],
+            embedded: false,
+        });
+        let layers = [layer(1, None, RuntimeKind::Docker, None), node];
+        let labelled = ContainerName {
+            parts: vec!["worker".into()],
+            origin: LayerOrigin { test_cluster: Some("c1".into()), ..LayerOrigin::default() },
+            k3d: false,
+        };
+        let kind_of = |name: Option<ContainerName>, evidence: Evidence| {
+            identify(&layers, |_, _| name.clone(), |_| evidence)[&LayerKey { pid: 2, start_ticks: 0 }].kind
+        };
+        assert_eq!(kind_of(Some(labelled.clone()), Evidence::default()), LayerKind::CapdNode);
+        assert_eq!(kind_of(None, Evidence::default()), LayerKind::NodeContainer);
+        let by_kind = Evidence { kind: true, ..Evidence::default() };
+        assert_eq!(kind_of(Some(labelled), by_kind), LayerKind::NodeContainer, "a kind node with flags is in doubt");
     }
 
     #[test]

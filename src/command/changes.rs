@@ -1,6 +1,7 @@
 //! Which events are worth a line in the log? Changes from one snapshot to the next, each logged once.
 
 use crate::assess::LayerAssessment;
+use crate::sample::AbsenceReason;
 use crate::snapshot::Snapshot;
 use crate::verdict::{Verdict, Windows};
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,7 +56,9 @@ impl Changes {
         let mut lost = BTreeMap::new();
         for layer in &snapshot.sample.layers {
             for source in &layer.sources {
-                if let Some(absence) = source.state.absence() {
+                // Not asked yet is no loss.
+                let absence = source.state.absence().filter(|absence| absence.reason != AbsenceReason::NotRead);
+                if let Some(absence) = absence {
                     lost.insert((layer.id.to_string(), source.source.as_str()), absence.to_string());
                 }
             }

@@ -57,8 +57,10 @@ pub const BARE_HOST: LayerKey = LayerKey { pid: 0, start_ticks: 0 };
 /// Orders the processes into layers, parents before children; `learned` is what has been read of configuration files so far.
 /// There is always a layer for the machine itself.
 pub fn layers(processes: &[Process], learned: &Sockets) -> Vec<FoundLayer> {
-    let runtimes: Vec<&Process> =
-        processes.iter().filter(|p| p.role.is_runtime() && !serves_docker(p, processes, learned)).collect();
+    let runtimes: Vec<&Process> = processes
+        .iter()
+        .filter(|p| p.role.is_runtime() && !is_fork(p, processes) && !serves_docker(p, processes, learned))
+        .collect();
     let mut found: Vec<FoundLayer> = runtimes
         .iter()
         .map(|runtime| FoundLayer {
@@ -120,6 +122,11 @@ fn same_scope(a: &Process, b: &Process) -> bool {
         (Some(a), Some(b)) => a.is_same(b),
         _ => false,
     }
+}
+
+/// A runtime forks before it starts a shim or a helper; until the child has become another program it looks like its parent.
+fn is_fork(process: &Process, processes: &[Process]) -> bool {
+    processes.iter().any(|p| p.pid == process.ppid && p.role == process.role && p.argv == process.argv)
 }
 
 const fn is_kubelet(process: &Process) -> bool {

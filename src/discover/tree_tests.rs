@@ -133,6 +133,15 @@ fn k3s_drives_the_containerd_that_it_started() {
 }
 
 #[test]
+fn the_fork_of_a_runtime_is_no_layer() {
+    let processes = vec![
+        process(10, 1, Role::Containerd, "containerd --config /etc/a.toml", &[]),
+        process(11, 10, Role::Containerd, "containerd --config /etc/a.toml", &[]),
+    ];
+    assert_eq!(parents(&layers(&processes, &Sockets::new())), [(10, None, None)]);
+}
+
+#[test]
 fn sockets_are_compared_without_scheme_and_var() {
     assert!(same_socket("unix:///var/run/docker.sock", "/run/docker.sock"));
     assert!(!same_socket("/run/a.sock", "/run/b.sock"));

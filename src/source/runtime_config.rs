@@ -47,10 +47,17 @@ struct DockerConfig {
 ///
 /// # Errors
 /// When a configuration file is there but may not be read or not understood; the message does not quote its content.
-pub fn read(root: &Root, kind: RuntimeKind, argv: &[String]) -> Result<RuntimePaths, AccessError> {
+pub fn read(
+    root: &Root,
+    kind: RuntimeKind,
+    argv: &[String],
+    working_directory: Option<&Path>,
+) -> Result<RuntimePaths, AccessError> {
+    // A relative path holds from where the runtime was started.
+    let named = |names: &[&str]| flag(argv, names).map(|path| working_directory.unwrap_or(Path::new("/")).join(path));
     match kind {
-        RuntimeKind::Containerd => containerd(root, argv),
-        RuntimeKind::Docker => docker(root, argv),
+        RuntimeKind::Containerd => containerd(root, argv, named(&["config", "c"])),
+        RuntimeKind::Docker => docker(root, argv, named(&["config-file"])),
         RuntimeKind::Crio => Ok(crio(argv)),
     }
 }
@@ -72,9 +79,8 @@ fn below(root: &Path, name: &str) -> PathBuf {
     if name.is_empty() { root.to_owned() } else { root.join(name) }
 }
 
-fn containerd(layer: &Root, argv: &[String]) -> Result<RuntimePaths, AccessError> {
-    let named = flag(argv, &["config", "c"]).map(Path::new);
-    let path = named.unwrap_or(Path::new("/etc/containerd/config.toml"));
+fn containerd(layer: &Root, argv: &[String], named: Option<PathBuf>) -> Result<RuntimePaths, AccessError> {
+    let path = named.as_deref().unwrap_or(Path::new("/etc/containerd/config.toml"));
     let config: ContainerdConfig = match read_text(layer, path, named.is_some())? {
         Some(text) => toml::from_str(&text).map_err(|e| malformed(path, e.span().map(|s| line_of(&text, s.start))))?,
         None => ContainerdConfig::default(),
@@ -85,9 +91,8 @@ fn containerd(layer: &Root, argv: &[String]) -> Result<RuntimePaths, AccessError
     Ok(RuntimePaths { image_store: root.join(SNAPSHOTTER), root, socket })
 }
 
-fn docker(layer: &Root, argv: &[String]) -> Result<RuntimePaths, AccessError> {
-    let named = flag(argv, &["config-file"]).map(Path::new);
-    let path = named.unwrap_or(Path::new("/etc/docker/daemon.json"));
+fn docker(layer: &Root, argv: &[String], named: Option<PathBuf>) -> Result<RuntimePaths, AccessError> {
+    let path = named.as_deref().unwrap_or(Path::new("/etc/docker/daemon.json"));
     let config: DockerConfig = match read_text(layer, path, named.is_some())? {
         Some(text) => serde_json::from_str(&text).map_err(|e| malformed(path, Some(e.line())))?,
         None => DockerConfig::default(),
@@ -152,10 +157,13 @@ mod tests {
     #[test]
     fn without_a_file_the_defaults_hold() {
         let (_keep, root) = root(&[]);
-        let paths = read(&root, RuntimeKind::Containerd, &argv("containerd")).unwrap();
+        let paths = read(&root, RuntimeKind::Containerd, &argv("containerd"), None).unwrap();
         assert_eq!(paths.image_store, Path::new("/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs"));
         assert_eq!(paths.socket, Path::new("/run/containerd/containerd.sock"));
-        assert_eq!(read(&root, RuntimeKind::Docker, &argv("dockerd")).unwrap().root, Path::new("/var/lib/docker"));
+        assert_eq!(
+            read(&root, RuntimeKind::Docker, &argv("dockerd"), None).unwrap().root,
+            Path::new("/var/lib/docker")
+        );
     }
 
     #[test]
@@ -163,7 +171,8 @@ mod tests {
         let toml = "version = 2\nroot = \"/data\"\n[grpc]\naddress = \"/run/a.sock\"\n[plugins.\"io.containerd.grpc.v1.cri\"]\nx = 1\n";
         let (_keep, root) = root(&[("etc/my.toml", toml)]);
         let paths =
-            read(&root, RuntimeKind::Containerd, &argv("containerd -c /etc/my.toml --address /run/b.sock")).unwrap();
+            read(&root, RuntimeKind::Containerd, &argv("containerd -c /etc/my.toml --address /run/b.sock"), None)
+                .unwrap();
         assert_eq!(paths.root, Path::new("/data"));
         assert_eq!(paths.socket, Path::new("/run/b.sock"));
     }
@@ -171,17 +180,27 @@ mod tests {
     #[test]
     fn a_file_that_was_named_and_is_missing_or_malformed_is_an_error_without_its_content() {
         let (_keep, root) = root(&[("etc/daemon.json", "{\n  \"data-root\": root:x:0:secret\n}")]);
-        let missing = read(&root, RuntimeKind::Containerd, &argv("containerd --config=/nowhere.toml")).unwrap_err();
+        let missing =
+            read(&root, RuntimeKind::Containerd, &argv("containerd --config=/nowhere.toml"), None).unwrap_err();
         assert_eq!(missing.to_string(), "open /nowhere.toml");
-        let malformed = read(&root, RuntimeKind::Docker, &argv("dockerd --config-file /etc/daemon.json")).unwrap_err();
+        let malformed =
+            read(&root, RuntimeKind::Docker, &argv("dockerd --config-file /etc/daemon.json"), None).unwrap_err();
         assert_eq!(malformed.to_string(), "/etc/daemon.json: line 2 is not understood");
+    }
+
+    #[test]
+    fn a_relative_path_holds_from_the_working_directory() {
+        let (_keep, root) = root(&[("srv/my.toml", "root = \"/data\"\n")]);
+        let argv = argv("containerd -c my.toml");
+        let paths = read(&root, RuntimeKind::Containerd, &argv, Some(Path::new("/srv"))).unwrap();
+        assert_eq!(paths.root, Path::new("/data"));
     }
 
     #[test]
     fn docker_reads_its_data_root_and_socket_from_the_file() {
         let json = r#"{"data-root": "/docker-graph", "hosts": ["tcp://0.0.0.0:1", "unix:///run/d.sock"]}"#;
         let (_keep, root) = root(&[("etc/docker/daemon.json", json)]);
-        let paths = read(&root, RuntimeKind::Docker, &argv("dockerd")).unwrap();
+        let paths = read(&root, RuntimeKind::Docker, &argv("dockerd"), None).unwrap();
         assert_eq!(
             (paths.root.as_path(), paths.socket.as_path()),
             (Path::new("/docker-graph"), Path::new("/run/d.sock"))

@@ -62,12 +62,7 @@ pub(crate) fn snapshot() -> Snapshot {
             }],
             layers: vec![
                 layer_assessment(host(), &Origin::Default),
-                LayerAssessment {
-                    id: dind(),
-                    policy: None,
-                    next_gc_check: None,
-                    triggers: vec![disk_full()],
-                },
+                LayerAssessment { id: dind(), policy: None, next_gc_check: None, triggers: vec![disk_full()] },
                 layer_assessment(old_capd(), &Origin::File(Label::new("/var/lib/kubelet/config.yaml"))),
                 LayerAssessment { id: new_capd(), policy: None, next_gc_check: None, triggers: vec![disk_full()] },
             ],
