@@ -59,8 +59,8 @@ def unfill():
 
 
 def known(name):
-    """The node of that name, or an error that lists them."""
-    found = settings.node(name)
+    """The node of that name or whole id, or an error that lists them."""
+    found = settings.node(name.rpartition("/")[2])
     if found is None:
         raise LabError(f"{name}: no such node; there are {', '.join(node.name for node in settings.NODES)}")
     return found
@@ -68,9 +68,10 @@ def known(name):
 
 def node_stop(name):
     """`docker stop`: the node's processes go, its volume stays."""
-    docker.call(observe.dockerd(), "POST", f"/containers/{known(name).name}/stop?t=10")
+    node = known(name)
+    docker.call(observe.dockerd(), "POST", f"/containers/{node.name}/stop?t=10")
     facts.write()
-    say(f"{name} is stopped")
+    say(f"{node.name} is stopped")
 
 
 def node_start(name):
@@ -80,7 +81,7 @@ def node_start(name):
     init, pid = up.wait_for_node(daemon, node)
     up.wait_for_pods(init, pid, node)
     facts.write()
-    say(f"{name} is started")
+    say(f"{node.name} is started")
 
 
 def kubelet_restart(layer):

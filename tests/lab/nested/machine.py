@@ -106,7 +106,8 @@ def start_time(pid):
     ticks = start_ticks(pid)
     if ticks is None:
         return None
-    boot = int(re.search(r"^btime (\d+)", (PROC / "stat").read_text(), re.M)[1])
+    # Not from `btime` of /proc/stat, which is cut to whole seconds.
+    boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
     return round(boot + ticks / os.sysconf("SC_CLK_TCK"), 2)
 
 

@@ -81,7 +81,8 @@ def node_child(init, name):
 
 
 def containerd_of(layer):
-    """Pid of the containerd that serves a layer's CRI, by the layer's short name."""
+    """Pid of the containerd that serves a layer's CRI, by the layer's short name or whole id."""
+    layer = layer.rpartition("/")[2]
     if layer == "host":
         return host()
     if settings.node(layer) is None:

@@ -3,18 +3,30 @@
 import hashlib
 import os
 import pathlib
+import sys
 from dataclasses import dataclass, field
 
-LAB_DIR = pathlib.Path(os.environ.get("LAB_DIR", "/var/tmp/highwater-lab")).absolute()
+
+def number(name, default):
+    """A whole number from the environment; ends the program, with the reason, when it is none."""
+    word = os.environ.get(name) or default
+    if not word.isdecimal() or int(word) == 0:
+        sys.exit(f"lab: {name}={word}: must be a whole number above 0")
+    return int(word)
+
+
+LAB_DIR = pathlib.Path(os.environ.get("LAB_DIR") or "/var/tmp/highwater-lab").absolute()
 CACHE = pathlib.Path(
     os.environ.get("LAB_CACHE")
     or pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "highwater-lab"
 ).absolute()
-DISK_MIB = int(os.environ.get("LAB_DISK_MIB", "6144"))
+DISK_MIB = number("LAB_DISK_MIB", "6144")
 # auto: real ones where Go or a cached binary is there, else imitations; real: fail without; imitation: never real.
-KUBELETS = os.environ.get("LAB_KUBELETS", "auto")
+KUBELETS = os.environ.get("LAB_KUBELETS") or "auto"
+if KUBELETS not in ("auto", "real", "imitation"):
+    sys.exit(f"lab: LAB_KUBELETS={KUBELETS}: must be auto, real or imitation")
 # Seconds that any one wait may last. Polling is fast, so a quiet machine never sees this number.
-PATIENCE = float(os.environ.get("LAB_PATIENCE", "180"))
+PATIENCE = number("LAB_PATIENCE", "180")
 
 KUBERNETES = "v1.37.2"
 KUBELET = CACHE / f"kubelet-{KUBERNETES}" / "kubelet"
