@@ -15,11 +15,8 @@ class Example(unittest.TestCase):
 
     def test_it_has_every_metric_of_the_list_with_its_labels_and_no_other(self):
         seen = {}
-        for line in live.exposition(0).splitlines():
-            if line.startswith("#"):
-                continue
-            name, labels = re.match(r"(\w+)(?:\{(.*)\})? \S+$", line).groups()
-            seen.setdefault(name, set()).add(tuple(re.findall(r'(\w+)="', labels or "")))
+        for name, labels in live.samples(live.exposition(0)):
+            seen.setdefault(name, set()).add(labels)
         self.assertEqual({name: sorted(sets) for name, sets in seen.items()}, {
             name: [tuple(labels)] for name, labels in tree.metrics().items()
         })
@@ -48,7 +45,7 @@ class Live(unittest.TestCase):
     def test_the_scrape_has_no_error_and_drops_nothing(self):
         (target,) = self.server.api("targets")["data"]["activeTargets"]
         self.assertEqual((target["health"], target["lastError"]), ("up", ""))
-        samples = sum(1 for line in live.exposition(0).splitlines() if line and not line.startswith("#"))
+        samples = len(list(live.samples(live.exposition(0))))
         (scraped,) = self.server.query(f'scrape_samples_scraped{{instance="{live.INSTANCE}"}}')
         (kept,) = self.server.query(f'scrape_samples_post_metric_relabeling{{instance="{live.INSTANCE}"}}')
         self.assertEqual([scraped["value"][1], kept["value"][1]], [str(samples), str(samples)])

@@ -1,6 +1,6 @@
-"""A real Prometheus on the loopback interface that scrapes one made-up agent and evaluates the rules.
+"""A real Prometheus on the loopback interface that scrapes one agent and evaluates the rules.
 
-The agent is a thread that serves tests/ops/node.prom. Everything ends with the `with` block: the process is awaited, the
+The agent is a thread that serves tests/ops/node.prom, unless the caller names a running one. Everything ends with the `with` block: the process is awaited, the
 folder removed.
 """
 
@@ -31,6 +31,14 @@ def exposition(now):
 
     text = (tree.OPS / "node.prom").read_text()
     return re.sub(r"\bNOW([-+]\d+)?", moment, text)
+
+
+def samples(text):
+    """(metric, its label names in order) of every sample of an exposition."""
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            name, labels = re.match(r"([\w:]+)(?:\{(.*)\})? \S+(?: \S+)?$", line).groups()
+            yield name, tuple(re.findall(r'(\w+)="(?:[^"\\]|\\.)*"', labels or ""))
 
 
 class _Agent(http.server.BaseHTTPRequestHandler):
@@ -83,9 +91,26 @@ class Prometheus:
 
 
 @contextlib.contextmanager
-def running():
+def made_up_agent():
+    """The address of a server that answers every path with node.prom."""
     agent = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Agent)
     threading.Thread(target=agent.serve_forever, daemon=True).start()
+    try:
+        yield f"127.0.0.1:{agent.server_port}"
+    finally:
+        agent.shutdown()
+        agent.server_close()
+
+
+@contextlib.contextmanager
+def running(target=None):
+    """A Prometheus that scrapes `target` (host:port), or a made-up agent."""
+    with contextlib.ExitStack() as stack:
+        yield stack.enter_context(_prometheus(target or stack.enter_context(made_up_agent())))
+
+
+@contextlib.contextmanager
+def _prometheus(target):
     process = None
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder)
@@ -102,7 +127,7 @@ def running():
                     "honor_labels": True,
                     "static_configs": [
                         {
-                            "targets": [f"127.0.0.1:{agent.server_port}"],
+                            "targets": [target],
                             "labels": {"instance": INSTANCE, "namespace": "highwater", "pod": "highwater-abcde"},
                         }
                     ],
@@ -136,5 +161,3 @@ def running():
                 process.terminate()
                 process.wait(timeout=30)
             log.close()
-            agent.shutdown()
-            agent.server_close()

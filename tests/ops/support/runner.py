@@ -61,6 +61,9 @@ def main():
     loader = unittest.TestLoader()
     suite = unittest.TestSuite()
     for file in sorted((OPS / "checks").glob("test_*.py")):
+        # Asks a running agent, so it is there only when one is named.
+        if file.stem == "test_agent" and "HIGHWATER_AGENT" not in os.environ:
+            continue
         if not wanted or file.stem in wanted or file.stem.removeprefix("test_") in wanted:
             suite.addTests(loader.loadTestsFromName(f"checks.{file.stem}"))
     result = Result(verbose)
