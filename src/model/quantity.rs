@@ -32,10 +32,9 @@ pub fn parse_threshold(text: &str) -> Result<Option<ThresholdValue>, ThresholdEr
         let allowed = (0.0..=1.0).contains(&fraction);
         return if allowed { Ok(Some(ThresholdValue::Fraction(fraction))) } else { Err(ThresholdError::OutOfRange) };
     }
-    match parse_quantity(text) {
-        Some(Some(quantity)) if quantity > 0 => Ok(Some(ThresholdValue::Quantity(quantity))),
-        Some(_) => Err(ThresholdError::NotPositive),
-        None => Err(ThresholdError::NotAQuantity),
+    match parse_quantity(text)? {
+        0 => Err(ThresholdError::NotPositive),
+        quantity => Ok(Some(ThresholdValue::Quantity(quantity))),
     }
 }
 
@@ -44,11 +43,7 @@ pub fn parse_minimum_reclaim(text: &str) -> Result<ThresholdValue, ThresholdErro
     if let Some(fraction) = parse_fraction(text)? {
         return if fraction > 0.0 { Ok(ThresholdValue::Fraction(fraction)) } else { Err(ThresholdError::NotPositive) };
     }
-    match parse_quantity(text) {
-        Some(Some(quantity)) => Ok(ThresholdValue::Quantity(quantity)),
-        Some(None) => Err(ThresholdError::NotPositive),
-        None => Err(ThresholdError::NotAQuantity),
-    }
+    parse_quantity(text).map(ThresholdValue::Quantity)
 }
 
 /// A percentage as float32 divided by 100 in float32; `None` where the text does not end in `%`.
@@ -61,8 +56,16 @@ fn parse_fraction(text: &str) -> Result<Option<f32>, ThresholdError> {
     Ok(Some(number / 100.0))
 }
 
-/// A quantity in whole units, rounded up: a threshold of 1.5 bytes is met below 2. `Some(None)`: negative. `None`: malformed.
-fn parse_quantity(text: &str) -> Option<Option<u64>> {
+/// A quantity in whole units, rounded up: a threshold of 1.5 bytes is met below 2. Negative ones are [`ThresholdError::NotPositive`].
+fn parse_quantity(text: &str) -> Result<u64, ThresholdError> {
+    match magnitude(text).ok_or(ThresholdError::NotAQuantity)? {
+        (true, value) if value > 0 => Err(ThresholdError::NotPositive),
+        (_, value) => Ok(value),
+    }
+}
+
+/// Whether there is a minus sign, and the rest; `None` where it is malformed.
+fn magnitude(text: &str) -> Option<(bool, u64)> {
     let (negative, rest) = match text.as_bytes().first()? {
         b'-' => (true, text.get(1..)?),
         b'+' => (false, text.get(1..)?),
@@ -78,8 +81,7 @@ fn parse_quantity(text: &str) -> Option<Option<u64>> {
     let digits: String = whole.chars().chain(fraction.chars()).collect();
     let digits = digits.trim_start_matches('0');
     let places = decimal.saturating_sub(i64::try_from(fraction.len()).ok()?);
-    let value = scale(digits, binary, places);
-    if negative && value > 0 { Some(None) } else { Some(Some(value)) }
+    Some((negative, scale(digits, binary, places)))
 }
 
 /// A suffix as a power of two and a power of ten.

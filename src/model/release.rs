@@ -67,7 +67,8 @@ pub enum Rule {
 }
 
 /// Whether a rule holds in a release.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Held {
     /// It does.
     Yes,

@@ -18,7 +18,7 @@ pub const EVICTION_PERIOD: Span = Span::from_millis(10_050);
 /// Seen: a tick comes 2 to 10 ms late each time and takes 1 ms where it deletes nothing.
 const DRIFT_EARLIEST: Span = Span::from_millis(2);
 const DRIFT: Span = Span::from_millis(6);
-const DRIFT_LATEST: Span = Span::from_millis(11);
+pub(super) const DRIFT_LATEST: Span = Span::from_millis(11);
 
 /// An instant that is known to lie within bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +57,12 @@ pub fn next_check(started_at: Timestamp, now: Timestamp, release: Release) -> Ex
     let step = GC_PERIOD.saturating_add(DRIFT).micros();
     let passed = now.since(first.at).micros().max(0) / step;
     nth(first, passed.saturating_add(1))
+}
+
+/// The pass of a number counted from 0, the first one. Passes that refresh the records of images come at these times whether
+/// the collection loop is on or not: a second loop of the same period does nothing else.
+pub fn pass(started_at: Timestamp, number: i64, release: Release) -> Expected {
+    nth(first_pass(started_at, release), number)
 }
 
 fn nth(first: Expected, number: i64) -> Expected {

@@ -2,6 +2,7 @@
 
 mod duration;
 mod filesystem;
+mod image;
 mod kubelet;
 mod layer;
 mod reading;
@@ -9,6 +10,7 @@ mod usage;
 
 pub use duration::parse_go_duration;
 pub use filesystem::{FilesystemId, FilesystemName, Space};
+pub use image::{Container, ContainerState, Image, ImageId, ImageStore, Pod, StoredLayer};
 pub use kubelet::{KubeletConfig, KubeletSample, KubeletSettings};
 pub use layer::{LayerOrigin, LayerSample, RuntimeKind, RuntimeSample, Source, SourceStatus};
 pub use reading::{Absence, AbsenceReason, Reading};

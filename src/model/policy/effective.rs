@@ -41,12 +41,11 @@ impl GcPolicy {
     /// where it runs in some release. A value that the kubelet would refuse is left out and named in `problems`.
     pub fn effective(config: Option<&KubeletConfig>, release: Release) -> Self {
         let assumed;
-        let (config, places) = match config {
-            Some(config) => (config, Places::of(config, Origin::Default)),
-            None => {
-                assumed = KubeletConfig::default();
-                (&assumed, Places::of(&assumed, Origin::Assumed))
-            }
+        let (config, places) = if let Some(config) = config {
+            (config, Places::of(config, Origin::Default))
+        } else {
+            assumed = KubeletConfig::default();
+            (&assumed, Places::of(&assumed, Origin::Assumed))
         };
         let mut problems = config.problems.clone();
         let image_gc = image_gc(&places, release, &mut problems);

@@ -10,12 +10,12 @@ fn v1(minor: u32) -> Release {
     Release::V1 { minor, patch: 0 }
 }
 
-fn map(pairs: &[(&str, &str)]) -> Written {
-    Some(pairs.iter().map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned()))).collect())
+fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, Option<String>> {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned()))).collect()
 }
 
 fn hard(pairs: &[(&str, &str)]) -> KubeletSettings {
-    KubeletSettings { eviction_hard: map(pairs), ..KubeletSettings::default() }
+    KubeletSettings { eviction_hard: Some(map(pairs)), ..KubeletSettings::default() }
 }
 
 fn merging(settings: KubeletSettings) -> KubeletSettings {
@@ -214,7 +214,7 @@ fn k3s_has_its_own_thresholds_and_no_others() {
     let config = with_flags(
         KubeletConfig::default(),
         KubeletSettings {
-            eviction_minimum_reclaim: map(&[("imagefs.available", "10%"), ("nodefs.available", "10%")]),
+            eviction_minimum_reclaim: Some(map(&[("imagefs.available", "10%"), ("nodefs.available", "10%")])),
             ..hard(&[("imagefs.available", "5%"), ("nodefs.available", "5%")])
         },
     );
@@ -367,8 +367,12 @@ fn thresholds_that_the_kubelet_refuses_are_named_without_their_text() {
 #[test]
 fn soft_thresholds_need_a_grace_period() {
     let config = file(KubeletSettings {
-        eviction_soft: map(&[("nodefs.available", "30%"), ("imagefs.available", "25%"), ("nodefs.inodesFree", "9%")]),
-        eviction_soft_grace_period: map(&[("nodefs.available", "2h"), ("nodefs.inodesFree", "-1s")]),
+        eviction_soft: Some(map(&[
+            ("nodefs.available", "30%"),
+            ("imagefs.available", "25%"),
+            ("nodefs.inodesFree", "9%"),
+        ])),
+        eviction_soft_grace_period: Some(map(&[("nodefs.available", "2h"), ("nodefs.inodesFree", "-1s")])),
         ..KubeletSettings::default()
     });
     let policy = GcPolicy::effective(Some(&config), V1_37);

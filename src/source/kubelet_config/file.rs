@@ -165,13 +165,11 @@ impl Reader {
     }
 
     fn object(&mut self, field: &'static str) -> Option<Map<String, Value>> {
-        match self.take(field)? {
-            Value::Object(map) => Some(map),
-            _ => {
-                self.problem(field, "not a mapping");
-                None
-            }
-        }
+        let Value::Object(map) = self.take(field)? else {
+            self.problem(field, "not a mapping");
+            return None;
+        };
+        Some(map)
     }
 
     /// A map of strings; a null stays, as `None`; anything else costs its entry.
@@ -342,17 +340,17 @@ featureGates: {A: hunter2}
 
     #[test]
     fn bombs_are_refused_in_little_time_and_memory() {
-        let mut aliases = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
-        for level in 1..12 {
-            let one = format!("*a{}", level - 1);
-            aliases += &format!("a{level}: &a{level} [{}]\n", [one.as_str(); 9].join(", "));
-        }
+        let alias_level =
+            |level: usize| format!("a{level}: &a{level} [{}]\n", vec![format!("*a{}", level - 1); 9].join(", "));
+        let aliases: Vec<_> = (1..12).map(alias_level).collect();
+        let aliases = format!("a0: &a0 [x, x, x, x, x, x, x, x, x]\n{}", aliases.concat());
         let deep_flow = "[".repeat(100_000);
-        let deep_block = (0..500).map(|level| format!("{}a:\n", " ".repeat(level))).collect::<String>();
+        let deep_block: Vec<_> = (0..500).map(|level| format!("{}a:\n", " ".repeat(level))).collect();
+        let deep_block = deep_block.concat();
         let deep_json = format!("{{\"a\": {}", "{\"a\":".repeat(100_000));
         let wide = "- x\n".repeat(250_000);
         for bomb in [aliases, deep_flow, deep_block, deep_json, wide] {
-            assert!(matches!(parse(bomb.as_bytes()), Err(FileError::Syntax { .. })), "{:.20}", bomb);
+            assert!(matches!(parse(bomb.as_bytes()), Err(FileError::Syntax { .. })), "{bomb:.20}");
         }
     }
 

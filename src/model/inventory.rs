@@ -1,0 +1,205 @@
+//! What does the kubelet remember of each image? Its records are in its memory only; they are rebuilt here from what was seen
+//! of the runtime around the kubelet's own passes, between bounds where more is not known.
+//!
+//! Mirrors `images/image_gc_manager.go` detectImages: every pass, about every 5 minutes since the start, gives an image it has
+//! not seen before its time as "first detected", and every image in use the same "last used". A record ends with the kubelet,
+//! and at the first pass that misses its image: an image that goes and comes back between two passes keeps its record.
+//!
+//! Taken for granted: what is there, or in use, in two observations less than 7.5 minutes apart was so in between.
+
+use super::candidates::{ContainersCounted, uses};
+use super::schedule::{DRIFT_LATEST, GC_PERIOD, first_pass, pass};
+use super::{Held, Release, Rule};
+use crate::sample::{ImageId, ImageStore};
+use crate::time::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Go's zero time, long before any start: what a kubelet up to 1.28 notes for images present at its first pass.
+pub const BEFORE_EVERYTHING: Timestamp = Timestamp::from_micros(i64::MIN / 4);
+
+/// Observations further apart than this say nothing about what was in use in between.
+const CONTINUITY: Span = Span::from_secs(450);
+
+/// The records of one kubelet as far as they can be known. Serializable, so that it outlives a restart of highwater.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Inventory {
+    /// Which kubelet: the time its process started.
+    kubelet: Option<Timestamp>,
+    /// The number of the first pass that may not have happened yet when the last observation was made.
+    next_pass: i64,
+    /// The last observation that surely came before that pass; `None`: there was none.
+    before: Option<Observation>,
+    /// The time of the last observation of all.
+    latest: Option<Timestamp>,
+    /// What the kubelet may have noted of any image, also of one that is away, at passes that came before the first
+    /// observation; nothing once a pass has been followed.
+    unseen: Option<Record>,
+    records: BTreeMap<ImageId, Record>,
+}
+
+/// What the kubelet notes of one image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// First detected: not before this.
+    pub first_detected_earliest: Timestamp,
+    /// First detected: not after this; `None`: it may be that no pass has seen the image yet.
+    pub first_detected_latest: Option<Timestamp>,
+    /// Last used: not before this; `None`: it may be that no pass has seen it in use.
+    pub last_used_earliest: Option<Timestamp>,
+    /// Last used: not after this; `None`: no pass has seen it in use.
+    pub last_used_latest: Option<Timestamp>,
+}
+
+/// What one look at the runtime showed: the images, and whether each was in use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Observation {
+    at: Timestamp,
+    images: BTreeMap<ImageId, Held>,
+}
+
+impl Inventory {
+    /// Takes note of what a runtime holds at `at`, under the kubelet whose process started at `kubelet`.
+    ///
+    /// Observations come in order of time; one that is not later than the one before is passed over, and so is a list that is
+    /// not whole. Another kubelet begins with empty records. `under_pressure`: an eviction threshold was crossed at some
+    /// time since the last observation, so that there may have been passes every 10 seconds.
+    pub fn observe(
+        &mut self,
+        at: Timestamp,
+        kubelet: Timestamp,
+        release: Release,
+        store: &ImageStore,
+        under_pressure: bool,
+    ) {
+        if !store.complete || self.latest.is_some_and(|latest| at <= latest) {
+            return;
+        }
+        if self.kubelet != Some(kubelet) {
+            // What was in the store before is known still; what the old kubelet knew is gone.
+            let before = self.before.take().filter(|before| before.at <= kubelet);
+            *self = Self { kubelet: Some(kubelet), before, ..Self::default() };
+        }
+        let now = observation(at, release, store);
+        if under_pressure {
+            self.passes_between(&now);
+        }
+        // Every pass between the observation before and this one saw the same as far as is known: the first and the last
+        // bound what it can have noted.
+        let (first, next) = (self.next_pass, self.next_pass.max(passes_until(kubelet, at, release)));
+        if next > first {
+            self.passed(&now, first, kubelet, release);
+        }
+        if next > first.saturating_add(1) {
+            self.passed(&now, next.saturating_sub(1), kubelet, release);
+        }
+        self.next_pass = next;
+        if let Some(record) = self.unseen {
+            for id in now.images.keys() {
+                self.records.entry(id.clone()).or_insert(record);
+            }
+        }
+        if at <= pass(kubelet, self.next_pass, release).earliest {
+            self.before = Some(now);
+        }
+        self.latest = Some(at);
+    }
+
+    /// What the kubelet has noted of an image; `None`: no pass has seen it, so that the next one will be the first.
+    pub fn record(&self, image: &ImageId) -> Option<&Record> {
+        self.records.get(image)
+    }
+
+    /// The start of the kubelet whose records these are; `None` before the first observation.
+    pub fn kubelet(&self) -> Option<Timestamp> {
+        self.kubelet
+    }
+
+    /// The pass of this number came after `before` and before `now`.
+    fn passed(&mut self, now: &Observation, number: i64, kubelet: Timestamp, release: Release) {
+        let time = pass(kubelet, number, release).at;
+        let voids = number == 0 && release.holds(Rule::StartVoidsMinimumAge).perhaps();
+        let earliest = if voids { BEFORE_EVERYTHING } else { time };
+        // Where it is not known whether the release voids the age, the image may be young.
+        let latest = if voids && release.holds(Rule::StartVoidsMinimumAge).surely() { BEFORE_EVERYTHING } else { time };
+        let continuous = self.before.as_ref().is_some_and(|before| now.at.since(before.at) <= CONTINUITY);
+        let before = &self.before;
+        // Of several unseen passes the first bounds the first sight, the last the last use.
+        let new = self.unseen.take().unwrap_or(Record::unseen(earliest));
+        self.unseen = before.is_none().then(|| Record { last_used_latest: Some(time), ..new });
+        self.records.retain(|id, record| {
+            let was = before.as_ref().is_some_and(|before| before.images.contains_key(id));
+            let is = now.images.contains_key(id);
+            if was != is {
+                record.may_have_ended();
+            }
+            was || is
+        });
+        let there = before.iter().flat_map(|before| before.images.keys()).chain(now.images.keys());
+        for id in there {
+            let was = before.as_ref().and_then(|before| before.images.get(id)).copied();
+            let is = now.images.get(id).copied();
+            let record = self.records.entry(id.clone()).or_insert(new);
+            if was.is_some() && is.is_some() && record.first_detected_latest.is_none() {
+                record.first_detected_latest = Some(latest);
+            }
+            let (used_then, used_now) = (was.unwrap_or(Held::No), is.unwrap_or(Held::No));
+            if used_then.surely() && used_now.surely() && continuous {
+                record.last_used_earliest = Some(time);
+                record.last_used_latest = Some(time);
+            } else if used_then.perhaps() || used_now.perhaps() || !continuous {
+                record.last_used_latest = Some(time);
+            }
+        }
+    }
+
+    /// Eviction passes may have seen whatever was there since the last observation.
+    fn passes_between(&mut self, now: &Observation) {
+        let since = self.latest.or(self.kubelet).unwrap_or(now.at);
+        for (_, record) in self.records.iter_mut().filter(|(id, _)| !now.images.contains_key(*id)) {
+            record.may_have_ended();
+        }
+        for (id, used) in &now.images {
+            let record = self.records.entry(id.clone()).or_insert(Record::unseen(since));
+            if used.perhaps() {
+                record.last_used_latest = record.last_used_latest.max(Some(now.at));
+            }
+        }
+    }
+}
+
+impl Record {
+    /// A record that may come to be at this time, and perhaps later.
+    const fn unseen(earliest: Timestamp) -> Self {
+        Self {
+            first_detected_earliest: earliest,
+            first_detected_latest: None,
+            last_used_earliest: None,
+            last_used_latest: None,
+        }
+    }
+
+    /// The image was away, and a pass may have dropped the record; if it comes back, it may have a new one or still this.
+    const fn may_have_ended(&mut self) {
+        self.first_detected_latest = None;
+        self.last_used_earliest = None;
+    }
+}
+
+/// How many passes have surely happened by `at`: those whose latest time is not after it.
+fn passes_until(kubelet: Timestamp, at: Timestamp, release: Release) -> i64 {
+    let since_first = at.since(first_pass(kubelet, release).latest).micros();
+    let after_first = since_first / GC_PERIOD.saturating_add(DRIFT_LATEST).micros();
+    if since_first < 0 { 0 } else { after_first.saturating_add(1) }
+}
+
+fn observation(at: Timestamp, release: Release, store: &ImageStore) -> Observation {
+    let uses = uses(store, release, ContainersCounted::All);
+    let used = |id: &ImageId| uses.get(id).copied().unwrap_or(Held::No);
+    Observation { at, images: store.images.iter().map(|image| (image.id.clone(), used(&image.id))).collect() }
+}
+
+#[cfg(test)]
+#[path = "inventory_tests.rs"]
+mod tests;

@@ -1,0 +1,264 @@
+//! A kubelet 1.37 that started at 0; its passes are at 0.2, 300.2, 600.2 s and so on, a little later each time.
+
+use super::*;
+use crate::sample::{Container, ContainerState, Image, Pod};
+use crate::units::Bytes;
+use proptest::prelude::*;
+
+const V1_37: Release = Release::V1 { minor: 37, patch: 2 };
+const V1_28: Release = Release::V1 { minor: 28, patch: 15 };
+const START: Timestamp = Timestamp::from_micros(0);
+
+fn at(seconds: i64) -> Timestamp {
+    START + Span::from_secs(seconds)
+}
+
+fn time_of(number: i64) -> Timestamp {
+    pass(START, number, V1_37).at
+}
+
+/// A store of images; those with a star are in use.
+fn store(names: &[&str]) -> ImageStore {
+    let id = |name: &str| ImageId::from(name.trim_end_matches('*'));
+    let image = |name: &&str| Image {
+        id: id(name),
+        tags: Vec::new(),
+        digests: Vec::new(),
+        size: Some(Bytes::new(1)),
+        pinned: false,
+        layers: None,
+    };
+    let container = |name: &&str| Container {
+        id: (*name).into(),
+        pod: "pod".into(),
+        name: "main".into(),
+        state: ContainerState::Running,
+        image_id: Some(id(name)),
+        image_ref: None,
+        image_volumes: Vec::new(),
+    };
+    ImageStore {
+        images: names.iter().map(image).collect(),
+        containers: names.iter().filter(|name| name.ends_with('*')).map(container).collect(),
+        pods: vec![Pod {
+            id: "pod".into(),
+            uid: "pod".into(),
+            namespace: "default".into(),
+            name: "pod".into(),
+            ready: Some(true),
+            is_static: false,
+        }],
+        complete: true,
+    }
+}
+
+fn observed(release: Release, looks: &[(i64, &[&str])]) -> Inventory {
+    let mut inventory = Inventory::default();
+    for (seconds, names) in looks {
+        inventory.observe(at(*seconds), START, release, &store(names), false);
+    }
+    inventory
+}
+
+/// First detected from, to; last used from, to.
+type Bounds = (Timestamp, Option<Timestamp>, Option<Timestamp>, Option<Timestamp>);
+
+fn bounds(inventory: &Inventory, name: &str) -> Option<Bounds> {
+    let record = inventory.record(&name.into())?;
+    Some((
+        record.first_detected_earliest,
+        record.first_detected_latest,
+        record.last_used_earliest,
+        record.last_used_latest,
+    ))
+}
+
+/// TestDetectImagesInitialDetect of the kubelet.
+#[test]
+fn images_present_around_the_first_pass_share_its_time() {
+    let inventory = observed(V1_37, &[(-5, &["a", "b*"]), (5, &["a", "b*"])]);
+    let first = time_of(0);
+    assert_eq!(bounds(&inventory, "a"), Some((first, Some(first), None, None)));
+    assert_eq!(bounds(&inventory, "b"), Some((first, Some(first), Some(first), Some(first))));
+}
+
+#[test]
+fn up_to_1_28_images_present_at_the_first_pass_are_older_than_everything() {
+    let inventory = observed(V1_28, &[(-5, &["a"]), (10, &["a"])]);
+    assert_eq!(bounds(&inventory, "a"), Some((BEFORE_EVERYTHING, Some(BEFORE_EVERYTHING), None, None)));
+    // Where the release is not known it may be either.
+    let inventory = observed(Release::Unknown, &[(-5, &["a"]), (10, &["a"])]);
+    let first = pass(START, 0, Release::Unknown).at;
+    assert_eq!(bounds(&inventory, "a"), Some((BEFORE_EVERYTHING, Some(first), None, None)));
+}
+
+/// TestDetectImagesWithNewImage of the kubelet.
+#[test]
+fn an_image_that_arrives_between_passes_is_seen_by_the_next() {
+    let looks: &[(i64, &[&str])] = &[(-5, &["a"]), (30, &["a"]), (60, &["a", "new"]), (290, &["a", "new"])];
+    let inventory = observed(V1_37, looks);
+    assert_eq!(bounds(&inventory, "new"), None);
+    let mut looks = looks.to_vec();
+    looks.push((305, &["a", "new"]));
+    let inventory = observed(V1_37, &looks);
+    assert_eq!(bounds(&inventory, "new"), Some((time_of(1), Some(time_of(1)), None, None)));
+}
+
+#[test]
+fn an_image_that_arrives_around_a_pass_may_have_been_seen_or_not() {
+    let mut looks: Vec<(i64, &[&str])> = vec![(-5, &[]), (280, &[]), (310, &["new"])];
+    assert_eq!(bounds(&observed(V1_37, &looks), "new"), Some((time_of(1), None, None, None)));
+    looks.extend([(580, ["new"].as_slice()), (610, &["new"])]);
+    assert_eq!(bounds(&observed(V1_37, &looks), "new"), Some((time_of(1), Some(time_of(2)), None, None)));
+}
+
+/// TestDetectImagesContainerStopped of the kubelet.
+#[test]
+fn use_is_remembered_as_of_the_last_pass_that_saw_it() {
+    let inventory = observed(
+        V1_37,
+        &[(-5, &["a*"]), (5, &["a*"]), (295, &["a*"]), (305, &["a*"]), (400, &["a"]), (590, &["a"]), (610, &["a"])],
+    );
+    assert_eq!(bounds(&inventory, "a"), Some((time_of(0), Some(time_of(0)), Some(time_of(1)), Some(time_of(1)))));
+}
+
+#[test]
+fn a_pod_that_lives_between_two_passes_leaves_no_trace() {
+    let inventory = observed(
+        V1_37,
+        &[(-5, &["a"]), (5, &["a"]), (60, &["a*"]), (200, &["a*"]), (240, &["a"]), (290, &["a"]), (310, &["a"])],
+    );
+    assert_eq!(bounds(&inventory, "a"), Some((time_of(0), Some(time_of(0)), None, None)));
+}
+
+#[test]
+fn use_that_ends_around_a_pass_may_have_been_seen_or_not() {
+    let inventory = observed(V1_37, &[(-5, &["a*"]), (5, &["a*"]), (290, &["a*"]), (310, &["a"])]);
+    assert_eq!(bounds(&inventory, "a"), Some((time_of(0), Some(time_of(0)), Some(time_of(0)), Some(time_of(1)))));
+}
+
+/// TestDetectImagesWithRemovedImages of the kubelet.
+#[test]
+fn the_record_ends_at_the_first_pass_that_misses_the_image() {
+    let mut looks: Vec<(i64, &[&str])> = vec![(-5, &["a"]), (5, &["a"]), (30, &[]), (60, &["a"])];
+    assert_eq!(bounds(&observed(V1_37, &looks), "a"), Some((time_of(0), Some(time_of(0)), None, None)));
+    looks.extend([(290, [].as_slice()), (310, &[]), (320, &["a"])]);
+    assert_eq!(bounds(&observed(V1_37, &looks), "a"), None);
+}
+
+#[test]
+fn an_image_that_is_away_around_a_pass_may_have_an_old_record_or_a_new_one() {
+    let looks: &[(i64, &[&str])] =
+        &[(-5, &["a"]), (5, &["a"]), (290, &[]), (310, &["a"]), (590, &["a"]), (610, &["a"])];
+    assert_eq!(bounds(&observed(V1_37, looks), "a"), Some((time_of(0), Some(time_of(2)), None, None)));
+}
+
+#[test]
+fn one_who_comes_late_knows_only_bounds() {
+    // Three hours after the start: passes 0 to 35 have happened unseen.
+    let inventory = observed(V1_37, &[(10_700, &["a", "b*"])]);
+    assert_eq!(bounds(&inventory, "a"), Some((time_of(0), None, None, Some(time_of(35)))));
+    let inventory = observed(V1_37, &[(10_700, &["a", "b*"]), (10_790, &["a", "b*"]), (10_810, &["a", "b*"])]);
+    assert_eq!(bounds(&inventory, "a"), Some((time_of(0), Some(time_of(36)), None, Some(time_of(35)))));
+    let last = time_of(36);
+    assert_eq!(bounds(&inventory, "b"), Some((time_of(0), Some(last), Some(last), Some(last))));
+}
+
+#[test]
+fn a_long_gap_between_observations_leaves_use_open() {
+    let inventory = observed(V1_37, &[(-5, &["a*"]), (5, &["a*"]), (3_000, &["a*"])]);
+    assert_eq!(bounds(&inventory, "a"), Some((time_of(0), Some(time_of(0)), Some(time_of(0)), Some(time_of(9)))));
+}
+
+#[test]
+fn another_kubelet_knows_nothing_of_before() {
+    let mut inventory = observed(V1_37, &[(-5, &["a*", "b"]), (5, &["a*", "b"]), (310, &["a*", "b"])]);
+    let restart = at(380);
+    inventory.observe(at(390), restart, V1_37, &store(&["a", "b"]), false);
+    assert_eq!(inventory.kubelet(), Some(restart));
+    let first = pass(restart, 0, V1_37).at;
+    // Whether the use of a ended before the new kubelet's first pass is not known.
+    assert_eq!(bounds(&inventory, "a"), Some((first, Some(first), None, Some(first))));
+    assert_eq!(bounds(&inventory, "b"), Some((first, Some(first), None, None)));
+}
+
+#[test]
+fn under_pressure_passes_come_every_ten_seconds() {
+    let mut inventory = observed(V1_37, &[(-5, &["a"]), (5, &["a"]), (35, &["a"])]);
+    inventory.observe(at(65), START, V1_37, &store(&["a*", "new"]), true);
+    assert_eq!(bounds(&inventory, "new"), Some((at(35), None, None, None)));
+    assert_eq!(bounds(&inventory, "a"), Some((time_of(0), Some(time_of(0)), None, Some(at(65)))));
+}
+
+#[test]
+fn lists_that_are_not_whole_and_times_that_run_back_are_passed_over() {
+    let mut inventory = observed(V1_37, &[(-5, &["a"]), (5, &["a"])]);
+    let before = inventory.clone();
+    inventory.observe(at(30), START, V1_37, &ImageStore { complete: false, ..store(&[]) }, false);
+    inventory.observe(at(5), START, V1_37, &store(&[]), false);
+    assert_eq!(inventory, before);
+}
+
+#[test]
+fn it_outlives_a_restart_of_highwater() {
+    let inventory = observed(V1_37, &[(-5, &["a"]), (5, &["a", "b*"]), (310, &["a", "b*"])]);
+    let text = serde_json::to_string(&inventory).unwrap();
+    assert_eq!(serde_json::from_str::<Inventory>(&text).unwrap(), inventory);
+}
+
+/// The kubelet's own records under the same history.
+fn kubelets_records(history: &[(i64, Vec<&str>)], until: i64) -> BTreeMap<ImageId, (Timestamp, Option<Timestamp>)> {
+    let mut records: BTreeMap<ImageId, (Timestamp, Option<Timestamp>)> = BTreeMap::new();
+    let passes = (0..).map(time_of).take_while(|time| *time <= at(until));
+    for time in passes {
+        let there = history.iter().rev().find(|(since, _)| at(*since) <= time).map_or(&[][..], |(_, names)| names);
+        let ids: Vec<_> = there.iter().map(|name| ImageId::from(name.trim_end_matches('*'))).collect();
+        records.retain(|id, _| ids.contains(id));
+        for (name, id) in there.iter().zip(ids) {
+            let record = records.entry(id).or_insert((time, None));
+            if name.ends_with('*') {
+                record.1 = Some(time);
+            }
+        }
+    }
+    records
+}
+
+proptest! {
+    #[test]
+    fn what_the_kubelet_notes_lies_within_the_bounds(
+        steps in proptest::collection::vec((31_i64..200, 0_u8..3, 0_u8..3), 1..25), looks_every in 5_i64..31, begins in -5_i64..900,
+    ) {
+        // Two images that come, go and are used; changes are further apart than observations.
+        let names = |a: u8, b: u8| {
+            let name = |state, idle, used| match state { 0 => None, 1 => Some(idle), _ => Some(used) };
+            name(a, "a", "a*").into_iter().chain(name(b, "b", "b*")).collect::<Vec<&str>>()
+        };
+        let mut history = vec![(-1_000, names(1, 0))];
+        let mut now = 0;
+        for (after, a, b) in steps {
+            now += after;
+            history.push((now, names(a, b)));
+        }
+        let mut inventory = Inventory::default();
+        let mut time = begins;
+        while time <= now {
+            let there = &history.iter().rev().find(|(since, _)| *since <= time).unwrap().1;
+            inventory.observe(at(time), START, V1_37, &store(there), false);
+            if pass(START, inventory.next_pass.max(1) - 1, V1_37).latest <= at(time) && inventory.next_pass > 0 {
+                for (id, (first, used)) in kubelets_records(&history, time) {
+                    let here = there.iter().any(|name| name.trim_end_matches('*') == id.as_str());
+                    let Some(record) = inventory.record(&id).filter(|_| here) else {
+                        prop_assert!(!here, "no record of {} at {}", id, time);
+                        continue;
+                    };
+                    prop_assert!(record.first_detected_earliest <= first, "{id} at {time}: {record:?} {first:?}");
+                    prop_assert!(record.first_detected_latest.is_none_or(|latest| first <= latest), "{id} at {time}: {record:?} {first:?}");
+                    prop_assert!(record.last_used_earliest <= used, "{id} at {time}: {record:?} {used:?}");
+                    prop_assert!(used <= record.last_used_latest, "{id} at {time}: {record:?} {used:?}");
+                }
+            }
+            time += looks_every;
+        }
+    }
+}

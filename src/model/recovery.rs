@@ -1,0 +1,247 @@
+//! Which lost image cannot come back, and whose loss stops a node? Guesses from names and users, each with its reason.
+//!
+//! Nothing here asks a registry.
+
+use crate::sample::{Image, ImageId, ImageStore};
+use crate::untrusted::Label;
+use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, HashSet};
+
+/// Whether a deleted image can be pulled again, as far as its names tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Recoverable {
+    /// It has a digest of a registry and an ordinary name.
+    Yes,
+    /// It was loaded by hand, or its name belongs to no registry.
+    No,
+    /// It cannot be told.
+    Unknown,
+}
+
+/// Why the loss of an image is worse than a pull.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Critical {
+    /// The sandbox of every pod.
+    Sandbox,
+    /// A pod from a file on the node uses it.
+    StaticPod,
+    /// A pod of kube-system uses it.
+    KubeSystem,
+    /// It matches a pattern of the configuration.
+    Pattern,
+}
+
+/// Whether an image can be pulled again.
+///
+/// `No`: no tag and digest but local ones, that is no digest of a registry, a tag that builds use (`:dev`), or a host that
+/// is no registry (`localhost/`, `kind.local/`, a name without a host). `Unknown`: a registry on this machine with a port,
+/// or names that contradict each other.
+pub fn recoverable(image: &Image) -> Recoverable {
+    let digest = image.digests.iter().map(|name| origin(name.as_str())).max().unwrap_or(Origin::Nowhere);
+    let tag = image.tags.iter().map(|name| origin(name.as_str())).max();
+    match (digest, tag) {
+        (Origin::Nowhere, _) | (_, Some(Origin::Nowhere)) => Recoverable::No,
+        (Origin::Registry, None | Some(Origin::Registry)) => Recoverable::Yes,
+        _ => Recoverable::Unknown,
+    }
+}
+
+/// Where a name says that an image comes from, worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Origin {
+    /// From no registry.
+    Nowhere,
+    /// From something on this machine that may be a registry.
+    Local,
+    /// From a registry.
+    Registry,
+}
+
+fn origin(name: &str) -> Origin {
+    let (name, digest) = name.split_once('@').map_or((name, false), |(name, _)| (name, true));
+    let Some((host, path)) = name.split_once('/') else { return Origin::Nowhere };
+    let (repository, tag) = match path.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => (repository, Some(tag)),
+        _ => (path, None),
+    };
+    // The name that `ctr images import --digests` makes up, and with it every image that kind loads.
+    let made_up = digest && repository.rsplit('/').next().is_some_and(|last| last.starts_with("import-"));
+    let built_here = tag.is_some_and(|tag| tag == "dev" || tag.ends_with("-dev") || tag.ends_with("-dirty"));
+    let name_of_host = host.split(':').next().unwrap_or(host);
+    let is_host = host.contains('.') || host.contains(':') || host == "localhost";
+    match name_of_host {
+        _ if made_up || built_here || !is_host => Origin::Nowhere,
+        "localhost" | "127.0.0.1" if host.contains(':') => Origin::Local,
+        "localhost" | "kind.local" | "ko.local" | "dev.local" => Origin::Nowhere,
+        _ => Origin::Registry,
+    }
+}
+
+/// Whether an image is the sandbox of pods, by its name: the last part of its repository is `pause` or `pause-ARCH`, or
+/// `mirrored-pause`.
+pub fn is_sandbox(image: &Image) -> bool {
+    let is_pause = |name: &str| {
+        let name = name.split('@').next().unwrap_or(name);
+        let last = name.rsplit('/').next().unwrap_or(name);
+        let last = last.split(':').next().unwrap_or(last);
+        last == "pause" || last.starts_with("pause-") || last == "mirrored-pause"
+    };
+    image.tags.iter().chain(&image.digests).any(|name| is_pause(name.as_str()))
+}
+
+/// The images whose loss is critical, each with the first reason that applies. `patterns` are matched against every tag; `*`
+/// stands for anything.
+pub fn critical<'a>(store: &'a ImageStore, patterns: &[String]) -> HashMap<&'a ImageId, Critical> {
+    let of = |wanted: fn(&crate::sample::Pod) -> bool| -> HashSet<&str> {
+        store.pods.iter().filter(|pod| wanted(pod)).map(|pod| pod.id.as_str()).collect()
+    };
+    let (on_node, in_system) = (of(|pod| pod.is_static), of(|pod| pod.namespace.as_str() == "kube-system"));
+    let mut found = HashMap::new();
+    for image in store.images.iter().filter(|image| is_sandbox(image)) {
+        found.insert(&image.id, Critical::Sandbox);
+    }
+    for (pods, reason) in [(on_node, Critical::StaticPod), (in_system, Critical::KubeSystem)] {
+        for container in store.containers.iter().filter(|container| pods.contains(container.pod.as_str())) {
+            for id in container.image_id.iter().chain(&container.image_ref).chain(&container.image_volumes) {
+                found.entry(id).or_insert(reason);
+            }
+        }
+    }
+    for image in &store.images {
+        if image.tags.iter().any(|tag| patterns.iter().any(|pattern| matches(pattern, tag))) {
+            found.entry(&image.id).or_insert(Critical::Pattern);
+        }
+    }
+    found
+}
+
+/// `*` stands for any text, also none; every other character for itself. Takes time in proportion to both lengths.
+fn matches(pattern: &str, name: &Label) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| name.as_str().strip_prefix(first)) else { return false };
+    let parts: Vec<_> = parts.collect();
+    let Some((last, middle)) = parts.split_last() else { return rest.is_empty() };
+    for part in middle {
+        match rest.find(part).and_then(|at| rest.get(at + part.len()..)) {
+            Some(after) => rest = after,
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{Container, ContainerState, Pod};
+    use crate::units::Bytes;
+
+    const DIGEST: &str = "@sha256:0123456789abcdef";
+
+    fn image(id: &str, tags: &[&str], digests: &[&str]) -> Image {
+        Image {
+            id: id.into(),
+            tags: tags.iter().map(|tag| Label::new(tag)).collect(),
+            digests: digests.iter().map(|name| Label::from(format!("{name}{DIGEST}"))).collect(),
+            size: Some(Bytes::new(1)),
+            pinned: false,
+            layers: None,
+        }
+    }
+
+    #[test]
+    fn names_tell_whether_an_image_can_come_back() {
+        let cases: [(&[&str], &[&str], Recoverable); 14] = [
+            (&["registry.k8s.io/pause:3.10"], &["registry.k8s.io/pause"], Recoverable::Yes),
+            (&[], &["registry.k8s.io/kube-proxy"], Recoverable::Yes),
+            (&["docker.io/library/busybox:1.36"], &["docker.io/library/busybox"], Recoverable::Yes),
+            (&["example.com:5000/a/b:1"], &["example.com:5000/a/b"], Recoverable::Yes),
+            // Loaded: no digest at all, or the made-up name.
+            (&["gcr.io/k8s-staging/controller-amd64:v1"], &[], Recoverable::No),
+            (&["docker.io/library/app:1"], &["docker.io/library/import-2025-02-11"], Recoverable::No),
+            (&["gcr.io/k8s-staging/controller-amd64:dev"], &["gcr.io/k8s-staging/controller-amd64"], Recoverable::No),
+            (&["localhost/app:1"], &["localhost/app"], Recoverable::No),
+            (&["kind.local/app:1"], &["kind.local/app"], Recoverable::No),
+            (&["app:1"], &["app"], Recoverable::No),
+            (&["team/app:1"], &["team/app"], Recoverable::No),
+            (&[], &[], Recoverable::No),
+            // A registry on this machine may still be there.
+            (&["localhost:5000/app:1"], &["localhost:5000/app"], Recoverable::Unknown),
+            (&["localhost:5000/app:1"], &["quay.io/app"], Recoverable::Unknown),
+        ];
+        for (tags, digests, expected) in cases {
+            assert_eq!(recoverable(&image("a", tags, digests)), expected, "{tags:?} {digests:?}");
+        }
+    }
+
+    #[test]
+    fn the_sandbox_image_is_known_by_its_name() {
+        for tag in ["registry.k8s.io/pause:3.10", "docker.io/rancher/mirrored-pause:3.6", "k8s.gcr.io/pause-amd64:3.1"]
+        {
+            assert!(is_sandbox(&image("a", &[tag], &[])), "{tag}");
+        }
+        assert!(!is_sandbox(&image("a", &["example.com/pauser:1", "example.com/pause/app:1"], &[])));
+    }
+
+    #[test]
+    fn what_the_node_itself_runs_on_is_critical() {
+        let pod = |id: &str, namespace: &str, is_static| Pod {
+            id: id.into(),
+            uid: id.into(),
+            namespace: namespace.into(),
+            name: id.into(),
+            ready: Some(true),
+            is_static,
+        };
+        let container = |pod: &str, id: &str| Container {
+            id: id.into(),
+            pod: pod.into(),
+            name: "main".into(),
+            state: ContainerState::Running,
+            image_id: Some(id.into()),
+            image_ref: None,
+            image_volumes: Vec::new(),
+        };
+        let store = ImageStore {
+            images: vec![
+                image("pause", &["registry.k8s.io/pause:3.10"], &[]),
+                image("etcd", &[], &[]),
+                image("dns", &[], &[]),
+                image("app", &["gcr.io/k8s-staging/core:dev"], &[]),
+                image("other", &["gcr.io/k8s-staging/other:1"], &[]),
+            ],
+            pods: vec![pod("1", "kube-system", true), pod("2", "kube-system", false), pod("3", "default", false)],
+            containers: vec![container("1", "etcd"), container("2", "dns"), container("3", "other")],
+            complete: true,
+        };
+        let found = critical(&store, &["gcr.io/*:dev".to_owned()]);
+        let reason = |id: &str| found.get(&ImageId::from(id)).copied();
+        assert_eq!(reason("pause"), Some(Critical::Sandbox));
+        assert_eq!(reason("etcd"), Some(Critical::StaticPod));
+        assert_eq!(reason("dns"), Some(Critical::KubeSystem));
+        assert_eq!(reason("app"), Some(Critical::Pattern));
+        assert_eq!(reason("other"), None);
+    }
+
+    #[test]
+    fn a_star_stands_for_anything() {
+        let cases = [
+            ("*", "", true),
+            ("a*c", "abc", true),
+            ("a*c", "ac", true),
+            ("a*c", "acb", false),
+            ("abc", "abc", true),
+            ("abc", "abcd", false),
+            ("a**b*", "axxb", true),
+            ("*aa*a", "aa", false),
+            ("*aa*a", "aaa", true),
+            ("", "", true),
+            ("", "a", false),
+        ];
+        for (pattern, name, expected) in cases {
+            assert_eq!(matches(pattern, &Label::new(name)), expected, "{pattern} {name}");
+        }
+    }
+}
