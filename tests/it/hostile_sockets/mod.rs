@@ -1,0 +1,10 @@
+//! What can a daemon inside a container do to us? It hangs, lies, talks for ever, or is no daemon at all: each of that costs its
+//! own call, with a clear reason.
+//!
+//! The daemons here are fakes on real Unix sockets. The same calls were tried by hand against containerd 1.6 and 1.7 and
+//! Docker 20.10 and 26.1.
+
+mod cri;
+mod docker;
+mod paths;
+mod peer;
