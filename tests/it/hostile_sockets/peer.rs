@@ -12,7 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::convert::Infallible;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -268,9 +268,4 @@ pub(super) fn impatient() -> ReplyLimits {
 pub(super) fn why<T>(reading: &Reading<T>) -> (AbsenceReason, &str) {
     let absence = reading.absence().expect("should be absent");
     (absence.reason, absence.detail.as_str())
-}
-
-/// Entries of a directory; the open files of this process for `/proc/self/fd`.
-pub(super) fn count(dir: &Path) -> usize {
-    std::fs::read_dir(dir).unwrap().count()
 }
