@@ -1,13 +1,13 @@
 //! What can a CRI daemon do?
 
-use super::peer::{Answer, NOW, Place, field, framed, impatient, number, patient, runtime, varint, why};
+use super::peer::{Answer, NOW, Place, field, framed, hear, impatient, number, patient, runtime, varint, why};
 use highwater::access::socket::ReplyLimits;
 use highwater::sample::AbsenceReason;
 use highwater::source::cri::{ContainerState, CriSnapshot, PodState, snapshot};
 use highwater::source::listing::Cut;
 use highwater::units::Bytes;
 use highwater::untrusted::Label;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -323,8 +323,7 @@ fn what_is_no_http_2_or_breaks_off_is_a_failed_connection() {
     ];
     for (name, talk) in talks {
         let place = Place::with(move |mut stream| {
-            let mut some = [0; 1024];
-            stream.read(&mut some).ok();
+            hear(&mut stream);
             stream.write_all(&talk).ok();
         });
         let snapshot = ask(&place, &patient());

@@ -1,6 +1,6 @@
 //! What can a dockerd do?
 
-use super::peer::{NOW, Place, impatient, json, patient, runtime, why};
+use super::peer::{NOW, Place, hear, impatient, json, patient, runtime, why};
 use highwater::access::socket::ReplyLimits;
 use highwater::sample::AbsenceReason;
 use highwater::source::docker::{ApiVersion, DockerSnapshot, NodeTool, snapshot};
@@ -159,8 +159,7 @@ fn what_is_no_http_or_no_json_is_malformed_or_failed() {
     ];
     for (name, reply, reason) in cases {
         let place = Place::with(move |mut stream| {
-            let mut some = [0; 1024];
-            stream.read(&mut some).ok();
+            hear(&mut stream);
             stream.write_all(reply).ok();
         });
         let snapshot = ask(&place, &patient());
@@ -224,8 +223,7 @@ fn a_million_images_are_cut_at_the_limit_of_entries() {
 fn a_head_without_end_and_a_flood_of_heads_are_refused() {
     for head in ["X-Long: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "X: y\r\n"] {
         let place = Place::with(move |mut stream| {
-            let mut some = [0; 1024];
-            stream.read(&mut some).ok();
+            hear(&mut stream);
             stream.write_all(b"HTTP/1.1 200 OK\r\n").ok();
             while stream.write_all(head.as_bytes()).is_ok() {}
         });

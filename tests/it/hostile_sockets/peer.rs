@@ -121,6 +121,12 @@ fn read_head(stream: &mut UnixStream) -> Option<String> {
     String::from_utf8(head).ok()
 }
 
+/// Waits until the other side has said something.
+pub(super) fn hear(stream: &mut UnixStream) {
+    let mut some = [0; 1024];
+    assert!(stream.read(&mut some).unwrap() > 0);
+}
+
 /// A complete HTTP/1.1 reply.
 pub(super) fn json(status: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
@@ -256,7 +262,7 @@ pub(super) fn runtime() -> tokio::runtime::Runtime {
 
 /// Limits for a daemon that answers: far longer than it needs on a busy machine.
 pub(super) fn patient() -> ReplyLimits {
-    ReplyLimits { call: Duration::from_secs(60), ..ReplyLimits::default() }
+    ReplyLimits { call: Duration::from_mins(1), ..ReplyLimits::default() }
 }
 
 /// Limits for a daemon that does not answer.
