@@ -3,6 +3,7 @@
 mod architecture;
 mod contract;
 mod exposition;
+mod hostile_sockets;
 mod metrics;
 mod node;
 mod surfaces;

@@ -46,7 +46,7 @@ struct Connection {
     tasks: Tasks,
 }
 
-/// Runs hyper's tasks, and ends them with the connection: left to themselves they would wait for a peer that does not read.
+/// Runs hyper's tasks, and ends them with the connection: left to themselves they wait for ever for a peer that does not read.
 #[derive(Debug, Clone, Default)]
 struct Tasks(Arc<Mutex<JoinSet<()>>>);
 
@@ -241,7 +241,7 @@ impl<F: Future + Send + 'static> hyper::rt::Executor<F> for Tasks {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        // The tasks hold this set themselves: it would not end them by being dropped.
+        // hyper's tasks hold this set themselves, so that dropping it may not be enough.
         self.tasks.0.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
     }
 }

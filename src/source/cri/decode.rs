@@ -267,3 +267,120 @@ fn next(bytes: &[u8], largest: usize) -> Result<Next, Problem> {
         _ => Ok(Next::Unwanted(header, length, is_entry)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::message::Image as Wire;
+    use super::super::reply::Image;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn limits() -> ReplyLimits {
+        ReplyLimits { bytes: 1 << 16, items: 20, item_bytes: 200, ..ReplyLimits::default() }
+    }
+
+    /// Feeds the bytes in chunks of the given sizes, again and again, as a daemon might.
+    fn read(bytes: &[u8], chunks: &[usize]) -> Result<Listing<Image>, Problem> {
+        let mut list: List<Wire, Image> = List::new(&limits());
+        let mut rest = bytes;
+        for size in chunks.iter().cycle() {
+            let (chunk, later) = rest.split_at((*size).min(rest.len()));
+            rest = later;
+            if list.push(chunk)? == Flow::Enough {
+                return Ok(list.finish());
+            }
+            if rest.is_empty() {
+                break;
+            }
+        }
+        list.end()?;
+        Ok(list.finish())
+    }
+
+    fn images(ids: &[&str]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for id in ids {
+            let body = Wire { id: (*id).to_owned(), ..Wire::default() }.encode_to_vec();
+            prost::encoding::bytes::encode(1, &body, &mut bytes);
+        }
+        bytes
+    }
+
+    fn ids(listing: &Listing<Image>) -> Vec<&str> {
+        listing.items.iter().map(|image| image.id.as_str()).collect()
+    }
+
+    #[test]
+    fn entries_that_arrive_byte_by_byte_are_whole() {
+        let listing = read(&images(&["one", "two", ""]), &[1]).unwrap();
+        assert_eq!(ids(&listing), ["one", "two", ""]);
+        assert!(listing.is_complete());
+    }
+
+    #[test]
+    fn a_list_is_cut_at_the_first_entry_beyond_the_limit() {
+        let exact = read(&images(&["x"; 20]), &[1_000]).unwrap();
+        assert_eq!((exact.items.len(), exact.cut), (20, None));
+        let more = read(&images(&["x"; 21]), &[1_000]).unwrap();
+        assert_eq!((more.items.len(), more.cut), (20, Some(Cut::Items(20))));
+    }
+
+    #[test]
+    fn an_entry_that_is_announced_as_larger_than_memory_is_skipped_and_not_kept() {
+        let mut bytes = images(&["one"]);
+        bytes.extend([0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]);
+        bytes.resize(70_000, 0);
+        let listing = read(&bytes, &[4_096]).unwrap();
+        assert_eq!((ids(&listing), listing.cut), (vec!["one"], Some(Cut::Bytes(65_536))));
+        assert_eq!(
+            read(bytes.get(..1_000).unwrap(), &[4_096]),
+            Err(Problem::Malformed("the message ends inside an entry"))
+        );
+    }
+
+    #[test]
+    fn groups_and_endless_numbers_are_malformed() {
+        assert_eq!(read(&[0x0b], &[1]), Err(Problem::Malformed("not a protobuf message")));
+        assert_eq!(read(&[0xff; 100], &[7]), Err(Problem::Malformed("not a protobuf message")));
+    }
+
+    #[test]
+    fn a_frame_may_be_split_anywhere() {
+        let message = b"0123456789";
+        let mut reply = vec![0, 0, 0, 0, 10];
+        reply.extend_from_slice(message);
+        for at in 0..=reply.len() {
+            let mut framed = Framed::new(Method::Version, Whole::new(&limits()));
+            let (head, tail) = reply.split_at(at);
+            framed.push(head).unwrap();
+            framed.push(tail).unwrap();
+            assert_eq!(framed.finish().unwrap().bytes, message, "split at {at}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_in_any_pieces_give_the_same_bounded_answer(
+            bytes in prop::collection::vec(any::<u8>(), 0..2_000),
+            chunks in prop::collection::vec(1_usize..50, 1..10),
+        ) {
+            let whole = read(&bytes, &[usize::MAX]);
+            if let Ok(listing) = &whole {
+                prop_assert!(listing.items.len() <= 20);
+            }
+            // A list that is cut may be cut before a later fault is seen.
+            match (read(&bytes, &chunks), whole) {
+                (Ok(listing), Err(_)) => prop_assert!(!listing.is_complete()),
+                (pieces, whole) => prop_assert_eq!(pieces, whole),
+            }
+        }
+
+        #[test]
+        fn what_is_encoded_is_decoded(names in prop::collection::vec("[a-z]{0,40}", 0..20), chunk in 1_usize..64) {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let listing = read(&images(&names), &[chunk]).unwrap();
+            prop_assert_eq!(ids(&listing), names);
+            prop_assert!(listing.is_complete());
+        }
+    }
+}

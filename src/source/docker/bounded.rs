@@ -137,3 +137,77 @@ pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
 pub(super) fn label<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Label, D::Error> {
     Option::<Label>::deserialize(deserializer).map(|text| text.unwrap_or_else(|| Label::new("")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Default, Deserialize)]
+    struct Thing {
+        #[serde(default)]
+        names: AtMost<Label, 2>,
+        #[serde(default, deserialize_with = "count")]
+        size: Option<u64>,
+        #[serde(default, deserialize_with = "pairs")]
+        labels: Keys,
+    }
+
+    #[derive(Debug, Default)]
+    struct Keys(Vec<String>);
+
+    impl FromPairs for Keys {
+        fn pair(&mut self, key: &str, value: &str) {
+            self.0.push(format!("{key}={value}"));
+        }
+    }
+
+    fn thing(json: &str) -> Thing {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn lists_keep_their_first_entries_and_say_that_there_are_more() {
+        let many = thing(r#"{"names":["a","b","c"]}"#);
+        assert_eq!((many.names.items, many.names.more), (vec!["a".into(), "b".into()], true));
+        let two = thing(r#"{"names":["a","b"]}"#);
+        assert_eq!((two.names.items.len(), two.names.more), (2, false));
+        assert!(thing(r#"{"names":null}"#).names.items.is_empty());
+    }
+
+    #[test]
+    fn numbers_that_cannot_be_are_not_known() {
+        let cases = [
+            ("0", Some(0)),
+            ("9223372036854775807", Some(9_223_372_036_854_775_807)),
+            ("9223372036854775808", None),
+            ("99999999999999999999999999", None),
+            ("-1", None),
+            ("1.5", None),
+            ("null", None),
+        ];
+        for (text, size) in cases {
+            assert_eq!(thing(&format!(r#"{{"size":{text}}}"#)).size, size, "{text}");
+        }
+    }
+
+    #[test]
+    fn maps_are_read_pair_by_pair() {
+        assert_eq!(thing(r#"{"labels":{"a":"b","c":""}}"#).labels.0, ["a=b", "c="]);
+        assert!(thing(r#"{"labels":null}"#).labels.0.is_empty());
+    }
+
+    #[test]
+    fn what_was_read_before_the_text_ends_stays() {
+        let mut items: Vec<Label> = Vec::new();
+        let mut text = serde_json::Deserializer::from_str(r#"["a","b","c"#);
+        let error = Into { items: &mut items, limit: 10 }.deserialize(&mut text).unwrap_err();
+        assert!(error.is_eof());
+        assert_eq!(items, ["a".into(), "b".into()]);
+    }
+
+    #[test]
+    fn nesting_is_limited() {
+        let deep = format!(r#"{{"other":{}"#, "[".repeat(1_000_000));
+        assert!(serde_json::from_str::<Thing>(&deep).is_err());
+    }
+}
