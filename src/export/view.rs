@@ -56,7 +56,7 @@ pub struct LayerView<'a> {
     pub imagefs: Option<usize>,
     /// Position in [`View::filesystems`] of the filesystem of its kubelet.
     pub nodefs: Option<usize>,
-    /// What it holds by component, over all filesystems; `None` while the walk of one it lives on is missing.
+    /// What it holds by component, over all filesystems; `None` where one it lives on has not been walked since it is there.
     pub held: Option<BTreeMap<Component, Bytes>>,
 }
 
@@ -262,14 +262,20 @@ fn layers<'a>(snapshot: &'a Snapshot, filesystems: &[FilesystemView<'a>]) -> Vec
     views
 }
 
+/// `None` where a filesystem that the layer lives on has not been walked since the layer is there: then its bytes are in the
+/// figures of another layer, or in none.
 fn held(
     layer: &LayerSample,
     filesystems: &[FilesystemView<'_>],
     lives_on: [Option<usize>; 2],
 ) -> Option<BTreeMap<Component, Bytes>> {
-    let walked = |position: Option<usize>| position.and_then(|at| filesystems.get(at)?.sample.usage.value());
-    if lives_on.into_iter().any(|position| walked(position).is_none()) {
-        return None;
+    let there_since = layer.runtime.as_ref().map(|runtime| runtime.started_at);
+    for position in lives_on {
+        let Reading::Present { value, at } = &filesystems.get(position?)?.sample.usage else { return None };
+        let seen = value.layers.iter().any(|held| held.layer == layer.id);
+        if !seen && there_since.is_some_and(|since| since > *at) {
+            return None;
+        }
     }
     let mut sums: BTreeMap<Component, Bytes> = BTreeMap::new();
     let parts = filesystems

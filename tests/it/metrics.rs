@@ -5,6 +5,7 @@
 use crate::exposition::{Labels, parse};
 use crate::{node, tools};
 use highwater::export::catalogue::Name;
+use highwater::export::json;
 use highwater::export::metrics::{Budget, Format, render};
 use highwater::sample::{AbsenceReason, FilesystemId, Reading};
 use highwater::snapshot::Snapshot;
@@ -150,6 +151,28 @@ fn two_layers_of_one_name_are_counted_and_the_first_has_the_bytes() {
     assert!(
         values(&snapshot, "highwater_layer_exclusive_bytes", "layer").iter().all(|(layer, _)| !layer.ends_with("#2"))
     );
+}
+
+#[test]
+fn a_layer_that_came_after_the_walk_holds_an_unknown_amount_and_one_that_holds_nothing_holds_nothing() {
+    let started = |ago: i64| {
+        let mut snapshot = node::snapshot();
+        for disk in &mut snapshot.sample.filesystems {
+            disk.usage = disk.usage.clone().map(|mut usage| {
+                usage.layers.retain(|held| held.layer != node::new_capd());
+                usage
+            });
+        }
+        for runtime in snapshot.sample.layers.iter_mut().filter_map(|layer| layer.runtime.as_mut()) {
+            runtime.started_at = node::AT - Span::from_secs(ago);
+        }
+        let held = json::snapshot(&snapshot, node::now());
+        let held: serde_json::Value = serde_json::from_str(&held).expect("valid JSON");
+        held["layers"][3]["held_bytes"].clone()
+    };
+    // The walk ended 240 seconds before the sample.
+    assert_eq!(started(239), serde_json::Value::Null);
+    assert_eq!(started(241), 0);
 }
 
 #[test]
