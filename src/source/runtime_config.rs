@@ -56,8 +56,8 @@ pub fn read(
     // A relative path holds from where the runtime was started.
     let named = |names: &[&str]| flag(argv, names).map(|path| working_directory.unwrap_or(Path::new("/")).join(path));
     match kind {
-        RuntimeKind::Containerd => containerd(root, argv, named(&["config", "c"])),
-        RuntimeKind::Docker => docker(root, argv, named(&["config-file"])),
+        RuntimeKind::Containerd => containerd(root, argv, named(&["config", "c"]).as_deref()),
+        RuntimeKind::Docker => docker(root, argv, named(&["config-file"]).as_deref()),
         RuntimeKind::Crio => Ok(crio(argv)),
     }
 }
@@ -79,8 +79,8 @@ fn below(root: &Path, name: &str) -> PathBuf {
     if name.is_empty() { root.to_owned() } else { root.join(name) }
 }
 
-fn containerd(layer: &Root, argv: &[String], named: Option<PathBuf>) -> Result<RuntimePaths, AccessError> {
-    let path = named.as_deref().unwrap_or(Path::new("/etc/containerd/config.toml"));
+fn containerd(layer: &Root, argv: &[String], named: Option<&Path>) -> Result<RuntimePaths, AccessError> {
+    let path = named.unwrap_or(Path::new("/etc/containerd/config.toml"));
     let config: ContainerdConfig = match read_text(layer, path, named.is_some())? {
         Some(text) => toml::from_str(&text).map_err(|e| malformed(path, e.span().map(|s| line_of(&text, s.start))))?,
         None => ContainerdConfig::default(),
@@ -91,8 +91,8 @@ fn containerd(layer: &Root, argv: &[String], named: Option<PathBuf>) -> Result<R
     Ok(RuntimePaths { image_store: root.join(SNAPSHOTTER), root, socket })
 }
 
-fn docker(layer: &Root, argv: &[String], named: Option<PathBuf>) -> Result<RuntimePaths, AccessError> {
-    let path = named.as_deref().unwrap_or(Path::new("/etc/docker/daemon.json"));
+fn docker(layer: &Root, argv: &[String], named: Option<&Path>) -> Result<RuntimePaths, AccessError> {
+    let path = named.unwrap_or(Path::new("/etc/docker/daemon.json"));
     let config: DockerConfig = match read_text(layer, path, named.is_some())? {
         Some(text) => serde_json::from_str(&text).map_err(|e| malformed(path, Some(e.line())))?,
         None => DockerConfig::default(),
