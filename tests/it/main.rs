@@ -4,7 +4,10 @@
 
 mod architecture;
 mod contract;
+mod discovery;
 mod exposition;
+mod fake_proc;
+mod hostile_files;
 mod hostile_sockets;
 mod metrics;
 mod node;
