@@ -3,7 +3,7 @@
 use super::decode::{Flow, Framed, List, Sink, Whole};
 use super::error::CriError;
 use super::message;
-use super::reply::{Container, FsUsage, Image, Pod, Version};
+use super::reply::{Container, FsUsage, Image, Pod, Status, Version};
 use crate::access::socket::{Endpoint, ReplyLimits};
 use crate::source::listing::Listing;
 use crate::untrusted::Label;
@@ -21,6 +21,8 @@ use tokio::task::JoinSet;
 pub enum Method {
     /// What the runtime is.
     Version,
+    /// Whether it works, and its settings.
+    Status,
     /// What its images use, in its own words.
     ImageFsInfo,
     /// Pods.
@@ -64,6 +66,12 @@ impl<'a> Client<'a> {
     pub async fn version(&mut self) -> Result<Version, CriError> {
         let reply = self.unary(Method::Version, Whole::new(self.limits)).await?;
         reply.decode::<message::VersionResponse>(Method::Version).map(Version::from)
+    }
+
+    /// RuntimeService.Status, verbose.
+    pub async fn status(&mut self) -> Result<Status, CriError> {
+        let reply = self.unary(Method::Status, Whole::new(self.limits)).await?;
+        reply.decode::<message::StatusResponse>(Method::Status).map(Status::from)
     }
 
     /// ImageService.ImageFsInfo, `image_filesystems` only.
@@ -154,9 +162,9 @@ impl<'a> Client<'a> {
     }
 }
 
-/// All requests are empty messages: a prefix of "not compressed" and length 0, and nothing else.
+/// Five bytes of prefix, "not compressed" and the length, and the message: empty, but for the one field of a verbose Status.
 fn request(method: Method) -> Request<Full<Bytes>> {
-    let mut request = Request::new(Full::new(Bytes::from_static(&[0; 5])));
+    let mut request = Request::new(Full::new(Bytes::from_static(method.request())));
     *request.method_mut() = hyper::Method::POST;
     *request.uri_mut() = hyper::Uri::from_static(method.uri());
     let headers = request.headers_mut();
@@ -203,6 +211,7 @@ impl Method {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Version => "Version",
+            Self::Status => "Status",
             Self::ImageFsInfo => "ImageFsInfo",
             Self::ListPodSandbox => "ListPodSandbox",
             Self::ListContainers => "ListContainers",
@@ -210,9 +219,17 @@ impl Method {
         }
     }
 
+    const fn request(self) -> &'static [u8] {
+        match self {
+            Self::Status => &[0, 0, 0, 0, 2, 0x08, 1],
+            _ => &[0; 5],
+        }
+    }
+
     const fn uri(self) -> &'static str {
         match self {
             Self::Version => "http://localhost/runtime.v1.RuntimeService/Version",
+            Self::Status => "http://localhost/runtime.v1.RuntimeService/Status",
             Self::ImageFsInfo => "http://localhost/runtime.v1.ImageService/ImageFsInfo",
             Self::ListPodSandbox => "http://localhost/runtime.v1.RuntimeService/ListPodSandbox",
             Self::ListContainers => "http://localhost/runtime.v1.RuntimeService/ListContainers",

@@ -1,7 +1,7 @@
 //! Which fields of the CRI's messages are read? A hand-kept subset of `runtime.v1`, with the field numbers of
 //! `k8s.io/cri-api pkg/apis/runtime/v1/api.proto` (v0.37.2); fields that are not named here are skipped.
 //!
-//! Enumerations stay numbers, so that a value of the future is not an error. Requests are empty messages: no filter, no option.
+//! Enumerations stay numbers, so that a value of the future is not an error. Requests are written by hand in `client.rs`.
 
 use prost::Message;
 use std::collections::BTreeMap;
@@ -16,6 +16,32 @@ pub(super) struct VersionResponse {
     pub(super) runtime_version: String,
     #[prost(string, tag = "4")]
     pub(super) runtime_api_version: String,
+}
+
+/// StatusResponse.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct StatusResponse {
+    #[prost(message, optional, tag = "1")]
+    pub(super) status: Option<RuntimeStatus>,
+    /// Only in answer to a verbose request; JSON by name.
+    #[prost(btree_map = "string, string", tag = "2")]
+    pub(super) info: BTreeMap<String, String>,
+}
+
+/// RuntimeStatus.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct RuntimeStatus {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) conditions: Vec<RuntimeCondition>,
+}
+
+/// RuntimeCondition.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct RuntimeCondition {
+    #[prost(string, tag = "1")]
+    pub(super) r#type: String,
+    #[prost(bool, tag = "2")]
+    pub(super) status: bool,
 }
 
 /// FilesystemUsage, field 1 of ImageFsInfoResponse.

@@ -21,6 +21,26 @@ pub struct Version {
     pub api: Label,
 }
 
+/// Whether the runtime works, and how it is configured as far as that decides what lies on the disk.
+///
+/// The settings come from what containerd 1.x adds to a verbose Status; newer ones keep some of them elsewhere, other runtimes
+/// all of them: then they are `None`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Status {
+    /// Condition RuntimeReady.
+    pub runtime_ready: Option<bool>,
+    /// Condition NetworkReady; false on a node without CNI.
+    pub network_ready: Option<bool>,
+    /// The image of every pod's sandbox ("pause").
+    pub sandbox_image: Option<Label>,
+    /// The snapshotter, as `overlayfs`.
+    pub snapshotter: Option<Label>,
+    /// Whether the compressed layers are deleted once they are unpacked.
+    pub discard_unpacked_layers: Option<bool>,
+    /// containerd's root, as the layer sees it.
+    pub root_dir: Option<Label>,
+}
+
 /// One filesystem for images. In containerd the sum of its snapshots, without compressed blobs, up to 10 s old.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FsUsage {
@@ -183,6 +203,40 @@ impl From<message::VersionResponse> for Version {
             api: reply.runtime_api_version.into(),
         }
     }
+}
+
+impl From<message::StatusResponse> for Status {
+    fn from(reply: message::StatusResponse) -> Self {
+        let conditions = reply.status.unwrap_or_default().conditions;
+        let condition =
+            |name: &str| conditions.iter().find(|condition| condition.r#type == name).map(|condition| condition.status);
+        let config = reply.info.get("config").and_then(|json| serde_json::from_str::<Config>(json).ok());
+        let config = config.unwrap_or_default();
+        Self {
+            runtime_ready: condition("RuntimeReady"),
+            network_ready: condition("NetworkReady"),
+            sandbox_image: config.sandbox_image.and_then(said),
+            snapshotter: config.containerd.snapshotter.and_then(said),
+            discard_unpacked_layers: config.containerd.discard_unpacked_layers,
+            root_dir: config.containerd_root_dir.and_then(said),
+        }
+    }
+}
+
+/// The settings that containerd reports. There are credentials of registries beside them, which are not read.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Config {
+    sandbox_image: Option<String>,
+    containerd: ContainerdConfig,
+    containerd_root_dir: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ContainerdConfig {
+    snapshotter: Option<String>,
+    discard_unpacked_layers: Option<bool>,
 }
 
 impl From<message::FilesystemUsage> for FsUsage {

@@ -1,6 +1,6 @@
 //! What does one CRI daemon say in one round? Every call on its own: one that fails costs itself only.
 
-use super::{Client, Container, FsUsage, Image, Pod, Version};
+use super::{Client, Container, FsUsage, Image, Pod, Status, Version};
 use crate::access::socket::{Endpoint, ReplyLimits};
 use crate::sample::Reading;
 use crate::source::failure::Patience;
@@ -12,6 +12,8 @@ use crate::time::Timestamp;
 pub struct CriSnapshot {
     /// Version.
     pub version: Reading<Version>,
+    /// Status, verbose.
+    pub status: Reading<Status>,
     /// ImageFsInfo, the filesystems for images. Usually one.
     pub image_fs: Reading<Vec<FsUsage>>,
     /// ListPodSandbox, in every state.
@@ -24,7 +26,7 @@ pub struct CriSnapshot {
 
 /// Asks everything, one call after the other on one connection, which is made anew after a failure.
 ///
-/// Takes at most five times `limits.call`, and twice that limit for a daemon that does not answer at all: once two calls in a
+/// Takes at most six times `limits.call`, and twice that limit for a daemon that does not answer at all: once two calls in a
 /// row have timed out, or the socket cannot be reached, the rest is not tried. Needs a tokio runtime with time and I/O.
 /// `now` is what the readings are dated with.
 pub async fn snapshot(endpoint: &Endpoint, limits: &ReplyLimits, now: Timestamp) -> CriSnapshot {
@@ -32,6 +34,7 @@ pub async fn snapshot(endpoint: &Endpoint, limits: &ReplyLimits, now: Timestamp)
     let mut patience = Patience::default();
     CriSnapshot {
         version: patience.ask(now, client.version()).await,
+        status: patience.ask(now, client.status()).await,
         image_fs: patience.ask(now, client.image_fs()).await,
         pods: patience.ask(now, client.pods()).await,
         containers: patience.ask(now, client.containers()).await,

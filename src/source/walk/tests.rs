@@ -324,6 +324,38 @@ fn mounts_are_not_crossed_not_even_to_the_same_filesystem() {
     assert_eq!(bytes(&walked, "host/p/dind", Component::Store), Some(du(&temp.path().join("elsewhere"))));
 }
 
+/// Mounts a FUSE filesystem whose daemon never answers: whoever touches it hangs until the namespace is gone.
+fn dead_mount(fd: u32, mode: u32, path: &str) -> String {
+    format!(
+        "exec {fd}<>/dev/fuse; mount -i -t fuse -o fd={fd},rootmode={mode},user_id=0,group_id=0,allow_other dead {path}"
+    )
+}
+
+#[test]
+fn a_dead_mount_below_a_claim_does_not_hang_the_walk_and_one_in_its_path_costs_that_claim() {
+    let temp = TempDir::new().unwrap();
+    let dir = temp.path().to_str().unwrap().to_owned();
+    let store = temp.path().join("store");
+    fill(&store.join("file"), 20_000);
+    fill(&store.join("dead/covered"), 5_000);
+    fill(&store.join("dead-file"), 5_000);
+    let mounts = [dead_mount(3, 40_000, "store/dead"), dead_mount(4, 100_000, "store/dead-file")].join("; ");
+    let Some(namespace) = Namespace::with(&format!("mount --make-rprivate /; cd {dir}; {mounts}")) else {
+        println!("skipped: no mount namespace with FUSE can be made here");
+        return;
+    };
+    let mut seen = claim("host", Component::Store, &store);
+    seen.root = namespace.root();
+    let mut hung = claim("host/p/dind", Component::Store, &store.join("dead/store"));
+    hung.root = namespace.root();
+    let walked = run(&[hung.clone(), seen], temp.path());
+    let covered = du(&store.join("dead")) + du(&store.join("dead-file"));
+    assert_eq!(bytes(&walked, "host", Component::Store), Some(du(&store) - covered));
+    assert_eq!(bytes(&walked, "host/p/dind", Component::Store), None);
+    assert_eq!(walked.usage.unreadable, 1, "the claim in the dead mount");
+    assert!(hung.lane.is_stuck());
+}
+
 #[test]
 fn links_in_the_claimed_path_stay_inside_the_layers_root() {
     let temp = TempDir::new().unwrap();

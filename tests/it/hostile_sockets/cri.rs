@@ -3,7 +3,7 @@
 use super::peer::{Answer, NOW, Place, field, framed, hear, impatient, number, patient, runtime, varint, why};
 use highwater::access::socket::ReplyLimits;
 use highwater::sample::AbsenceReason;
-use highwater::source::cri::{ContainerState, CriSnapshot, PodState, snapshot};
+use highwater::source::cri::{ContainerState, CriSnapshot, PodState, Status, snapshot};
 use highwater::source::listing::Cut;
 use highwater::units::Bytes;
 use highwater::untrusted::Label;
@@ -20,9 +20,27 @@ fn well_but_for(odd: &'static str, answer: impl Fn() -> Answer + Send + Clone + 
     Place::with_grpc(move |call| if call == odd { answer() } else { well(call) })
 }
 
+/// What containerd 1.7 says, shortened.
+const CONFIG: &str = r#"{"containerd":{"snapshotter":"overlayfs","defaultRuntimeName":"runc","discardUnpackedLayers":true},
+    "registry":{"configs":{"x":{"auth":{"password":"secret"}}}},"sandboxImage":"registry.k8s.io/pause:3.8","statsCollectPeriod":10,
+    "containerdRootDir":"/var/lib/containerd"}"#;
+
 fn well(call: &str) -> Answer {
     Answer::Message(match call {
         "Version" => [field(1, "0.1.0"), field(2, "containerd"), field(3, "2.1.4"), field(4, "v1")].concat(),
+        "Status" => [
+            field(
+                1,
+                [
+                    field(1, [field(1, "RuntimeReady"), number(2, 1)].concat()),
+                    field(1, [field(1, "NetworkReady"), field(3, "NetworkPluginNotReady")].concat()),
+                ]
+                .concat(),
+            ),
+            pair(2, "golang", r#""go1.24.4""#),
+            pair(2, "config", CONFIG),
+        ]
+        .concat(),
         "ImageFsInfo" => field(
             1,
             [
@@ -85,6 +103,7 @@ fn image(id: &str, size: u64) -> Vec<u8> {
 fn others_are_well(snapshot: &CriSnapshot, odd: &str) {
     let present = [
         ("Version", snapshot.version.value().is_some()),
+        ("Status", snapshot.status.value().is_some()),
         ("ImageFsInfo", snapshot.image_fs.value().is_some()),
         ("ListPodSandbox", snapshot.pods.value().is_some()),
         ("ListContainers", snapshot.containers.value().is_some()),
@@ -104,6 +123,13 @@ fn a_daemon_that_is_well_is_read_field_by_field() {
         [version.runtime.as_str(), version.version.as_str(), version.api.as_str()],
         ["containerd", "2.1.4", "v1"]
     );
+    let status = snapshot.status.value().unwrap();
+    assert_eq!((status.runtime_ready, status.network_ready), (Some(true), Some(false)));
+    let text = |label: &Option<Label>| label.as_ref().map(|label| label.as_str().to_owned());
+    assert_eq!(text(&status.sandbox_image).as_deref(), Some("registry.k8s.io/pause:3.8"));
+    assert_eq!(text(&status.snapshotter).as_deref(), Some("overlayfs"));
+    assert_eq!(text(&status.root_dir).as_deref(), Some("/var/lib/containerd"));
+    assert_eq!(status.discard_unpacked_layers, Some(true));
     let [image_fs] = snapshot.image_fs.value().unwrap().as_slice() else { panic!("one filesystem") };
     assert_eq!(image_fs.mountpoint.as_str(), "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs");
     assert_eq!(image_fs.used, Some(Bytes::new(3_031_040)));
@@ -147,9 +173,9 @@ fn a_daemon_that_never_answers_is_asked_twice() {
     let place = Place::with(|stream| drop(std::io::copy(&mut &stream, &mut std::io::sink())));
     let snapshot = ask(&place, &impatient());
     assert_eq!(why(&snapshot.version).1, "Version of the CRI did not answer within 150ms");
-    assert_eq!(why(&snapshot.image_fs).0, AbsenceReason::TimedOut);
+    assert_eq!(why(&snapshot.status).0, AbsenceReason::TimedOut);
     let refusal = (AbsenceReason::NotRead, "not asked, since the daemon did not answer the calls before");
-    assert_eq!((why(&snapshot.pods), why(&snapshot.images)), (refusal, refusal));
+    assert_eq!((why(&snapshot.image_fs), why(&snapshot.images)), (refusal, refusal));
 }
 
 #[test]
@@ -292,6 +318,16 @@ fn a_malformed_or_huge_entry_is_left_out_and_the_list_says_so() {
 }
 
 #[test]
+fn settings_that_are_not_said_or_not_json_are_not_known() {
+    for config in ["", "{", "[]", r#"{"sandboxImage":5}"#, r#"{"sandboxImage":"","containerd":{}}"#, "[[[[[[[["] {
+        let place = well_but_for("Status", move || Answer::Message(pair(2, "config", config)));
+        let snapshot = ask(&place, &patient());
+        others_are_well(&snapshot, "none");
+        assert_eq!(snapshot.status.value(), Some(&Status::default()), "{config}");
+    }
+}
+
+#[test]
 fn a_status_of_a_megabyte_is_not_kept() {
     let place = well_but_for("Version", || Answer::Status(2, "x".repeat(1 << 20)));
     let snapshot = ask(&place, &patient());
@@ -364,7 +400,7 @@ fn a_connection_that_cannot_be_ended_politely_is_closed_all_the_same() {
     let runtime = runtime();
     let limits = ReplyLimits { call: std::time::Duration::from_millis(1_500), ..patient() };
     let snapshot = runtime.block_on(snapshot(&place.endpoint(), &limits, NOW));
-    assert_eq!(why(&snapshot.image_fs).0, AbsenceReason::TimedOut);
+    assert_eq!(why(&snapshot.status).0, AbsenceReason::TimedOut);
     assert_eq!(open.load(Ordering::Relaxed), 2);
     runtime.block_on(async {
         for _ in 0..6_000 {

@@ -1,12 +1,17 @@
 //! What if the socket is no socket, or nobody accepts?
 
 use super::peer::{NOW, Place, SOCKET, impatient, patient, runtime, why};
+use highwater::access::root::Root;
+use highwater::access::socket::Endpoint;
 use highwater::sample::AbsenceReason;
 use highwater::source::cri;
 use nix::sys::stat::Mode;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The class and the text of what `path` inside the place brings.
@@ -45,6 +50,43 @@ fn links_out_of_the_root_lead_nowhere() {
     }
     symlink("/proc/self/root", run.join("magic")).unwrap();
     assert_eq!(refused(&place, "/run/magic/run/daemon.sock").0, AbsenceReason::Gone, "no /proc in there");
+}
+
+/// A process in a mount namespace of its own, in which `dir` is a FUSE filesystem whose daemon never answers; `None` where this
+/// machine does not allow it.
+fn with_dead_mount(dir: &Path) -> Option<Child> {
+    let script = "set -e; mount --make-rprivate /; exec 3<>/dev/fuse
+        mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0,allow_other dead \"$0\"; echo ready; exec sleep 600";
+    let mut unshare = Command::new("unshare");
+    if !nix::unistd::Uid::effective().is_root() {
+        unshare.arg("--map-root-user");
+    }
+    let mut child = unshare.args(["--mount", "sh", "-c", script]).arg(dir).stdout(Stdio::piped()).spawn().ok()?;
+    let mut line = String::new();
+    BufReader::new(child.stdout.take()?).read_line(&mut line).ok()?;
+    if line != "ready\n" {
+        child.wait().unwrap();
+        return None;
+    }
+    Some(child)
+}
+
+#[test]
+fn a_socket_on_a_dead_mount_costs_the_limit_and_then_nothing() {
+    let place = Place::new();
+    let Some(mut child) = with_dead_mount(&place.dir.path().join("run")) else {
+        println!("skipped: no mount namespace with FUSE can be made here");
+        return;
+    };
+    let root = format!("/proc/{}/root{}", child.id(), place.dir.path().display());
+    let endpoint = Endpoint::new(Arc::new(Root::open(Path::new(&root)).unwrap()), SOCKET.into());
+    let ask = || runtime().block_on(cri::snapshot(&endpoint, &impatient(), NOW));
+    let text = "the CRI cannot be reached: connect to /run/daemon.sock did not come back within 150 ms";
+    assert_eq!(why(&ask().version), (AbsenceReason::TimedOut, text));
+    // The first try still hangs, so the second one does not even begin; that is what an endpoint is kept for.
+    assert_eq!(why(&runtime().block_on(cri::snapshot(&endpoint, &patient(), NOW)).version).0, AbsenceReason::TimedOut);
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]
