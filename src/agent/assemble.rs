@@ -52,10 +52,8 @@ pub(super) fn image_store(layer: &FoundLayer, facts: &Facts, answers: Option<&An
 /// The runtimes to ask.
 pub(super) fn targets(found: &[FoundLayer], facts: &BTreeMap<LayerKey, Facts>) -> Vec<Target> {
     let target = |layer: &FoundLayer| {
-        let facts = facts.get(&layer.key)?;
-        let kind = layer.runtime?;
-        let socket = facts.paths.as_ref().map_or_else(|_| runtime_config::defaults(kind).socket, |p| p.socket.clone());
-        Some(Target { layer: layer.key, kind, root: Arc::clone(facts.root.as_ref().ok()?), socket })
+        let endpoint = facts.get(&layer.key)?.endpoint.clone()?;
+        Some(Target { layer: layer.key, kind: layer.runtime?, endpoint })
     };
     found.iter().filter_map(target).collect()
 }

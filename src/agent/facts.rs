@@ -6,6 +6,7 @@ use super::identity::Evidence;
 use crate::access::deadline::Lane;
 use crate::access::proc::Procfs;
 use crate::access::root::Root;
+use crate::access::socket::Endpoint;
 use crate::access::{AccessError, ProcessId};
 use crate::discover::{FoundKubelet, FoundLayer, LayerKey};
 use crate::sample::{Absence, AbsenceReason, KubeletConfig, Reading};
@@ -29,6 +30,8 @@ pub(super) struct Facts {
     pub kubelet_root: Option<Result<Arc<Root>, Absence>>,
     /// Where the runtime keeps its images and listens.
     pub paths: Result<runtime_config::RuntimePaths, Absence>,
+    /// The runtime's socket.
+    pub endpoint: Option<Endpoint>,
     /// The kubelet's settings.
     pub kubelet: Option<KubeletFacts>,
     /// Who made the container it lives in.
@@ -68,6 +71,7 @@ impl Facts {
             root,
             kubelet_root: None,
             paths: Err(Absence::new(AbsenceReason::NotRead, "not read yet")),
+            endpoint: None,
             kubelet: None,
             evidence: Evidence::default(),
             read_in: 0,
@@ -96,6 +100,19 @@ impl Facts {
         self.kubelet_root = kubelet_root;
         let result = self.read(layer, procfs);
         self.keep(layer, result, now);
+        self.point_at_socket(layer);
+    }
+
+    /// A socket that stays where it is stays the same endpoint.
+    fn point_at_socket(&mut self, layer: &FoundLayer) {
+        let (Ok(root), Some(kind)) = (&self.root, layer.runtime) else {
+            self.endpoint = None;
+            return;
+        };
+        let socket = self.paths.as_ref().map_or_else(|_| runtime_config::defaults(kind).socket, |p| p.socket.clone());
+        if self.endpoint.as_ref().is_none_or(|endpoint| endpoint.path() != socket) {
+            self.endpoint = Some(Endpoint::new(Arc::clone(root), socket));
+        }
     }
 
     fn read(&self, layer: &FoundLayer, procfs: &Procfs) -> Result<Read, Absence> {

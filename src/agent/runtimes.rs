@@ -2,16 +2,17 @@
 
 use super::clock;
 use super::identity::ContainerName;
-use crate::access::root::Root;
 use crate::access::socket::{Endpoint, ReplyLimits};
 use crate::discover::LayerKey;
 use crate::sample::{AbsenceReason, LayerOrigin, Reading, RuntimeKind};
+use crate::source::listing::Listing;
 use crate::source::{cri, docker};
 use crate::units::Bytes;
 use crate::untrusted::Label;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::task::JoinSet;
 
 /// A runtime to ask.
 #[derive(Debug, Clone)]
@@ -20,10 +21,8 @@ pub struct Target {
     pub layer: LayerKey,
     /// Which program.
     pub kind: RuntimeKind,
-    /// The root that its socket is below.
-    pub root: Arc<Root>,
-    /// The socket, as the layer sees it.
-    pub socket: PathBuf,
+    /// Its socket. The same one is kept from round to round, so that a path that hangs keeps one thread and no more.
+    pub endpoint: Endpoint,
 }
 
 /// What a runtime answered last.
@@ -83,21 +82,35 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Asks every runtime once, one after the other, and keeps the answers.
-pub async fn ask_all(runtimes: &Runtimes, limits: &ReplyLimits) {
+/// Asks every runtime once, all at the same time, so that a silent one delays nobody, and keeps each answer as it comes.
+pub async fn ask_all(runtimes: &Arc<Runtimes>, limits: &ReplyLimits) {
+    let mut questions = JoinSet::new();
     for target in runtimes.targets() {
-        let layer = target.layer;
-        let answers = ask(target, limits).await;
-        runtimes.put(layer, answers);
+        let (runtimes, limits) = (Arc::clone(runtimes), limits.clone());
+        questions.spawn(async move {
+            let answers = ask(&target, &limits).await;
+            runtimes.put(target.layer, answers);
+        });
+    }
+    while questions.join_next().await.is_some() {}
+}
+
+async fn ask(target: &Target, limits: &ReplyLimits) -> Answers {
+    let now = clock::now();
+    match target.kind {
+        RuntimeKind::Docker => from_docker(&docker::snapshot(&target.endpoint, limits, now).await),
+        RuntimeKind::Containerd | RuntimeKind::Crio => from_cri(&cri::snapshot(&target.endpoint, limits, now).await),
     }
 }
 
-async fn ask(target: Target, limits: &ReplyLimits) -> Answers {
-    let now = clock::now();
-    let endpoint = Endpoint::new(target.root, target.socket);
-    match target.kind {
-        RuntimeKind::Docker => from_docker(&docker::snapshot(&endpoint, limits, now).await),
-        RuntimeKind::Containerd | RuntimeKind::Crio => from_cri(&cri::snapshot(&endpoint, limits, now).await),
+/// A list that was cut is no failure, but not the whole truth either: a layer in a container that is not listed has no name.
+fn state_of<T>(list: &Reading<Listing<T>>) -> Reading<()> {
+    match list {
+        Reading::Present { value, .. } if !value.is_complete() => {
+            Reading::absent(AbsenceReason::TooLarge, "the runtime's list is longer than the limit and was cut")
+        }
+        Reading::Present { at, .. } => Reading::present((), *at),
+        Reading::Absent(absence) => Reading::Absent(absence.clone()),
     }
 }
 
@@ -117,7 +130,7 @@ fn from_cri(snapshot: &cri::CriSnapshot) -> Answers {
         image_store: first.map(|usage| PathBuf::from(usage.mountpoint.as_str())).filter(|path| path.is_absolute()),
         used: snapshot.image_fs.clone().and_then(|list| list.first().and_then(|usage| usage.used)),
         names,
-        state: snapshot.pods.clone().map(|_| ()),
+        state: state_of(&snapshot.pods),
     }
 }
 
@@ -145,7 +158,7 @@ fn from_docker(snapshot: &docker::DockerSnapshot) -> Answers {
         // Docker says what its images use only after walking all of them (/system/df), which is never asked.
         used: Reading::absent(AbsenceReason::NotRead, "Docker does not tell without walking its disk"),
         names,
-        state: snapshot.containers.clone().map(|_| ()),
+        state: state_of(&snapshot.containers),
     }
 }
 

@@ -75,7 +75,7 @@ impl Drop for Agent {
     }
 }
 
-fn ask_for_ever(runtimes: &Runtimes, interval: Span, stopped: &Receiver<()>) {
+fn ask_for_ever(runtimes: &Arc<Runtimes>, interval: Span, stopped: &Receiver<()>) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

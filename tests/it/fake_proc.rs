@@ -52,7 +52,7 @@ impl FakeProc {
         fs::write(entry.join("comm"), format!("{comm}\n")).unwrap();
         let zeros = "0 ".repeat(17);
         fs::write(entry.join("stat"), format!("{pid} ({comm}) S {parent} {zeros}{start} 0 0\n")).unwrap();
-        fs::write(entry.join("cmdline"), fake.argv.iter().map(|a| format!("{a}\0")).collect::<String>()).unwrap();
+        fs::write(entry.join("cmdline"), fake.argv.join("\0") + "\0").unwrap();
         let pids = (0..fake.depth).map(|level| (pid >> level).to_string()).collect::<Vec<_>>().join("\t");
         fs::write(entry.join("status"), format!("Name:\t{comm}\nNSpid:\t{pids}\n")).unwrap();
         fs::write(entry.join("cgroup"), format!("0::{}\n", fake.cgroup)).unwrap();

@@ -1,6 +1,11 @@
 //! One integration binary; one module per question.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics, also in its helpers")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on panics, also in its helpers, and reads its own files"
+)]
 
 mod architecture;
 mod contract;
