@@ -6,26 +6,26 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// A made-up procfs in a temporary directory.
-pub struct FakeProc {
+pub(crate) struct FakeProc {
     directory: TempDir,
 }
 
 /// One process of it.
-pub struct Fake<'a> {
-    pub pid: u32,
-    pub parent: u32,
-    pub comm: &'a str,
-    pub argv: &'a [&'a str],
-    pub cgroup: &'a str,
+pub(crate) struct Fake<'a> {
+    pub(crate) pid: u32,
+    pub(crate) parent: u32,
+    pub(crate) comm: &'a str,
+    pub(crate) argv: &'a [&'a str],
+    pub(crate) cgroup: &'a str,
     /// How many pid namespaces it is in.
-    pub depth: usize,
+    pub(crate) depth: usize,
 }
 
 /// Every made-up process starts that many ticks after the boot, plus its pid.
-pub const START_TICKS: u64 = 10_000;
+pub(crate) const START_TICKS: u64 = 10_000;
 
 impl FakeProc {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = TempDir::new().unwrap();
         fs::write(directory.path().join("uptime"), "100000.00 1.00\n").unwrap();
         fs::create_dir(directory.path().join("self")).unwrap();
@@ -36,7 +36,7 @@ impl FakeProc {
         Self { directory }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 
@@ -44,7 +44,7 @@ impl FakeProc {
         self.path().join(pid.to_string())
     }
 
-    pub fn add(&self, fake: &Fake<'_>) {
+    pub(crate) fn add(&self, fake: &Fake<'_>) {
         let entry = self.entry(fake.pid);
         fs::create_dir(&entry).unwrap();
         let Fake { pid, parent, comm, .. } = fake;
@@ -60,16 +60,16 @@ impl FakeProc {
     }
 
     /// Gives a process a root directory.
-    pub fn set_root(&self, pid: u32, root: &Path) {
+    pub(crate) fn set_root(&self, pid: u32, root: &Path) {
         symlink(root, self.entry(pid).join("root")).unwrap();
     }
 
-    pub fn remove(&self, pid: u32) {
+    pub(crate) fn remove(&self, pid: u32) {
         fs::remove_dir_all(self.entry(pid)).unwrap();
     }
 
     /// A process becomes another program, as `exec` does.
-    pub fn exec(&self, pid: u32, parent: u32, comm: &str, argv: &[&str]) {
+    pub(crate) fn exec(&self, pid: u32, parent: u32, comm: &str, argv: &[&str]) {
         let root = fs::read_link(self.entry(pid).join("root")).ok();
         self.remove(pid);
         self.add(&Fake { pid, parent, comm, argv, cgroup: "/", depth: 1 });
@@ -80,18 +80,18 @@ impl FakeProc {
 }
 
 /// The pids of a node made by [`prow_node`].
-pub const HOST_CONTAINERD: u32 = 100;
-pub const HOST_KUBELET: u32 = 110;
-pub const DOCKERD: u32 = 1_001;
-pub const DOCKERS_CONTAINERD: u32 = 1_002;
+pub(crate) const HOST_CONTAINERD: u32 = 100;
+pub(crate) const HOST_KUBELET: u32 = 110;
+pub(crate) const DOCKERD: u32 = 1_001;
+pub(crate) const DOCKERS_CONTAINERD: u32 = 1_002;
 
 /// The runtime of a node container.
-pub const fn node_containerd(number: u32) -> u32 {
+pub(crate) const fn node_containerd(number: u32) -> u32 {
     2_010 + 100 * number
 }
 
 /// The kubelet of a node container.
-pub const fn node_kubelet(number: u32) -> u32 {
+pub(crate) const fn node_kubelet(number: u32) -> u32 {
     2_011 + 100 * number
 }
 
@@ -100,7 +100,7 @@ fn id(number: u32) -> String {
 }
 
 /// A Prow node with one Docker-in-Docker pod and `nodes` node containers in it, among `others` other processes.
-pub fn prow_node(proc: &FakeProc, nodes: u32, others: u32) {
+pub(crate) fn prow_node(proc: &FakeProc, nodes: u32, others: u32) {
     const PRIVATE: &str = "/var/run/docker/containerd/containerd.sock";
     let add = |pid, parent, comm, argv: &[&str], cgroup: &str, depth| {
         proc.add(&Fake { pid, parent, comm, argv, cgroup, depth });

@@ -1,0 +1,111 @@
+//! What does somebody see who mistypes? One line that names what and where, and a documented exit code.
+
+use std::fs;
+use std::net::TcpListener;
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+fn highwater(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_highwater")).args(arguments).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn an_unknown_flag_is_named() {
+    let output = highwater(&["--web.listen-adress=:1"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).starts_with("error: unexpected argument '--web.listen-adress' found"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(stderr(&output).contains("--web.listen-address"), "the right one is offered: {}", stderr(&output));
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_or_understood_is_one_line() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("highwater.yaml");
+    let file = path.to_str().unwrap();
+    let cases = [
+        (
+            None,
+            format!("highwater: cannot read the configuration file {file}: No such file or directory (os error 2)\n"),
+        ),
+        (Some("sampel: {}\n"), format!("highwater: {file}:1:1: unknown field `sampel`")),
+        (
+            Some("web:\n  listen_addresses: [nowhere]\n"),
+            format!("highwater: {file}:2:22: \"nowhere\" is no listen address"),
+        ),
+        (Some("sample: [1\n"), format!("highwater: {file}:")),
+        (
+            Some("sample:\n  interval: 1ms\n"),
+            "highwater: sample.interval is 1ms, but must be between 100ms and 5m\n".to_owned(),
+        ),
+    ];
+    for (text, expected) in cases {
+        if let Some(text) = text {
+            fs::write(&path, text).unwrap();
+        }
+        for (command, code) in [("run", 2), ("check", 4)] {
+            let output = highwater(&[command, "--config.file", file]);
+            let message = stderr(&output);
+            assert!(message.starts_with(&expected), "{message} is not {expected}");
+            assert_eq!(message.lines().count(), 1, "{message}");
+            assert_eq!(output.status.code(), Some(code), "{message}");
+        }
+    }
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for command in ["run", "demo"] {
+        let output = highwater(&[command, "--web.listen-address", &address]);
+        let expected = format!("highwater: cannot listen on {address}: Address already in use (os error 98)\n");
+        assert_eq!(stderr(&output), expected);
+        assert_eq!(output.status.code(), Some(2));
+    }
+}
+
+#[test]
+fn a_procfs_that_is_not_there_is_named() {
+    let output = highwater(&["check", "--path.procfs", "/nowhere"]);
+    let expected =
+        "highwater: cannot read the processes of this machine: open /nowhere: ENOENT: No such file or directory\n";
+    assert_eq!(stderr(&output), expected);
+    assert_eq!(output.status.code(), Some(4));
+}
+
+#[test]
+fn version_and_help_are_there() {
+    let version = String::from_utf8(highwater(&["--version"]).stdout).unwrap();
+    assert_eq!(version, format!("highwater {}\n", env!("CARGO_PKG_VERSION")));
+    let help = String::from_utf8(highwater(&["--help"]).stdout).unwrap();
+    for word in ["run", "check", "demo", "--config.file", "--web.listen-address", "--path.procfs"] {
+        assert!(help.contains(word), "{word}");
+    }
+}
+
+#[test]
+fn a_check_of_this_machine_prints_the_same_layers_as_table_and_as_json() {
+    let quick = ["check", "--window", "0s", "--usage.timeout", "0s"];
+    let table = highwater(&quick);
+    let code = table.status.code().unwrap();
+    assert!(code <= 3, "{}", stderr(&table));
+    let text = String::from_utf8(table.stdout).unwrap();
+    let last = text.lines().last().unwrap();
+    assert_eq!(last, ["OK", "WARNING", "CRITICAL", "UNKNOWN"][usize::try_from(code).unwrap()]);
+
+    let json = highwater(&[&quick[..], &["-o", "json"]].concat());
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    let layers = json["layers"].as_array().unwrap();
+    assert!(!layers.is_empty());
+    let host = layers.iter().find(|layer| layer["layer"] == "host").unwrap();
+    assert_eq!(host["kind"], "host");
+    assert!(text.lines().any(|line| line.starts_with("host ")), "{text}");
+}
