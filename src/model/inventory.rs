@@ -127,7 +127,7 @@ impl Inventory {
         let before = &self.before;
         // Of several unseen passes the first bounds the first sight, the last the last use.
         let new = self.unseen.take().unwrap_or(Record::unseen(earliest));
-        self.unseen = before.is_none().then(|| Record { last_used_latest: Some(time), ..new });
+        self.unseen = before.is_none().then_some(Record { last_used_latest: Some(time), ..new });
         self.records.retain(|id, record| {
             let was = before.as_ref().is_some_and(|before| before.images.contains_key(id));
             let is = now.images.contains_key(id);
@@ -196,8 +196,7 @@ fn passes_until(kubelet: Timestamp, at: Timestamp, release: Release) -> i64 {
 
 fn observation(at: Timestamp, release: Release, store: &ImageStore) -> Observation {
     let uses = uses(store, release, ContainersCounted::All);
-    let used = |id: &ImageId| uses.get(id).copied().unwrap_or(Held::No);
-    Observation { at, images: store.images.iter().map(|image| (image.id.clone(), used(&image.id))).collect() }
+    Observation { at, images: store.images.iter().map(|image| (image.id.clone(), uses.of(&image.id))).collect() }
 }
 
 #[cfg(test)]
