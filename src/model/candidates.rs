@@ -1,7 +1,8 @@
-//! Which images may be deleted at all, by a pass at a given time? In use, pinned, too young, or a contender with its place.
+//! Which images may be deleted at all, by a pass at a given time? In use, pinned, too young, or a contender with its
+//! place.
 //!
-//! Mirrors `images/image_gc_manager.go` detectImages, imagesInEvictionOrder and the two tests at the head of freeSpace, and
-//! `kuberuntime/kuberuntime_gc.go` evictContainers for what an eviction removes first.
+//! Mirrors `images/image_gc_manager.go` detectImages, imagesInEvictionOrder and the two tests at the head of freeSpace,
+//! and `kuberuntime/kuberuntime_gc.go` evictContainers for what an eviction removes first.
 
 use super::inventory::{BEFORE_EVERYTHING, Inventory};
 use super::victims::{Contender, Place, SafeReason};
@@ -108,8 +109,8 @@ impl<'a> PodStates<'a> {
         Self { by_sandbox, alive }
     }
 
-    /// Whether a container is still there when an eviction has removed unused ones: a running one is, and so is the newest
-    /// dead one of each name in a pod that has not ended; all dead ones of a pod that has ended are removed.
+    /// Whether a container is still there when an eviction has removed unused ones: a running one is, and so is the
+    /// newest dead one of each name in a pod that has not ended; all dead ones of a pod that has ended are removed.
     ///
     /// A sandbox that is not ready, in a pod without any that is, tells that the pod has ended. It can also be that the
     /// kubelet is about to start it anew, which happens after a restart of the machine; that is not told apart.

@@ -1,7 +1,8 @@
 //! How many bytes does a deletion really free? The layers that no surviving image uses, each counted once.
 //!
-//! CRI sizes decide who goes, not what is won: they are of compressed blobs and count shared layers in full. On kubelets 1.20
-//! and 1.37 with containerd the bytes freed were the blobs and unpacked files of unshared layers, within 0.7 MiB.
+//! CRI sizes decide who goes, not what is won: they are of compressed blobs and count shared layers in full. On
+//! kubelets 1.20 and 1.37 with containerd the bytes freed were the blobs and unpacked files of unshared layers, within
+//! 0.7 MiB.
 
 use super::victims::{Fate, Verdict};
 use crate::sample::ImageStore;
@@ -18,8 +19,8 @@ pub struct Freed {
     pub most: Bytes,
 }
 
-/// The bytes that verdicts free; `None` where the layers of some image are not known, or the list of images is not whole: the
-/// unknown image may share any layer.
+/// The bytes that verdicts free; `None` where the layers of some image are not known, or the list of images is not
+/// whole: the unknown image may share any layer.
 pub fn freed(store: &ImageStore, verdicts: &[Verdict]) -> Option<Freed> {
     if !store.complete {
         return None;

@@ -1,4 +1,5 @@
-//! How much is `10%`, `1Gi` or `500M` in an eviction setting? The kubelet's two forms of a threshold, read as it reads them.
+//! How much is `10%`, `1Gi` or `500M` in an eviction setting? The kubelet's two forms of a threshold, read as it reads
+//! them.
 //!
 //! Mirrors `eviction/helpers.go` parseThresholdStatement and parsePercentage, and `resource.ParseQuantity`.
 
@@ -38,7 +39,8 @@ pub fn parse_threshold(text: &str) -> Result<Option<ThresholdValue>, ThresholdEr
     }
 }
 
-/// Reads what evictionMinimumReclaim asks for; percentages above 100 and a quantity of 0 are accepted, as by the kubelet.
+/// Reads what evictionMinimumReclaim asks for; percentages above 100 and a quantity of 0 are accepted, as by the
+/// kubelet.
 pub fn parse_minimum_reclaim(text: &str) -> Result<ThresholdValue, ThresholdError> {
     if let Some(fraction) = parse_fraction(text)? {
         return if fraction > 0.0 { Ok(ThresholdValue::Fraction(fraction)) } else { Err(ThresholdError::NotPositive) };
@@ -56,7 +58,8 @@ fn parse_fraction(text: &str) -> Result<Option<f32>, ThresholdError> {
     Ok(Some(number / 100.0))
 }
 
-/// A quantity in whole units, rounded up: a threshold of 1.5 bytes is met below 2. Negative ones are [`ThresholdError::NotPositive`].
+/// A quantity in whole units, rounded up: a threshold of 1.5 bytes is met below 2. Negative ones are
+/// [`ThresholdError::NotPositive`].
 fn parse_quantity(text: &str) -> Result<u64, ThresholdError> {
     match magnitude(text).ok_or(ThresholdError::NotAQuantity)? {
         (true, value) if value > 0 => Err(ThresholdError::NotPositive),
@@ -120,8 +123,8 @@ fn scale(digits: &str, binary: u32, decimal: i64) -> u64 {
     if length.saturating_add(decimal) < -20 {
         return 1;
     }
-    // 20 digits times 2^60 fit into 128 bits. With the test above, digits after the twentieth are behind the point: they
-    // only round up.
+    // 20 digits times 2^60 fit into 128 bits. With the test above, digits after the twentieth are behind the point:
+    // they only round up.
     let kept = digits.get(..20.min(digits.len())).unwrap_or(digits);
     let cut = digits.get(kept.len()..).unwrap_or("");
     let decimal = decimal.saturating_add(i64::try_from(cut.len()).unwrap_or(0));

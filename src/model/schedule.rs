@@ -1,7 +1,9 @@
-//! When does a kubelet look at its disk? The grid of its collection ticks and eviction passes, from the time it started.
+//! When does a kubelet look at its disk? The grid of its collection ticks and eviction passes, from the time it
+//! started.
 //!
 //! Mirrors `kubelet.go` StartGarbageCollection (every 5 minutes, counted from the end of the pass before) and
-//! `eviction/eviction_manager.go` Start (every 10 seconds, likewise). The offsets were measured on kubelets 1.20.2 and 1.37.2.
+//! `eviction/eviction_manager.go` Start (every 10 seconds, likewise). The offsets were measured on kubelets 1.20.2 and
+//! 1.37.2.
 //!
 //! Does not know whether the loop is on, see `GcPolicy`, and learns nothing from what was observed.
 
@@ -31,8 +33,8 @@ pub struct Expected {
     pub latest: Timestamp,
 }
 
-/// The first pass of the collection loop ("tick 0"), seen from the start of the process: 0.15 to 0.5 s, 6.3 to 7.3 s where
-/// the kubelet probes for a cloud provider first; where the release is not known, anything between.
+/// The first pass of the collection loop ("tick 0"), seen from the start of the process: 0.15 to 0.5 s, 6.3 to 7.3 s
+/// where the kubelet probes for a cloud provider first; where the release is not known, anything between.
 ///
 /// Tick 0 usually finds no disk statistics and deletes nothing; up to 1.28 always.
 pub fn first_pass(started_at: Timestamp, release: Release) -> Expected {
@@ -50,8 +52,8 @@ pub fn first_pass(started_at: Timestamp, release: Release) -> Expected {
 
 /// The next tick after `now` at which the loop can delete images. Tick 0 is never the answer, see [`first_pass`].
 ///
-/// The bounds widen by 9 ms with each tick since the start; passes that deleted something add 0.05 to 0.4 s each, which is
-/// not known here. A `now` before the start counts as the start.
+/// The bounds widen by 9 ms with each tick since the start; passes that deleted something add 0.05 to 0.4 s each, which
+/// is not known here. A `now` before the start counts as the start.
 pub fn next_check(started_at: Timestamp, now: Timestamp, release: Release) -> Expected {
     let first = first_pass(started_at, release);
     let step = GC_PERIOD.saturating_add(DRIFT).micros();
@@ -59,8 +61,8 @@ pub fn next_check(started_at: Timestamp, now: Timestamp, release: Release) -> Ex
     nth(first, passed.saturating_add(1))
 }
 
-/// The pass of a number counted from 0, the first one. Passes that refresh the records of images come at these times whether
-/// the collection loop is on or not: a second loop of the same period does nothing else.
+/// The pass of a number counted from 0, the first one. Passes that refresh the records of images come at these times
+/// whether the collection loop is on or not: a second loop of the same period does nothing else.
 pub fn pass(started_at: Timestamp, number: i64, release: Release) -> Expected {
     nth(first_pass(started_at, release), number)
 }
@@ -78,7 +80,8 @@ fn nth(first: Expected, number: i64) -> Expected {
 
 /// The next eviction pass after `now`: the first one 0.1 s after tick 0, then every 10.05 s.
 ///
-/// `at` is only good for the first few minutes; the bounds say that it is within one period from now, which is always true.
+/// `at` is only good for the first few minutes; the bounds say that it is within one period from now, which is always
+/// true.
 pub fn next_eviction_pass(started_at: Timestamp, now: Timestamp, release: Release) -> Expected {
     let first = first_pass(started_at, release).at + Span::from_millis(100);
     let passes = if now < first { 0 } else { (now.since(first).micros() / EVICTION_PERIOD.micros()).saturating_add(1) };

@@ -57,8 +57,8 @@ pub(crate) fn pod(id: &str, ready: Option<bool>) -> Pod {
     }
 }
 
-/// A store of images of one byte; `a*` is in use by a running container, `a+` by one that has ended in a pod that has ended,
-/// `a!` is pinned, `a=50` has a size of 50.
+/// A store of images of one byte; `a*` is in use by a running container, `a+` by one that has ended in a pod that has
+/// ended, `a!` is pinned, `a=50` has a size of 50.
 pub(crate) fn store(names: &[&str]) -> ImageStore {
     let mut store = ImageStore { complete: true, ..ImageStore::default() };
     for name in names {
@@ -117,18 +117,18 @@ pub(crate) struct Orders {
     pub(crate) available: Bytes,
 }
 
-/// The images that pass `number` deletes, where `tie` puts equals into an order.
+/// The images that pass `number` deletes, where `rank` puts equals into an order.
 pub(crate) fn deleted(
     history: &History,
     number: i64,
     orders: Orders,
-    tie: impl Fn(&ImageId) -> u64,
+    rank: impl Fn(&ImageId) -> u64,
 ) -> BTreeSet<ImageId> {
     let time = time_of(number);
     let notes = records(history, time);
     let store = store_at(history, time);
     let mut queue: Vec<_> = store.images.iter().filter(|image| !in_use(&store, &image.id) && !image.pinned).collect();
-    queue.sort_by_key(|image| (notes[&image.id].1, notes[&image.id].0, tie(&image.id)));
+    queue.sort_by_key(|image| (notes[&image.id].1, notes[&image.id].0, rank(&image.id)));
     let mut gone = BTreeSet::new();
     if let Some(age) = orders.maximum_age
         && time.since(time_of(0)) > age

@@ -17,8 +17,8 @@ fn unit(name: &str) -> Option<u64> {
 
 /// Reads a duration as Go's time.ParseDuration does, cut to whole microseconds; `None` where Go reports an error.
 ///
-/// A sign, then numbers each with a unit; the only number without a unit is `0`. Nothing else: no days, no spaces, no bare
-/// seconds. Go's range is about 292 years to both sides.
+/// A sign, then numbers each with a unit; the only number without a unit is `0`. Nothing else: no days, no spaces, no
+/// bare seconds. Go's range is about 292 years to both sides.
 pub fn parse_go_duration(text: &str) -> Option<Span> {
     let (negative, mut rest) = match text.as_bytes().first()? {
         b'-' => (true, text.get(1..)?),

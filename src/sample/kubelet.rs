@@ -26,7 +26,8 @@ pub struct KubeletSample {
 pub struct KubeletConfig {
     /// From the command line.
     pub flags: KubeletSettings,
-    /// From the file named by `--config`, with its path as the kubelet sees it; `None` where the kubelet has no such file.
+    /// From the file named by `--config`, with its path as the kubelet sees it; `None` where the kubelet has no such
+    /// file.
     pub file: Option<(Label, KubeletSettings)>,
     /// From the `.conf` files below `--config-dir`, in the order in which they are merged.
     pub drop_ins: Vec<(Label, KubeletSettings)>,

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 /// A kubelet's file is a few KiB; 1 MiB is what an object in etcd may have.
 const MAX_FILE_BYTES: usize = 1 << 20;
 
-/// Reads what a kubelet was told. `root` is the root directory of its process, `argv` its arguments with the program first,
-/// `cwd` its working directory as it sees it: relative paths start there.
+/// Reads what a kubelet was told. `root` is the root directory of its process, `argv` its arguments with the program
+/// first, `cwd` its working directory as it sees it: relative paths start there.
 ///
 /// A drop-in, or a value, that cannot be understood costs itself and is named in `problems`.
 ///

@@ -1,8 +1,8 @@
-//! What does an eviction pass delete before it turns to pods? Dead containers of ended pods, then every unused image that is
-//! old enough; no low threshold ends it.
+//! What does an eviction pass delete before it turns to pods? Dead containers of ended pods, then every unused image
+//! that is old enough; no low threshold ends it.
 //!
-//! Mirrors `eviction/eviction_manager.go` reclaimNodeLevelResources and `images/image_gc_manager.go` DeleteUnusedImages.
-//! Not modelled: which pod goes when images were not enough.
+//! Mirrors `eviction/eviction_manager.go` reclaimNodeLevelResources and `images/image_gc_manager.go`
+//! DeleteUnusedImages. Not modelled: which pod goes when images were not enough.
 
 use super::candidates::{ContainersCounted, Pass, Standing, standings, uses};
 use super::eviction::deletes_images;
@@ -33,8 +33,8 @@ pub struct EvictionPass<'a> {
 
 /// The fate of every image, in the store's order, if the threshold of the signal is met at this pass.
 ///
-/// [`SafeReason::NotNeeded`] for all others where this signal deletes no image, which leaves pods to pay at once. From 1.29 to
-/// 1.31 image pressure on a disk of its own may pass the images over, so that none is certain.
+/// [`SafeReason::NotNeeded`] for all others where this signal deletes no image, which leaves pods to pay at once. From
+/// 1.29 to 1.31 image pressure on a disk of its own may pass the images over, so that none is certain.
 pub fn evict(pass: EvictionPass<'_>) -> Vec<Verdict> {
     let EvictionPass { release, store, .. } = pass;
     let counted = if deletes_images(pass.signal, pass.same_filesystem) {
@@ -59,5 +59,4 @@ pub fn evict(pass: EvictionPass<'_>) -> Vec<Verdict> {
 }
 
 #[cfg(test)]
-#[path = "image_eviction_tests.rs"]
 mod tests;

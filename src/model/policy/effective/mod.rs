@@ -1,7 +1,7 @@
 //! Which of the places that a kubelet's setting is written in wins?
 //!
-//! Built-in defaults, the `--config` file, drop-ins below `--config-dir`, flags: the later wins, with the exceptions noted at
-//! each step. Mirrors `cmd/kubelet/app/server.go` loadConfigFile, mergeKubeletConfigurations and
+//! Built-in defaults, the `--config` file, drop-ins below `--config-dir`, flags: the later wins, with the exceptions
+//! noted at each step. Mirrors `cmd/kubelet/app/server.go` loadConfigFile, mergeKubeletConfigurations and
 //! kubeletConfigFlagPrecedence, `apis/config/v1beta1/defaults.go` and `apis/config/validation`.
 
 use super::{EvictionThreshold, GcPolicy, ImageGcPolicy, Origin, Setting, SoftThreshold, ThresholdValue};
@@ -35,10 +35,11 @@ type Merged = BTreeMap<String, (String, Origin)>;
 type Written = Option<BTreeMap<String, Option<String>>>;
 
 impl GcPolicy {
-    /// The policy that a kubelet of this release runs with; `None` for the configuration: the kubelet's defaults, assumed.
+    /// The policy that a kubelet of this release runs with; `None` for the configuration: the kubelet's defaults,
+    /// assumed.
     ///
-    /// For an unknown release the wider answer is given: a threshold that some release has is in the list, and the loop runs
-    /// where it runs in some release. A value that the kubelet would refuse is left out and named in `problems`.
+    /// For an unknown release the wider answer is given: a threshold that some release has is in the list, and the loop
+    /// runs where it runs in some release. A value that the kubelet would refuse is left out and named in `problems`.
     pub fn effective(config: Option<&KubeletConfig>, release: Release) -> Self {
         let assumed;
         let (config, places) = if let Some(config) = config {
@@ -211,8 +212,8 @@ fn gate(places: &Places<'_>, name: &str) -> Option<bool> {
     said(places.flags).or_else(|| places.files().filter_map(|(_, settings)| said(settings)).last())
 }
 
-/// The hard thresholds as text. Defaults exist only where a `--config` file is loaded that does not set the map, or that
-/// asks for the missing ones; a kubelet with flags alone, or with drop-ins alone, has none.
+/// The hard thresholds as text. Defaults exist only where a `--config` file is loaded that does not set the map, or
+/// that asks for the missing ones; a kubelet with flags alone, or with drop-ins alone, has none.
 fn hard_statements(places: &Places<'_>, release: Release) -> Merged {
     let base = |file: Option<&KubeletSettings>| {
         let wanted = match file {
@@ -325,5 +326,4 @@ fn problem_of(field: &str, key: &str, origin: &Origin, text: &str) -> Label {
 }
 
 #[cfg(test)]
-#[path = "effective_tests.rs"]
 mod tests;

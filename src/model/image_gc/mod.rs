@@ -1,7 +1,7 @@
 //! What does a tick of image collection delete? First what is unused for too long, then what space asks for.
 //!
-//! Mirrors `images/image_gc_manager.go` GarbageCollect, freeOldImages and freeSpace (1.27 to 1.37). The tick decides on the
-//! numbers of the latest eviction pass, at most about 10 s old, and does not see what it has just freed by age.
+//! Mirrors `images/image_gc_manager.go` GarbageCollect, freeOldImages and freeSpace (1.27 to 1.37). The tick decides on
+//! the numbers of the latest eviction pass, at most about 10 s old, and does not see what it has just freed by age.
 
 use super::candidates::{ContainersCounted, Pass, Standing, standings, uses};
 use super::schedule::first_pass;
@@ -12,7 +12,8 @@ use crate::time::Timestamp;
 use crate::units::Bytes;
 use serde::{Deserialize, Serialize};
 
-/// What is available on the image filesystem when the kubelet decides, between bounds; both the same for one known number.
+/// What is available on the image filesystem when the kubelet decides, between bounds; both the same for one known
+/// number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Available {
     /// At least.
@@ -62,8 +63,8 @@ impl Available {
 
 /// What a tick deletes, as far as it can be known.
 ///
-/// Containers count as they are: one that starts or goes before the tick changes the answer. Nothing is certain where the
-/// lists are not whole, or where a contender's size is unusable.
+/// Containers count as they are: one that starts or goes before the tick changes the answer. Nothing is certain where
+/// the lists are not whole, or where a contender's size is unusable.
 pub fn collect(tick: Tick<'_>) -> Collection {
     let Tick { policy, release, store, .. } = tick;
     let pass =
@@ -203,5 +204,4 @@ pub(super) fn verdicts(store: &ImageStore, fates: impl Iterator<Item = Fate>) ->
 }
 
 #[cfg(test)]
-#[path = "image_gc_tests.rs"]
 mod tests;

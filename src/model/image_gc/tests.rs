@@ -1,4 +1,5 @@
-//! The kubelet's own cases carried over by name, what was seen of real kubelets, and random histories against a simulated one.
+//! The kubelet's own cases carried over by name, what was seen of real kubelets, and random histories against a
+//! simulated one.
 
 use super::*;
 use crate::model::simulated::{History, Orders, START, V1_28, V1_37, at, deleted, store, store_at, time_of};
