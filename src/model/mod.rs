@@ -7,6 +7,7 @@ pub mod image_eviction;
 pub mod image_gc;
 pub mod inventory;
 mod policy;
+pub mod prediction;
 pub mod quantity;
 pub mod recovery;
 mod release;
