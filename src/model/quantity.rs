@@ -219,6 +219,54 @@ mod tests {
         assert_eq!(parse_minimum_reclaim("-1"), Err(ThresholdError::NotPositive));
     }
 
+    #[derive(serde::Deserialize)]
+    struct Row {
+        kind: String,
+        text: String,
+        #[serde(default)]
+        capacity: u64,
+        value: Option<i64>,
+    }
+
+    /// The rows of one kind that Go computed, see tests/fixtures/kubelet/go-values.
+    fn rows_of_go(kind: &str) -> Vec<Row> {
+        let lines = include_str!("../../tests/fixtures/kubelet/go-values/values.jsonl").lines();
+        let rows: Vec<Row> =
+            lines.map(|line| serde_json::from_str(line).unwrap()).filter(|row: &Row| row.kind == kind).collect();
+        assert!(rows.len() > 50);
+        rows
+    }
+
+    #[test]
+    fn go_reads_the_same_quantities() {
+        for row in rows_of_go("quantity") {
+            let positive = row.value.and_then(|value| u64::try_from(value).ok()).filter(|value| *value > 0);
+            let ours = match parse_threshold(&row.text) {
+                Ok(Some(ThresholdValue::Quantity(value))) => Some(value),
+                _ => None,
+            };
+            assert_eq!(ours, positive, "{:?}", row.text);
+        }
+    }
+
+    #[test]
+    fn go_computes_the_same_part_of_a_capacity() {
+        for row in rows_of_go("percentage") {
+            // Exactly 0% and 100% are off.
+            let ours = parse_threshold(&row.text).unwrap().map(|value| value.of(row.capacity));
+            assert!(ours.is_none_or(|value| i64::try_from(value).ok() == row.value), "{:?} {ours:?}", row.text);
+        }
+    }
+
+    #[test]
+    fn go_computes_the_same_usage() {
+        for row in rows_of_go("usage") {
+            let available = crate::units::Bytes::new(row.text.parse().unwrap());
+            let ours = crate::model::usage::kubelet_percent(crate::units::Bytes::new(row.capacity), available);
+            assert_eq!(ours.map(crate::units::Percent::get), row.value, "{} of {}", row.text, row.capacity);
+        }
+    }
+
     proptest! {
         #[test]
         fn any_text_is_read_without_panic(text: String) {

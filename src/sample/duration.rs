@@ -109,6 +109,20 @@ mod tests {
         }
     }
 
+    /// See tests/fixtures/kubelet/go-values; Go's nanoseconds are cut to microseconds here.
+    #[test]
+    fn go_reads_the_same_durations() {
+        let lines = include_str!("../../tests/fixtures/kubelet/go-values/values.jsonl").lines();
+        let rows: Vec<serde_json::Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+        let rows: Vec<_> = rows.iter().filter(|row| row["kind"] == "duration").collect();
+        assert!(rows.len() > 50);
+        for row in rows {
+            let text = row["text"].as_str().unwrap();
+            let expected = row["value"].as_i64().map(|nanoseconds| Span::from_micros(nanoseconds / 1_000));
+            assert_eq!(parse_go_duration(text), expected, "{text:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_text_is_read_without_panic(text: String) {
