@@ -1,6 +1,7 @@
 //! What will the kubelet do? Pure functions that mirror its rules: no I/O, no clock.
 
 pub mod candidates;
+pub mod deletions;
 pub mod eviction;
 pub mod freed;
 pub mod image_eviction;

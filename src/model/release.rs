@@ -4,6 +4,7 @@
 //! A kubelet whose release is not known gets an answer of its own, [`Held::Unknown`]: the caller then takes the union,
 //! so that more is possible and less is certain.
 
+use crate::sample::KubeletSample;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -127,6 +128,11 @@ const TABLE: [Row; 19] = [
 ];
 
 impl Release {
+    /// The release of a running kubelet, as far as something tells it.
+    pub fn of(kubelet: &KubeletSample) -> Self {
+        kubelet.version.as_ref().map_or(Self::Unknown, |version| Self::parse(version.as_str()))
+    }
+
     /// From a version as the kubelet, the API or a distribution writes it: `v1.37.2`, `1.30.2+k3s1`, `Kubernetes
     /// v1.31.0-rc.1`. Anything else, another major release included, is [`Release::Unknown`].
     pub fn parse(text: &str) -> Self {

@@ -7,7 +7,7 @@
 use super::{EvictionThreshold, GcPolicy, ImageGcPolicy, Origin, Setting, SoftThreshold, ThresholdValue};
 use crate::model::quantity::{ThresholdError, parse_minimum_reclaim, parse_threshold};
 use crate::model::{Release, Rule, Signal};
-use crate::sample::{KubeletConfig, KubeletSettings, parse_go_duration};
+use crate::sample::{KubeletConfig, KubeletSample, KubeletSettings, parse_go_duration};
 use crate::time::Span;
 use crate::units::Percent;
 use crate::untrusted::Label;
@@ -35,6 +35,23 @@ type Merged = BTreeMap<String, (String, Origin)>;
 type Written = Option<BTreeMap<String, Option<String>>>;
 
 impl GcPolicy {
+    /// The policy of a running kubelet, with a problem noted where its files were changed after it had started; `None`: the
+    /// kubelet's defaults, assumed, as also where its settings cannot be read.
+    pub fn of(kubelet: Option<&KubeletSample>) -> Self {
+        let config = kubelet.and_then(|kubelet| kubelet.config.value());
+        let mut policy = Self::effective(config, kubelet.map_or(Release::Unknown, Release::of));
+        let changed = |kubelet: &&KubeletSample| {
+            let modified_at = config.and_then(|config| config.modified_at);
+            modified_at.is_some_and(|modified| modified > kubelet.started_at)
+        };
+        if kubelet.filter(changed).is_some() {
+            let text =
+                "files were changed after the kubelet started: what is read here may hold from its next start on";
+            policy.problems.push(Label::new(text));
+        }
+        policy
+    }
+
     /// The policy that a kubelet of this release runs with; `None` for the configuration: the kubelet's defaults,
     /// assumed.
     ///
