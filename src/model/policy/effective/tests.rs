@@ -190,7 +190,7 @@ fn files_changed_after_the_start_are_a_problem() {
         assert_eq!(policy.eviction_hard.len(), 4);
         policy.problems.len()
     };
-    assert_eq!((problems(None), problems(Some(100)), problems(Some(101))), (0, 0, 1));
+    assert_eq!((problems(None), problems(Some(1_000_100)), problems(Some(1_000_101))), (0, 0, 1));
     assert_eq!(GcPolicy::of(None), GcPolicy::effective(None, Release::Unknown));
 }
 
