@@ -1,7 +1,8 @@
-//! Which images may be deleted at all, by a pass at a given time? In use, pinned, too young, or a contender with its place.
+//! Which images may be deleted at all, by a pass at a given time? In use, pinned, too young, or a contender with its
+//! place.
 //!
-//! Mirrors `images/image_gc_manager.go` detectImages, imagesInEvictionOrder and the two tests at the head of freeSpace, and
-//! `kuberuntime/kuberuntime_gc.go` evictContainers for what an eviction removes first.
+//! Mirrors `images/image_gc_manager.go` detectImages, imagesInEvictionOrder and the two tests at the head of freeSpace,
+//! and `kuberuntime/kuberuntime_gc.go` evictContainers for what an eviction removes first.
 
 use super::inventory::{BEFORE_EVERYTHING, Inventory};
 use super::victims::{Contender, Place, SafeReason};
@@ -9,7 +10,7 @@ use super::{Held, Release, Rule, recovery};
 use crate::sample::{Container, ContainerState, Image, ImageId, ImageStore, Pod};
 use crate::time::{Span, Timestamp};
 use crate::units::Bytes;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 /// Which containers make an image count as in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,9 +43,19 @@ pub struct Pass<'a> {
     pub inventory: &'a Inventory,
 }
 
-/// The images in use: [`Held::Yes`], or [`Held::Unknown`] where it depends on something that cannot be seen. What is not in
-/// the map is not in use. Images that are only named by a pod, whose container is not made yet, are not.
-pub fn uses(store: &ImageStore, release: Release, counted: ContainersCounted) -> HashMap<&ImageId, Held> {
+/// The images in use.
+#[derive(Debug, Clone)]
+pub struct Uses<'a>(HashMap<&'a ImageId, Held>);
+
+impl Uses<'_> {
+    /// Whether an image is in use; [`Held::Unknown`] where that depends on something that cannot be seen.
+    pub fn of(&self, image: &ImageId) -> Held {
+        self.0.get(image).copied().unwrap_or(Held::No)
+    }
+}
+
+/// The images in use. One that is only named by a pod, whose container is not made yet, is not.
+pub fn uses(store: &ImageStore, release: Release, counted: ContainersCounted) -> Uses<'_> {
     let pods = PodStates::of(store);
     let mut uses = HashMap::new();
     let mut note = |id, held: Held| {
@@ -77,7 +88,7 @@ pub fn uses(store: &ImageStore, release: Release, counted: ContainersCounted) ->
             note(&image.id, Held::Unknown);
         }
     }
-    uses
+    Uses(uses)
 }
 
 /// What is known of the pods of a store.
@@ -98,8 +109,8 @@ impl<'a> PodStates<'a> {
         Self { by_sandbox, alive }
     }
 
-    /// Whether a container is still there when an eviction has removed unused ones: a running one is, and so is the newest
-    /// dead one of each name in a pod that has not ended; all dead ones of a pod that has ended are removed.
+    /// Whether a container is still there when an eviction has removed unused ones: a running one is, and so is the
+    /// newest dead one of each name in a pod that has not ended; all dead ones of a pod that has ended are removed.
     ///
     /// A sandbox that is not ready, in a pod without any that is, tells that the pod has ended. It can also be that the
     /// kubelet is about to start it anew, which happens after a restart of the machine; that is not told apart.
@@ -115,13 +126,12 @@ impl<'a> PodStates<'a> {
     }
 }
 
-/// The standing of each image, in the store's order, and whether an image without a usable size is among the contenders.
-pub fn standings(store: &ImageStore, uses: &HashMap<&ImageId, Held>, pass: Pass<'_>) -> Vec<Standing> {
-    store.images.iter().map(|image| standing(image, uses.get(&image.id).copied(), pass)).collect()
+/// The standing of each image, in the store's order.
+pub fn standings(store: &ImageStore, uses: &Uses<'_>, pass: Pass<'_>) -> Vec<Standing> {
+    store.images.iter().map(|image| standing(image, uses.of(&image.id), pass)).collect()
 }
 
-fn standing(image: &Image, used: Option<Held>, pass: Pass<'_>) -> Standing {
-    let used = used.unwrap_or(Held::No);
+fn standing(image: &Image, used: Held, pass: Pass<'_>) -> Standing {
     if used.surely() {
         return Standing::Safe(SafeReason::InUse);
     }
@@ -146,9 +156,4 @@ fn standing(image: &Image, used: Option<Held>, pass: Pass<'_>) -> Standing {
         may_stay: used.perhaps() || pinned.perhaps() || !old_enough(latest),
         may_be_gone: false,
     })
-}
-
-/// Pods by the id of their sandbox.
-pub fn pods_by_sandbox(store: &ImageStore) -> BTreeMap<&str, &Pod> {
-    store.pods.iter().map(|pod| (pod.id.as_str(), pod)).collect()
 }

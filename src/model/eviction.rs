@@ -1,13 +1,14 @@
 //! At how many bytes or inodes is an eviction threshold met, and what does the kubelet then free first?
 //!
-//! Mirrors `eviction/helpers.go` thresholdsMet and buildSignalToNodeReclaimFuncs and `eviction/api` GetThresholdQuantity,
-//! whose arithmetic is the same in 1.20 and in 1.27 to 1.37.
+//! Mirrors `eviction/helpers.go` thresholdsMet and buildSignalToNodeReclaimFuncs and `eviction/api`
+//! GetThresholdQuantity, whose arithmetic is the same in 1.20 and in 1.27 to 1.37.
 
 use super::{EvictionThreshold, Signal, ThresholdValue};
 use crate::units::u64_as_f64;
 
 impl ThresholdValue {
-    /// The value in bytes or inodes for a capacity: a percentage is float32, widened and multiplied in float64, then cut.
+    /// The value in bytes or inodes for a capacity: a percentage is float32, widened and multiplied in float64, then
+    /// cut.
     ///
     /// 0 for a percentage of a capacity of 0, as on btrfs, which has no fixed number of inodes: never met.
     pub fn of(self, capacity: u64) -> u64 {
@@ -33,8 +34,8 @@ impl EvictionThreshold {
 
 /// Whether the pass that meets this signal deletes exited containers and every unused image before it turns to pods.
 ///
-/// On one filesystem all four signals do; with a filesystem of its own for images only the imagefs signals do, and nodefs
-/// pressure kills pods at once.
+/// On one filesystem all four signals do; with a filesystem of its own for images only the imagefs signals do, and
+/// nodefs pressure kills pods at once.
 pub const fn deletes_images(signal: Signal, same_filesystem: bool) -> bool {
     same_filesystem || signal.is_imagefs()
 }

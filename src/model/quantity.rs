@@ -1,4 +1,5 @@
-//! How much is `10%`, `1Gi` or `500M` in an eviction setting? The kubelet's two forms of a threshold, read as it reads them.
+//! How much is `10%`, `1Gi` or `500M` in an eviction setting? The kubelet's two forms of a threshold, read as it reads
+//! them.
 //!
 //! Mirrors `eviction/helpers.go` parseThresholdStatement and parsePercentage, and `resource.ParseQuantity`.
 
@@ -38,7 +39,8 @@ pub fn parse_threshold(text: &str) -> Result<Option<ThresholdValue>, ThresholdEr
     }
 }
 
-/// Reads what evictionMinimumReclaim asks for; percentages above 100 and a quantity of 0 are accepted, as by the kubelet.
+/// Reads what evictionMinimumReclaim asks for; percentages above 100 and a quantity of 0 are accepted, as by the
+/// kubelet.
 pub fn parse_minimum_reclaim(text: &str) -> Result<ThresholdValue, ThresholdError> {
     if let Some(fraction) = parse_fraction(text)? {
         return if fraction > 0.0 { Ok(ThresholdValue::Fraction(fraction)) } else { Err(ThresholdError::NotPositive) };
@@ -56,7 +58,8 @@ fn parse_fraction(text: &str) -> Result<Option<f32>, ThresholdError> {
     Ok(Some(number / 100.0))
 }
 
-/// A quantity in whole units, rounded up: a threshold of 1.5 bytes is met below 2. Negative ones are [`ThresholdError::NotPositive`].
+/// A quantity in whole units, rounded up: a threshold of 1.5 bytes is met below 2. Negative ones are
+/// [`ThresholdError::NotPositive`].
 fn parse_quantity(text: &str) -> Result<u64, ThresholdError> {
     match magnitude(text).ok_or(ThresholdError::NotAQuantity)? {
         (true, value) if value > 0 => Err(ThresholdError::NotPositive),
@@ -120,8 +123,8 @@ fn scale(digits: &str, binary: u32, decimal: i64) -> u64 {
     if length.saturating_add(decimal) < -20 {
         return 1;
     }
-    // 20 digits times 2^60 fit into 128 bits. With the test above, digits after the twentieth are behind the point: they
-    // only round up.
+    // 20 digits times 2^60 fit into 128 bits. With the test above, digits after the twentieth are behind the point:
+    // they only round up.
     let kept = digits.get(..20.min(digits.len())).unwrap_or(digits);
     let cut = digits.get(kept.len()..).unwrap_or("");
     let decimal = decimal.saturating_add(i64::try_from(cut.len()).unwrap_or(0));
@@ -214,6 +217,54 @@ mod tests {
         assert_eq!(parse_minimum_reclaim("150%"), Ok(ThresholdValue::Fraction(1.5)));
         assert_eq!(parse_minimum_reclaim("0%"), Err(ThresholdError::NotPositive));
         assert_eq!(parse_minimum_reclaim("-1"), Err(ThresholdError::NotPositive));
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Row {
+        kind: String,
+        text: String,
+        #[serde(default)]
+        capacity: u64,
+        value: Option<i64>,
+    }
+
+    /// The rows of one kind that Go computed, see tests/fixtures/kubelet/go-values.
+    fn rows_of_go(kind: &str) -> Vec<Row> {
+        let lines = include_str!("../../tests/fixtures/kubelet/go-values/values.jsonl").lines();
+        let rows: Vec<Row> =
+            lines.map(|line| serde_json::from_str(line).unwrap()).filter(|row: &Row| row.kind == kind).collect();
+        assert!(rows.len() > 50);
+        rows
+    }
+
+    #[test]
+    fn go_reads_the_same_quantities() {
+        for row in rows_of_go("quantity") {
+            let positive = row.value.and_then(|value| u64::try_from(value).ok()).filter(|value| *value > 0);
+            let ours = match parse_threshold(&row.text) {
+                Ok(Some(ThresholdValue::Quantity(value))) => Some(value),
+                _ => None,
+            };
+            assert_eq!(ours, positive, "{:?}", row.text);
+        }
+    }
+
+    #[test]
+    fn go_computes_the_same_part_of_a_capacity() {
+        for row in rows_of_go("percentage") {
+            // Exactly 0% and 100% are off.
+            let ours = parse_threshold(&row.text).unwrap().map(|value| value.of(row.capacity));
+            assert!(ours.is_none_or(|value| i64::try_from(value).ok() == row.value), "{:?} {ours:?}", row.text);
+        }
+    }
+
+    #[test]
+    fn go_computes_the_same_usage() {
+        for row in rows_of_go("usage") {
+            let available = crate::units::Bytes::new(row.text.parse().unwrap());
+            let ours = crate::model::usage::kubelet_percent(crate::units::Bytes::new(row.capacity), available);
+            assert_eq!(ours.map(crate::units::Percent::get), row.value, "{} of {}", row.text, row.capacity);
+        }
     }
 
     proptest! {

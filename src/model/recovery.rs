@@ -35,9 +35,9 @@ pub enum Critical {
 
 /// Whether an image can be pulled again.
 ///
-/// `No`: no tag and digest but local ones, that is no digest of a registry, a tag that builds use (`:dev`), or a host that
-/// is no registry (`localhost/`, `kind.local/`, a name without a host). `Unknown`: a registry on this machine with a port,
-/// or names that contradict each other.
+/// `No`: no tag and digest but local ones, that is no digest of a registry, a tag that builds use (`:dev`), or a host
+/// that is no registry (`localhost/`, `kind.local/`, a name without a host). `Unknown`: a registry on this machine with
+/// a port, or names that contradict each other.
 pub fn recoverable(image: &Image) -> Recoverable {
     let digest = image.digests.iter().map(|name| origin(name.as_str())).max().unwrap_or(Origin::Nowhere);
     let tag = image.tags.iter().map(|name| origin(name.as_str())).max();
@@ -91,8 +91,8 @@ pub fn is_sandbox(image: &Image) -> bool {
     image.tags.iter().chain(&image.digests).any(|name| is_pause(name.as_str()))
 }
 
-/// The images whose loss is critical, each with the first reason that applies. `patterns` are matched against every tag; `*`
-/// stands for anything.
+/// The images whose loss is critical, each with the first reason that applies. `patterns` are matched against every
+/// tag; `*` stands for anything.
 pub fn critical<'a>(store: &'a ImageStore, patterns: &[String]) -> HashMap<&'a ImageId, Critical> {
     let of = |wanted: fn(&crate::sample::Pod) -> bool| -> HashSet<&str> {
         store.pods.iter().filter(|pod| wanted(pod)).map(|pod| pod.id.as_str()).collect()

@@ -1,9 +1,10 @@
 //! Which of the kubelet's rules hold in which release? Version facts as data, in one table.
 //!
 //! Read in the sources of one patch release per minor, 1.27.16 to 1.37.2; a row names the function that it was read in.
-//! A kubelet whose release is not known gets an answer of its own, [`Held::Unknown`]: the caller then takes the union, so
-//! that more is possible and less is certain.
+//! A kubelet whose release is not known gets an answer of its own, [`Held::Unknown`]: the caller then takes the union,
+//! so that more is possible and less is certain.
 
+use crate::sample::KubeletSample;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -28,7 +29,8 @@ pub enum Release {
 pub enum Rule {
     /// Images present at the first pass after a start have no minimum age; otherwise it counts anew from every start.
     StartVoidsMinimumAge,
-    /// A collection tick lists images and containers first, so that it refreshes every record, even with space to spare.
+    /// A collection tick lists images and containers first, so that it refreshes every record, even with space to
+    /// spare.
     TickRefreshesRecords,
     /// The image named by `--pod-infra-container-image` counts as in use.
     SandboxImageInUse,
@@ -126,8 +128,13 @@ const TABLE: [Row; 19] = [
 ];
 
 impl Release {
-    /// From a version as the kubelet, the API or a distribution writes it: `v1.37.2`, `1.30.2+k3s1`, `Kubernetes v1.31.0-rc.1`.
-    /// Anything else, another major release included, is [`Release::Unknown`].
+    /// The release of a running kubelet, as far as something tells it.
+    pub fn of(kubelet: &KubeletSample) -> Self {
+        kubelet.version.as_ref().map_or(Self::Unknown, |version| Self::parse(version.as_str()))
+    }
+
+    /// From a version as the kubelet, the API or a distribution writes it: `v1.37.2`, `1.30.2+k3s1`, `Kubernetes
+    /// v1.31.0-rc.1`. Anything else, another major release included, is [`Release::Unknown`].
     pub fn parse(text: &str) -> Self {
         let text = text.trim().strip_prefix("Kubernetes ").unwrap_or(text.trim());
         let mut numbers = text.strip_prefix('v').unwrap_or(text).splitn(3, '.').map(leading_number);

@@ -1,11 +1,13 @@
-//! When does a kubelet look at its disk? The grid of its collection ticks and eviction passes, from the time it started.
+//! When does a kubelet look at its disk? The grid of its collection ticks and eviction passes, from the time it
+//! started.
 //!
 //! Mirrors `kubelet.go` StartGarbageCollection (every 5 minutes, counted from the end of the pass before) and
-//! `eviction/eviction_manager.go` Start (every 10 seconds, likewise). The offsets were measured on kubelets 1.20.2 and 1.37.2.
+//! `eviction/eviction_manager.go` Start (every 10 seconds, likewise). The offsets were measured on kubelets 1.20.2 and
+//! 1.37.2.
 //!
 //! Does not know whether the loop is on, see `GcPolicy`, and learns nothing from what was observed.
 
-use super::{Held, Release, Rule};
+use super::{Held, Release, Rule, Trigger};
 use crate::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -31,8 +33,8 @@ pub struct Expected {
     pub latest: Timestamp,
 }
 
-/// The first pass of the collection loop ("tick 0"), seen from the start of the process: 0.15 to 0.5 s, 6.3 to 7.3 s where
-/// the kubelet probes for a cloud provider first; where the release is not known, anything between.
+/// The first pass of the collection loop ("tick 0"), seen from the start of the process: 0.15 to 0.5 s, 6.3 to 7.3 s
+/// where the kubelet probes for a cloud provider first; where the release is not known, anything between.
 ///
 /// Tick 0 usually finds no disk statistics and deletes nothing; up to 1.28 always.
 pub fn first_pass(started_at: Timestamp, release: Release) -> Expected {
@@ -50,8 +52,8 @@ pub fn first_pass(started_at: Timestamp, release: Release) -> Expected {
 
 /// The next tick after `now` at which the loop can delete images. Tick 0 is never the answer, see [`first_pass`].
 ///
-/// The bounds widen by 9 ms with each tick since the start; passes that deleted something add 0.05 to 0.4 s each, which is
-/// not known here. A `now` before the start counts as the start.
+/// The bounds widen by 9 ms with each tick since the start; passes that deleted something add 0.05 to 0.4 s each, which
+/// is not known here. A `now` before the start counts as the start.
 pub fn next_check(started_at: Timestamp, now: Timestamp, release: Release) -> Expected {
     let first = first_pass(started_at, release);
     let step = GC_PERIOD.saturating_add(DRIFT).micros();
@@ -59,8 +61,8 @@ pub fn next_check(started_at: Timestamp, now: Timestamp, release: Release) -> Ex
     nth(first, passed.saturating_add(1))
 }
 
-/// The pass of a number counted from 0, the first one. Passes that refresh the records of images come at these times whether
-/// the collection loop is on or not: a second loop of the same period does nothing else.
+/// The pass of a number counted from 0, the first one. Passes that refresh the records of images come at these times
+/// whether the collection loop is on or not: a second loop of the same period does nothing else.
 pub fn pass(started_at: Timestamp, number: i64, release: Release) -> Expected {
     nth(first_pass(started_at, release), number)
 }
@@ -78,13 +80,64 @@ fn nth(first: Expected, number: i64) -> Expected {
 
 /// The next eviction pass after `now`: the first one 0.1 s after tick 0, then every 10.05 s.
 ///
-/// `at` is only good for the first few minutes; the bounds say that it is within one period from now, which is always true.
+/// `at` is only good for the first few minutes; the bounds say that it is within one period from now, which is always
+/// true.
 pub fn next_eviction_pass(started_at: Timestamp, now: Timestamp, release: Release) -> Expected {
     let first = first_pass(started_at, release).at + Span::from_millis(100);
     let passes = if now < first { 0 } else { (now.since(first).micros() / EVICTION_PERIOD.micros()).saturating_add(1) };
     let at = first + Span::from_micros(EVICTION_PERIOD.micros().saturating_mul(passes));
     let from = now.max(first);
     Expected { earliest: from, at: at.max(from), latest: from + EVICTION_PERIOD }
+}
+
+/// When a trigger acts whose line is crossed at `crossed` and stays so; for one crossed long ago, pass the present.
+///
+/// Collection acts at the first tick that sees the crossing. It decides on the number of the latest eviction pass, so a
+/// tick up to one eviction period after the crossing may miss it. An eviction acts in the next pass, a soft one after its
+/// grace period, which is counted from the pass that first saw it; a full disk acts at once. An imagefs signal waits also
+/// for a new time stamp of the runtime's statistics, every 10 seconds by default, which is not counted here.
+pub fn acts_at(
+    trigger: Trigger,
+    crossed: Timestamp,
+    grace_period: Span,
+    started_at: Timestamp,
+    release: Release,
+) -> Expected {
+    match trigger {
+        Trigger::ImageGc => {
+            let (soonest, likely) = (next_check(started_at, crossed, release), crossed + Span::from_secs(5));
+            let latest = next_check(started_at, crossed + EVICTION_PERIOD, release).latest;
+            let at = next_check(started_at, likely, release).at;
+            Expected { earliest: soonest.earliest.max(crossed), at, latest }
+        }
+        Trigger::ImageEviction | Trigger::PodEviction | Trigger::InodeEviction => {
+            let sees = next_eviction_pass(started_at, crossed, release);
+            if grace_period <= Span::ZERO {
+                return sees;
+            }
+            let until = |seen: Timestamp, passes: i64| {
+                seen + grace_period + Span::from_micros(EVICTION_PERIOD.micros().saturating_mul(passes))
+            };
+            Expected { earliest: until(sees.earliest, 0), at: until(sees.at, 1), latest: until(sees.latest, 1) }
+        }
+        Trigger::DiskFull => Expected { earliest: crossed, at: crossed, latest: crossed },
+    }
+}
+
+/// The next tick after `now`, counted from the end of an earlier pass that was seen, for example by the images that it
+/// deleted. This takes out the drift of all passes before.
+pub fn next_check_since(pass_ended: Expected, now: Timestamp) -> Expected {
+    let step = GC_PERIOD.saturating_add(DRIFT).micros();
+    let passed = now.since(pass_ended.at).micros().max(0) / step;
+    nth(pass_ended, passed.saturating_add(1))
+}
+
+/// The first tick at which an image that is loaded at `loaded` and never used can be deleted: the next tick is the first to
+/// see it, and it must then reach the minimum age. Eviction can take it after the minimum age alone.
+pub fn first_chance(started_at: Timestamp, loaded: Timestamp, minimum_age: Span, release: Release) -> Expected {
+    let seen = next_check(started_at, loaded, release);
+    // The tick itself, where no age is asked for; otherwise the first one that is late enough.
+    next_check(started_at, seen.at + minimum_age - Span::from_micros(1), release)
 }
 
 /// Before this no image can be deleted: from 1.29 on the minimum age counts anew from the first pass of every start.
@@ -145,6 +198,45 @@ mod tests {
         assert_eq!(images_safe_until(at(100.0), two_minutes, V1_37), Some(at(220.15)));
         assert_eq!(images_safe_until(at(100.0), two_minutes, Release::V1 { minor: 28, patch: 15 }), None);
         assert_eq!(images_safe_until(at(100.0), two_minutes, Release::Unknown), None);
+    }
+
+    #[test]
+    fn collection_acts_at_the_first_tick_that_sees_the_crossing() {
+        let acts = |crossed| acts_at(Trigger::ImageGc, at(crossed), Span::ZERO, at(0.0), V1_37);
+        assert_eq!(acts(100.0).at, at(300.206));
+        assert_eq!((acts(100.0).earliest, acts(100.0).latest), (at(300.152), at(300.511)));
+        // So shortly before a tick that it may use a number from before the crossing.
+        assert_eq!((acts(299.0).earliest, acts(299.0).at, acts(299.0).latest), (at(300.152), at(600.212), at(600.522)));
+        // Earlier than the first tick that can delete there is none.
+        assert_eq!(acts(-50.0).at, at(300.206));
+    }
+
+    #[test]
+    fn eviction_acts_in_the_next_pass_and_after_the_grace_period() {
+        let acts = |grace| acts_at(Trigger::ImageEviction, at(25.0), Span::from_secs(grace), at(0.0), V1_37);
+        assert_eq!((acts(0).at, acts(0).latest), (at(30.45), at(35.05)));
+        // Seen on both releases: first seen at 41.2, grace of 30 s, acted at 71.6.
+        assert_eq!((acts(30).earliest, acts(30).at, acts(30).latest), (at(55.0), at(70.5), at(75.1)));
+        let full = acts_at(Trigger::DiskFull, at(25.0), Span::ZERO, at(0.0), V1_37);
+        assert_eq!((full.earliest, full.latest), (at(25.0), at(25.0)));
+    }
+
+    #[test]
+    fn a_pass_that_was_seen_sets_the_grid_anew() {
+        let seen = Expected { earliest: at(901.0), at: at(901.5), latest: at(902.0) };
+        let next = next_check_since(seen, at(1_000.0));
+        assert_eq!((next.earliest, next.at, next.latest), (at(1_201.002), at(1_201.506), at(1_202.011)));
+        assert_eq!(next_check_since(seen, at(1_300.0)).at, at(1_501.512));
+    }
+
+    #[test]
+    fn a_loaded_image_is_seen_by_one_tick_and_can_go_at_the_next() {
+        let chance = |loaded, age| first_chance(at(0.0), at(loaded), Span::from_secs(age), V1_37).at;
+        assert_eq!(chance(310.0, 120), at(900.218));
+        assert_eq!(chance(599.0, 120), at(900.218));
+        assert_eq!(chance(310.0, 0), at(600.212));
+        assert_eq!(chance(310.0, 360), at(1_200.224));
+        assert_eq!(chance(10.0, 300), at(600.212));
     }
 
     proptest! {

@@ -31,9 +31,9 @@ type Measured<'a> = Option<(FilesystemId, &'a Space)>;
 
 /// The line of every armed trigger, in the order of [`Trigger::ALL`]; what is not in the list cannot strike.
 ///
-/// An eviction trigger appears once for each filesystem that it watches, with the highest of its hard thresholds there, or,
-/// where there is none, the highest soft one. Thresholds of 0 cannot be met and are left out. `imagefs` and `nodefs` with the
-/// same identity are one filesystem to the kubelet. A filesystem that is `None` arms nothing.
+/// An eviction trigger appears once for each filesystem that it watches, with the highest of its hard thresholds there,
+/// or, where there is none, the highest soft one. Thresholds of 0 cannot be met and are left out. `imagefs` and
+/// `nodefs` with the same identity are one filesystem to the kubelet. A filesystem that is `None` arms nothing.
 pub fn levels(policy: &GcPolicy, imagefs: Measured<'_>, nodefs: Measured<'_>) -> Vec<TriggerLevel> {
     let same = matches!((imagefs, nodefs), (Some((image, _)), Some((node, _))) if image == node);
     let mut levels = Vec::new();

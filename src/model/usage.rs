@@ -1,13 +1,13 @@
 //! How full is a disk, as the kubelet counts and as df counts, and when does image collection start?
 //!
-//! Mirrors `images/image_gc_manager.go` GarbageCollect, whose integer arithmetic is the same in 1.20 and in 1.27 to 1.37.
-//! Products that would overflow Go's int64 (a capacity above 2^63/100 bytes, 82 PiB) are computed exactly here.
+//! Mirrors `images/image_gc_manager.go` GarbageCollect, whose integer arithmetic is the same in 1.20 and in 1.27 to
+//! 1.37. Products that would overflow Go's int64 (a capacity above 2^63/100 bytes, 82 PiB) are computed exactly here.
 
 use crate::sample::Space;
 use crate::units::{Bytes, Percent};
 
-/// The kubelet's usage in percent, 0 to 100: 100 less the available part rounded down. `None` for a capacity of 0, which
-/// the kubelet reports as an error and does not act on.
+/// The kubelet's usage in percent, 0 to 100: 100 less the available part rounded down. `None` for a capacity of 0,
+/// which the kubelet reports as an error and does not act on.
 ///
 /// "Available" is what an ordinary user may still write, so blocks reserved for root count as used.
 pub fn kubelet_percent(capacity: Bytes, available: Bytes) -> Option<Percent> {
@@ -16,8 +16,8 @@ pub fn kubelet_percent(capacity: Bytes, available: Bytes) -> Option<Percent> {
     Some(Percent::new(100_i64.saturating_sub(i64::try_from(free).ok()?)))
 }
 
-/// The percentage that df(1) prints as Use%: used of what is used or available to an ordinary user, rounded up. `None` where
-/// df prints a dash.
+/// The percentage that df(1) prints as Use%: used of what is used or available to an ordinary user, rounded up. `None`
+/// where df prints a dash.
 pub fn df_percent(space: &Space) -> Option<Percent> {
     let used = u128::from(space.used().get());
     let total = used + u128::from(space.available.get());
@@ -27,24 +27,26 @@ pub fn df_percent(space: &Space) -> Option<Percent> {
     i64::try_from((used * 100).div_ceil(total)).ok().map(Percent::new)
 }
 
-/// Whether a tick that sees these numbers deletes images: usage at or above the high threshold. `false` for a capacity of 0.
+/// Whether a tick that sees these numbers deletes images: usage at or above the high threshold. `false` for a capacity
+/// of 0.
 pub fn trips(capacity: Bytes, available: Bytes, high: Percent) -> bool {
     kubelet_percent(capacity, available).is_some_and(|usage| usage >= high)
 }
 
 /// The exact level: a tick deletes images if and only if less than this is available, `available < strikes_below`.
 ///
-/// With a high threshold of 85 it is 16 % of the capacity, not 15. 0, which nothing is below, for a capacity of 0 and for
-/// a threshold above 100; more than the capacity for a threshold of 0, which always trips.
+/// With a high threshold of 85 it is 16 % of the capacity, not 15. 0, which nothing is below, for a capacity of 0 and
+/// for a threshold above 100; more than the capacity for a threshold of 0, which always trips.
 pub fn strikes_below(capacity: Bytes, high: Percent) -> Bytes {
-    // usage >= high  <=>  floor(100 * available / capacity) <= 100 - high  <=>  100 * available < (101 - high) * capacity
+    // usage >= high  <=>  floor(100 * available / capacity) <= 100 - high  <=>  100 * available < (101 - high) *
+    // capacity
     let Ok(hundredths) = u128::try_from(101_i64.saturating_sub(high.get())) else { return Bytes::ZERO };
     let level = (hundredths * u128::from(capacity.get())).div_ceil(100);
     Bytes::new(u64::try_from(level).unwrap_or(u64::MAX))
 }
 
-/// What a tick that trips wants to delete, in the sizes that the runtime reports: down to the low threshold. Negative where
-/// more is available than that; the kubelet then still deletes one image.
+/// What a tick that trips wants to delete, in the sizes that the runtime reports: down to the low threshold. Negative
+/// where more is available than that; the kubelet then still deletes one image.
 pub fn bytes_wanted(capacity: Bytes, available: Bytes, low: Percent) -> i64 {
     let keep_free = i128::from(capacity.get()) * i128::from(100_i64.saturating_sub(low.get())) / 100;
     let wanted = keep_free - i128::from(available.min(capacity).get());

@@ -17,8 +17,8 @@ fn unit(name: &str) -> Option<u64> {
 
 /// Reads a duration as Go's time.ParseDuration does, cut to whole microseconds; `None` where Go reports an error.
 ///
-/// A sign, then numbers each with a unit; the only number without a unit is `0`. Nothing else: no days, no spaces, no bare
-/// seconds. Go's range is about 292 years to both sides.
+/// A sign, then numbers each with a unit; the only number without a unit is `0`. Nothing else: no days, no spaces, no
+/// bare seconds. Go's range is about 292 years to both sides.
 pub fn parse_go_duration(text: &str) -> Option<Span> {
     let (negative, mut rest) = match text.as_bytes().first()? {
         b'-' => (true, text.get(1..)?),
@@ -106,6 +106,20 @@ mod tests {
     fn what_go_refuses_is_no_duration() {
         for text in ["", "-", "+", "120", "1d", "1 s", " 1s", "1s ", ".s", "s", "1", "1.5", "--1s", "3000000h", "٣s"] {
             assert_eq!(parse_go_duration(text), None, "{text:?}");
+        }
+    }
+
+    /// See tests/fixtures/kubelet/go-values; Go's nanoseconds are cut to microseconds here.
+    #[test]
+    fn go_reads_the_same_durations() {
+        let lines = include_str!("../../tests/fixtures/kubelet/go-values/values.jsonl").lines();
+        let rows: Vec<serde_json::Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+        let rows: Vec<_> = rows.iter().filter(|row| row["kind"] == "duration").collect();
+        assert!(rows.len() > 50);
+        for row in rows {
+            let text = row["text"].as_str().unwrap();
+            let expected = row["value"].as_i64().map(|nanoseconds| Span::from_micros(nanoseconds / 1_000));
+            assert_eq!(parse_go_duration(text), expected, "{text:?}");
         }
     }
 

@@ -35,8 +35,8 @@ pub struct Image {
     /// Its names with digests; may be empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub digests: Vec<Label>,
-    /// What the kubelet counts for it. With containerd the compressed blobs, not what is unpacked, shared layers in full.
-    /// `None` above 2^63-1.
+    /// What the kubelet counts for it. With containerd the compressed blobs, not what is unpacked, shared layers in
+    /// full. `None` above 2^63-1.
     pub size: Option<Bytes>,
     /// Whether the runtime says that it must not be deleted.
     #[serde(default)]

@@ -26,12 +26,15 @@ pub struct KubeletSample {
 pub struct KubeletConfig {
     /// From the command line.
     pub flags: KubeletSettings,
-    /// From the file named by `--config`, with its path as the kubelet sees it; `None` where the kubelet has no such file.
+    /// From the file named by `--config`, with its path as the kubelet sees it; `None` where the kubelet has no such
+    /// file.
     pub file: Option<(Label, KubeletSettings)>,
     /// From the `.conf` files below `--config-dir`, in the order in which they are merged.
     pub drop_ins: Vec<(Label, KubeletSettings)>,
     /// The directory of the kubelet, `--root-dir`; it names nodefs.
     pub root_dir: Label,
+    /// When the file or a drop-in was last changed; a kubelet does not notice changes after its start.
+    pub modified_at: Option<Timestamp>,
     /// What could not be understood, and where; each cost only itself. The texts repeat nothing that a file contains.
     pub problems: Vec<Label>,
 }
@@ -44,6 +47,7 @@ impl Default for KubeletConfig {
             file: None,
             drop_ins: Vec::new(),
             root_dir: Label::new(Self::DEFAULT_ROOT_DIR),
+            modified_at: None,
             problems: Vec::new(),
         }
     }

@@ -1,4 +1,4 @@
-//! Which settings are in force in a kubelet, and where does each come from? The types; they are filled in `effective.rs`.
+//! Which settings are in force in a kubelet, and where does each come from? The types; they are filled in `effective`.
 
 mod effective;
 
@@ -52,8 +52,9 @@ pub struct GcPolicy {
 /// Thresholds of image garbage collection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageGcPolicy {
-    /// Whether the collection loop runs. It does not when the high threshold is 100 and no maximum age is set; up to 1.29
-    /// 100 alone stops it. A loop that runs at 100, for the sake of a maximum age, deletes for space below 1 % available.
+    /// Whether the collection loop runs. It does not when the high threshold is 100 and no maximum age is set; up to
+    /// 1.29 100 alone stops it. A loop that runs at 100, for the sake of a maximum age, deletes for space below 1 %
+    /// available.
     pub enabled: bool,
     /// The percentage from which on images are deleted.
     pub high: Setting<Percent>,

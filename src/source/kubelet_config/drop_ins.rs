@@ -1,7 +1,7 @@
 //! Which drop-ins lie below `--config-dir`, in the order in which the kubelet merges them?
 //!
-//! Mirrors `cmd/kubelet/app/server.go` mergeKubeletConfigurations: a walk in lexical order, into directories but not into
-//! links to directories, of files whose name ends in `.conf`.
+//! Mirrors `cmd/kubelet/app/server.go` mergeKubeletConfigurations: a walk in lexical order, into directories but not
+//! into links to directories, of files whose name ends in `.conf`.
 
 use super::file::{self, located};
 use crate::access::AccessError;

@@ -1,7 +1,7 @@
 //! What does a KubeletConfiguration file say? YAML or JSON, read with limits.
 //!
-//! Mirrors `pkg/kubelet/kubeletconfig` and sigs.k8s.io/yaml as far as they matter: the first document counts, of repeated
-//! keys the last, unknown fields are passed over, and a value of the wrong type is an error of that value.
+//! Mirrors `pkg/kubelet/kubeletconfig` and sigs.k8s.io/yaml as far as they matter: the first document counts, of
+//! repeated keys the last, unknown fields are passed over, and a value of the wrong type is an error of that value.
 
 use crate::sample::{KubeletSettings, parse_go_duration};
 use crate::time::Span;

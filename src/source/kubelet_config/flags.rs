@@ -1,4 +1,5 @@
-//! What do the arguments of a kubelet say? Mirrors `cmd/kubelet/app/options` and the flag types of k8s.io/component-base.
+//! What do the arguments of a kubelet say? Mirrors `cmd/kubelet/app/options` and the flag types of
+//! k8s.io/component-base.
 
 use crate::sample::{KubeletSettings, parse_go_duration};
 use crate::time::Span;
@@ -24,8 +25,8 @@ pub(super) struct Flags {
 const MAX_PAIRS: usize = 1_000;
 
 impl Flags {
-    /// Reads arguments without the program's name. `--flag value`, `--flag=value` and the same with one dash; underscores
-    /// count as dashes; of a repeated flag the last wins, except that maps collect the pairs of all.
+    /// Reads arguments without the program's name. `--flag value`, `--flag=value` and the same with one dash;
+    /// underscores count as dashes; of a repeated flag the last wins, except that maps collect the pairs of all.
     pub(super) fn parse<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Self {
         let mut flags = Self::default();
         let mut arguments = arguments.into_iter().peekable();

@@ -1,8 +1,10 @@
-//! What does a kubelet inside k3s run with? k3s and `rke2` start it with settings of their own and pass on `--kubelet-arg`.
+//! What does a kubelet inside k3s run with? k3s and `rke2` start it with settings of their own and pass on
+//! `--kubelet-arg`.
 //!
-//! k3s overwrites its own command line with `k3s server` or `k3s agent`, so that `--kubelet-arg` is usually visible only in
-//! its configuration file. Since about 1.32 its own settings stand in a drop-in directory; before, they are flags of its
-//! `pkg/daemons/agent` kubeletArgs. rke2 starts a kubelet process of its own, which is read like any other.
+//! k3s overwrites its own command line with `k3s server` or `k3s agent`, so that `--kubelet-arg` is usually visible
+//! only in its configuration file. Since about 1.32 its own settings stand in a drop-in directory; before, they are
+//! flags of its `pkg/daemons/agent` kubeletArgs. rke2 starts a kubelet process of its own, which is read like any
+//! other.
 
 use super::flags::Flags;
 use crate::access::root::Root;

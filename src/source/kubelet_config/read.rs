@@ -6,14 +6,15 @@ use super::flags::Flags;
 use super::k3s;
 use crate::access::root::Root;
 use crate::sample::{Absence, AbsenceReason, KubeletConfig, KubeletSettings};
+use crate::time::Timestamp;
 use crate::untrusted::Label;
 use std::path::{Path, PathBuf};
 
 /// A kubelet's file is a few KiB; 1 MiB is what an object in etcd may have.
 const MAX_FILE_BYTES: usize = 1 << 20;
 
-/// Reads what a kubelet was told. `root` is the root directory of its process, `argv` its arguments with the program first,
-/// `cwd` its working directory as it sees it: relative paths start there.
+/// Reads what a kubelet was told. `root` is the root directory of its process, `argv` its arguments with the program
+/// first, `cwd` its working directory as it sees it: relative paths start there.
 ///
 /// A drop-in, or a value, that cannot be understood costs itself and is named in `problems`.
 ///
@@ -36,7 +37,9 @@ pub fn read(root: &Root, argv: &[String], cwd: Option<&Path>) -> Result<KubeletC
     problems.append(&mut drop_ins.problems);
     let root_dir = flags.root_dir.as_deref().unwrap_or(KubeletConfig::DEFAULT_ROOT_DIR);
     let root_dir = absolute(root_dir, cwd).map_or_else(|_| root_dir.into(), |path| label(&path));
-    Ok(KubeletConfig { flags: flags.settings, file, drop_ins: drop_ins.files, root_dir, problems })
+    let paths = file.iter().chain(&drop_ins.files).map(|(path, _)| Path::new(path.as_str()));
+    let modified_at = paths.filter_map(|path| modified(root, path)).max();
+    Ok(KubeletConfig { flags: flags.settings, file, drop_ins: drop_ins.files, root_dir, modified_at, problems })
 }
 
 fn config_file(root: &Root, path: &Path, problems: &mut Vec<Label>) -> Result<(Label, KubeletSettings), Absence> {
@@ -50,6 +53,12 @@ fn config_file(root: &Root, path: &Path, problems: &mut Vec<Label>) -> Result<(L
     }
     problems.extend(parsed.problems.iter().map(|text| located(&name, text)));
     Ok((name, parsed.settings))
+}
+
+/// When a file was last written; `None` where it is gone by now, or its name is too long for a label.
+fn modified(root: &Root, path: &Path) -> Option<Timestamp> {
+    let status = nix::sys::stat::fstat(root.handle(path).ok()?).ok()?;
+    Some(Timestamp::from_micros(status.st_mtime.checked_mul(1_000_000)?.checked_add(status.st_mtime_nsec / 1_000)?))
 }
 
 /// A path as the kubelet resolves it. Links and dots are left to the root, which keeps them inside.
@@ -155,6 +164,21 @@ mod tests {
         assert!(policy.image_gc.enabled);
         assert_eq!(policy.image_gc.high.origin.as_str(), "default");
         assert_eq!(policy.eviction_hard, []);
+    }
+
+    #[test]
+    fn the_latest_change_of_any_file_is_noted() {
+        let machine = Machine::new().file("/config", HEAD).file("/d/1.conf", HEAD);
+        let set = |path: &str, seconds| {
+            let time = std::time::UNIX_EPOCH + std::time::Duration::from_millis(seconds);
+            fs::File::options().write(true).open(machine.path(path)).unwrap().set_modified(time).unwrap();
+        };
+        set("/config", 5_500);
+        set("/d/1.conf", 7_250);
+        let modified = |argv: &[&str]| machine.read(argv).unwrap().modified_at.map(Timestamp::micros);
+        assert_eq!(modified(&["kubelet"]), None);
+        assert_eq!(modified(&["kubelet", "--config=/config"]), Some(5_500_000));
+        assert_eq!(modified(&["kubelet", "--config=/config", "--config-dir=/d"]), Some(7_250_000));
     }
 
     #[test]

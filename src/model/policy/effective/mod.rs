@@ -1,13 +1,13 @@
 //! Which of the places that a kubelet's setting is written in wins?
 //!
-//! Built-in defaults, the `--config` file, drop-ins below `--config-dir`, flags: the later wins, with the exceptions noted at
-//! each step. Mirrors `cmd/kubelet/app/server.go` loadConfigFile, mergeKubeletConfigurations and
+//! Built-in defaults, the `--config` file, drop-ins below `--config-dir`, flags: the later wins, with the exceptions
+//! noted at each step. Mirrors `cmd/kubelet/app/server.go` loadConfigFile, mergeKubeletConfigurations and
 //! kubeletConfigFlagPrecedence, `apis/config/v1beta1/defaults.go` and `apis/config/validation`.
 
 use super::{EvictionThreshold, GcPolicy, ImageGcPolicy, Origin, Setting, SoftThreshold, ThresholdValue};
 use crate::model::quantity::{ThresholdError, parse_minimum_reclaim, parse_threshold};
 use crate::model::{Release, Rule, Signal};
-use crate::sample::{KubeletConfig, KubeletSettings, parse_go_duration};
+use crate::sample::{KubeletConfig, KubeletSample, KubeletSettings, parse_go_duration};
 use crate::time::Span;
 use crate::units::Percent;
 use crate::untrusted::Label;
@@ -35,10 +35,27 @@ type Merged = BTreeMap<String, (String, Origin)>;
 type Written = Option<BTreeMap<String, Option<String>>>;
 
 impl GcPolicy {
-    /// The policy that a kubelet of this release runs with; `None` for the configuration: the kubelet's defaults, assumed.
+    /// The policy of a running kubelet, with a problem noted where its files were changed after it had started; `None`: the
+    /// kubelet's defaults, assumed, as also where its settings cannot be read.
+    pub fn of(kubelet: Option<&KubeletSample>) -> Self {
+        let config = kubelet.and_then(|kubelet| kubelet.config.value());
+        let mut policy = Self::effective(config, kubelet.map_or(Release::Unknown, Release::of));
+        let modified_at = config.and_then(|config| config.modified_at);
+        // The start of a process is known to 10 ms, and it reads its files some 0.1 s later.
+        let changed = |kubelet: &KubeletSample| modified_at > Some(kubelet.started_at + Span::from_secs(1));
+        if kubelet.is_some_and(changed) {
+            let text =
+                "files were changed after the kubelet started: what is read here may hold from its next start on";
+            policy.problems.push(Label::new(text));
+        }
+        policy
+    }
+
+    /// The policy that a kubelet of this release runs with; `None` for the configuration: the kubelet's defaults,
+    /// assumed.
     ///
-    /// For an unknown release the wider answer is given: a threshold that some release has is in the list, and the loop runs
-    /// where it runs in some release. A value that the kubelet would refuse is left out and named in `problems`.
+    /// For an unknown release the wider answer is given: a threshold that some release has is in the list, and the loop
+    /// runs where it runs in some release. A value that the kubelet would refuse is left out and named in `problems`.
     pub fn effective(config: Option<&KubeletConfig>, release: Release) -> Self {
         let assumed;
         let (config, places) = if let Some(config) = config {
@@ -211,8 +228,8 @@ fn gate(places: &Places<'_>, name: &str) -> Option<bool> {
     said(places.flags).or_else(|| places.files().filter_map(|(_, settings)| said(settings)).last())
 }
 
-/// The hard thresholds as text. Defaults exist only where a `--config` file is loaded that does not set the map, or that
-/// asks for the missing ones; a kubelet with flags alone, or with drop-ins alone, has none.
+/// The hard thresholds as text. Defaults exist only where a `--config` file is loaded that does not set the map, or
+/// that asks for the missing ones; a kubelet with flags alone, or with drop-ins alone, has none.
 fn hard_statements(places: &Places<'_>, release: Release) -> Merged {
     let base = |file: Option<&KubeletSettings>| {
         let wanted = match file {
@@ -325,5 +342,4 @@ fn problem_of(field: &str, key: &str, origin: &Origin, text: &str) -> Label {
 }
 
 #[cfg(test)]
-#[path = "effective_tests.rs"]
 mod tests;

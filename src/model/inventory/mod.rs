@@ -1,9 +1,10 @@
-//! What does the kubelet remember of each image? Its records are in its memory only; they are rebuilt here from what was seen
-//! of the runtime around the kubelet's own passes, between bounds where more is not known.
+//! What does the kubelet remember of each image? Its records are in its memory only; they are rebuilt here from what
+//! was seen of the runtime around the kubelet's own passes, between bounds where more is not known.
 //!
-//! Mirrors `images/image_gc_manager.go` detectImages: every pass, about every 5 minutes since the start, gives an image it has
-//! not seen before its time as "first detected", and every image in use the same "last used". A record ends with the kubelet,
-//! and at the first pass that misses its image: an image that goes and comes back between two passes keeps its record.
+//! Mirrors `images/image_gc_manager.go` detectImages: every pass, about every 5 minutes since the start, gives an image
+//! it has not seen before its time as "first detected", and every image in use the same "last used". A record ends with
+//! the kubelet, and at the first pass that misses its image: an image that goes and comes back between two passes keeps
+//! its record.
 //!
 //! Taken for granted: what is there, or in use, in two observations less than 7.5 minutes apart was so in between.
 
@@ -62,9 +63,9 @@ struct Observation {
 impl Inventory {
     /// Takes note of what a runtime holds at `at`, under the kubelet whose process started at `kubelet`.
     ///
-    /// Observations come in order of time; one that is not later than the one before is passed over, and so is a list that is
-    /// not whole. Another kubelet begins with empty records. `under_pressure`: an eviction threshold was crossed at some
-    /// time since the last observation, so that there may have been passes every 10 seconds.
+    /// Observations come in order of time; one that is not later than the one before is passed over, and so is a list
+    /// that is not whole. Another kubelet begins with empty records. `under_pressure`: an eviction threshold was
+    /// crossed at some time since the last observation, so that there may have been passes every 10 seconds.
     pub fn observe(
         &mut self,
         at: Timestamp,
@@ -85,8 +86,8 @@ impl Inventory {
         if under_pressure {
             self.passes_between(&now);
         }
-        // Every pass between the observation before and this one saw the same as far as is known: the first and the last
-        // bound what it can have noted.
+        // Every pass between the observation before and this one saw the same as far as is known: the first and the
+        // last bound what it can have noted.
         let (first, next) = (self.next_pass, self.next_pass.max(passes_until(kubelet, at, release)));
         if next > first {
             self.passed(&now, first, kubelet, release);
@@ -127,7 +128,7 @@ impl Inventory {
         let before = &self.before;
         // Of several unseen passes the first bounds the first sight, the last the last use.
         let new = self.unseen.take().unwrap_or(Record::unseen(earliest));
-        self.unseen = before.is_none().then(|| Record { last_used_latest: Some(time), ..new });
+        self.unseen = before.is_none().then_some(Record { last_used_latest: Some(time), ..new });
         self.records.retain(|id, record| {
             let was = before.as_ref().is_some_and(|before| before.images.contains_key(id));
             let is = now.images.contains_key(id);
@@ -180,7 +181,8 @@ impl Record {
         }
     }
 
-    /// The image was away, and a pass may have dropped the record; if it comes back, it may have a new one or still this.
+    /// The image was away, and a pass may have dropped the record; if it comes back, it may have a new one or still
+    /// this.
     const fn may_have_ended(&mut self) {
         self.first_detected_latest = None;
         self.last_used_earliest = None;
@@ -196,10 +198,8 @@ fn passes_until(kubelet: Timestamp, at: Timestamp, release: Release) -> i64 {
 
 fn observation(at: Timestamp, release: Release, store: &ImageStore) -> Observation {
     let uses = uses(store, release, ContainersCounted::All);
-    let used = |id: &ImageId| uses.get(id).copied().unwrap_or(Held::No);
-    Observation { at, images: store.images.iter().map(|image| (image.id.clone(), used(&image.id))).collect() }
+    Observation { at, images: store.images.iter().map(|image| (image.id.clone(), uses.of(&image.id))).collect() }
 }
 
 #[cfg(test)]
-#[path = "inventory_tests.rs"]
 mod tests;

@@ -174,6 +174,27 @@ fn without_a_kubelet_the_defaults_are_assumed() {
 }
 
 #[test]
+fn files_changed_after_the_start_are_a_problem() {
+    use crate::sample::Reading;
+    use crate::time::Timestamp;
+    let problems = |modified_at: Option<i64>| {
+        let modified_at = modified_at.map(Timestamp::from_micros);
+        let config = KubeletConfig { modified_at, ..file(KubeletSettings::default()) };
+        let kubelet = KubeletSample {
+            pid: 1,
+            started_at: Timestamp::from_micros(100),
+            version: Some("v1.37.2".into()),
+            config: Reading::present(config, Timestamp::from_micros(200)),
+        };
+        let policy = GcPolicy::of(Some(&kubelet));
+        assert_eq!(policy.eviction_hard.len(), 4);
+        policy.problems.len()
+    };
+    assert_eq!((problems(None), problems(Some(1_000_100)), problems(Some(1_000_101))), (0, 0, 1));
+    assert_eq!(GcPolicy::of(None), GcPolicy::effective(None, Release::Unknown));
+}
+
+#[test]
 fn kind_switches_everything_off_in_the_file() {
     let config = file(KubeletSettings {
         image_gc_high_threshold_percent: Some(100),

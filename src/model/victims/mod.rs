@@ -1,9 +1,11 @@
-//! Which images would a deletion loop take? The certain, the possible and the others, under every order that may be the true
-//! one. Pure selection: who may be deleted at all is decided in `candidates.rs`, how much is wanted in `image_gc.rs`.
+//! Which images would a deletion loop take? The certain, the possible and the others, under every order that may be the
+//! true one. Pure selection: who may be deleted at all is decided in `candidates.rs`, how much is wanted in
+//! `image_gc.rs`.
 //!
-//! Mirrors `images/image_gc_manager.go` freeSpace: images are sorted by (last used, first detected) and deleted one by one
-//! until the sum of their CRI sizes reaches what is wanted. Images with equal keys come in any order (Go map iteration, then
-//! an unstable sort). Where a key is known only within bounds, every value within them may be the true one.
+//! Mirrors `images/image_gc_manager.go` freeSpace: images are sorted by (last used, first detected) and deleted one by
+//! one until the sum of their CRI sizes reaches what is wanted. Images with equal keys come in any order (Go map
+//! iteration, then an unstable sort). Where a key is known only within bounds, every value within them may be the true
+//! one.
 
 use crate::sample::ImageId;
 use crate::time::Timestamp;
@@ -105,8 +107,8 @@ pub enum Reached {
 
 /// Says of each contender, in the order given, whether the loop reaches it.
 ///
-/// One is reached if it is the first or if less than wanted has been counted before it. Before it come at least those whose
-/// latest place is ahead of its earliest, and at most all but those whose earliest place is behind its latest.
+/// One is reached if it is the first or if less than wanted has been counted before it. Before it come at least those
+/// whose latest place is ahead of its earliest, and at most all but those whose earliest place is behind its latest.
 pub fn reached(contenders: &[Contender], wanted: Wanted) -> Vec<Reached> {
     // Those that surely count, by their latest place; and all, by their earliest: running sums answer both questions.
     let sure = running(contenders.iter().filter(|c| !c.may_stay && !c.may_be_gone).map(|c| (c.latest, c.size)));
@@ -165,5 +167,4 @@ impl SafeReason {
 }
 
 #[cfg(test)]
-#[path = "victims_tests.rs"]
 mod tests;

@@ -1,56 +1,8 @@
 //! A kubelet 1.37 that started at 0; its passes are at 0.2, 300.2, 600.2 s and so on, a little later each time.
 
 use super::*;
-use crate::sample::{Container, ContainerState, Image, Pod};
-use crate::units::Bytes;
+use crate::model::simulated::{History, START, V1_28, V1_37, at, records, store, store_at, time_of};
 use proptest::prelude::*;
-
-const V1_37: Release = Release::V1 { minor: 37, patch: 2 };
-const V1_28: Release = Release::V1 { minor: 28, patch: 15 };
-const START: Timestamp = Timestamp::from_micros(0);
-
-fn at(seconds: i64) -> Timestamp {
-    START + Span::from_secs(seconds)
-}
-
-fn time_of(number: i64) -> Timestamp {
-    pass(START, number, V1_37).at
-}
-
-/// A store of images; those with a star are in use.
-fn store(names: &[&str]) -> ImageStore {
-    let id = |name: &str| ImageId::from(name.trim_end_matches('*'));
-    let image = |name: &&str| Image {
-        id: id(name),
-        tags: Vec::new(),
-        digests: Vec::new(),
-        size: Some(Bytes::new(1)),
-        pinned: false,
-        layers: None,
-    };
-    let container = |name: &&str| Container {
-        id: (*name).into(),
-        pod: "pod".into(),
-        name: "main".into(),
-        state: ContainerState::Running,
-        image_id: Some(id(name)),
-        image_ref: None,
-        image_volumes: Vec::new(),
-    };
-    ImageStore {
-        images: names.iter().map(image).collect(),
-        containers: names.iter().filter(|name| name.ends_with('*')).map(container).collect(),
-        pods: vec![Pod {
-            id: "pod".into(),
-            uid: "pod".into(),
-            namespace: "default".into(),
-            name: "pod".into(),
-            ready: Some(true),
-            is_static: false,
-        }],
-        complete: true,
-    }
-}
 
 fn observed(release: Release, looks: &[(i64, &[&str])]) -> Inventory {
     let mut inventory = Inventory::default();
@@ -206,24 +158,6 @@ fn it_outlives_a_restart_of_highwater() {
     assert_eq!(serde_json::from_str::<Inventory>(&text).unwrap(), inventory);
 }
 
-/// The kubelet's own records under the same history.
-fn kubelets_records(history: &[(i64, Vec<&str>)], until: i64) -> BTreeMap<ImageId, (Timestamp, Option<Timestamp>)> {
-    let mut records: BTreeMap<ImageId, (Timestamp, Option<Timestamp>)> = BTreeMap::new();
-    let passes = (0..).map(time_of).take_while(|time| *time <= at(until));
-    for time in passes {
-        let there = history.iter().rev().find(|(since, _)| at(*since) <= time).map_or(&[][..], |(_, names)| names);
-        let ids: Vec<_> = there.iter().map(|name| ImageId::from(name.trim_end_matches('*'))).collect();
-        records.retain(|id, _| ids.contains(id));
-        for (name, id) in there.iter().zip(ids) {
-            let record = records.entry(id).or_insert((time, None));
-            if name.ends_with('*') {
-                record.1 = Some(time);
-            }
-        }
-    }
-    records
-}
-
 proptest! {
     #[test]
     fn what_the_kubelet_notes_lies_within_the_bounds(
@@ -234,24 +168,23 @@ proptest! {
             let name = |state, idle, used| match state { 0 => None, 1 => Some(idle), _ => Some(used) };
             name(a, "a", "a*").into_iter().chain(name(b, "b", "b*")).collect::<Vec<&str>>()
         };
-        let mut history = vec![(-1_000, names(1, 0))];
+        let mut history: History = vec![(-1_000, store(&names(1, 0)))];
         let mut now = 0;
         for (after, a, b) in steps {
             now += after;
-            history.push((now, names(a, b)));
+            history.push((now, store(&names(a, b))));
         }
         let mut inventory = Inventory::default();
         let mut time = begins;
         while time <= now {
-            let there = &history.iter().rev().find(|(since, _)| *since <= time).unwrap().1;
-            inventory.observe(at(time), START, V1_37, &store(there), false);
-            if pass(START, inventory.next_pass.max(1) - 1, V1_37).latest <= at(time) && inventory.next_pass > 0 {
-                for (id, (first, used)) in kubelets_records(&history, time) {
-                    let here = there.iter().any(|name| name.trim_end_matches('*') == id.as_str());
-                    let Some(record) = inventory.record(&id).filter(|_| here) else {
-                        prop_assert!(!here, "no record of {} at {}", id, time);
+            let there = store_at(&history, at(time));
+            inventory.observe(at(time), START, V1_37, &there, false);
+            if inventory.next_pass > 0 && pass(START, inventory.next_pass - 1, V1_37).latest <= at(time) {
+                for (id, (first, used)) in records(&history, at(time)) {
+                    if !there.images.iter().any(|image| image.id == id) {
                         continue;
-                    };
+                    }
+                    let record = inventory.record(&id).unwrap();
                     prop_assert!(record.first_detected_earliest <= first, "{id} at {time}: {record:?} {first:?}");
                     prop_assert!(record.first_detected_latest.is_none_or(|latest| first <= latest), "{id} at {time}: {record:?} {first:?}");
                     prop_assert!(record.last_used_earliest <= used, "{id} at {time}: {record:?} {used:?}");

@@ -1,0 +1,197 @@
+//! Images are gone: who deleted them, and was it foretold? Reads two listings of the same store, and compares with a prediction.
+//!
+//! The runtime does not tell who asked for a deletion. A collection is recognised by its tick, an eviction by its line;
+//! what fits neither was somebody else, or a kubelet whose grid is not known well enough.
+
+use super::Trigger;
+use super::schedule::Expected;
+use super::victims::{Fate, Verdict};
+use crate::sample::{Image, ImageId, ImageStore};
+use crate::time::{Span, Timestamp};
+use crate::units::Bytes;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, HashSet};
+
+/// Images that vanished between two listings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deletions {
+    /// The last listing that had them.
+    pub after: Timestamp,
+    /// The first that has not.
+    pub before: Timestamp,
+    /// Which.
+    pub images: Vec<ImageId>,
+    /// Their CRI sizes, unusable ones as nothing.
+    pub bytes: Bytes,
+    /// What deleted them; `None` where it cannot be told.
+    pub trigger: Option<Trigger>,
+}
+
+/// What is known of the time between two listings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Circumstances {
+    /// A tick of the collection loop that may have fallen into it, and saw usage at or above the high threshold.
+    pub tripping_tick: Option<Expected>,
+    /// Whether a threshold whose eviction deletes images was crossed at some time in it.
+    pub eviction_line_crossed: bool,
+}
+
+/// How far a tick may lie outside of the time between the listings: the deletions of a full store take some seconds, and a
+/// busy machine is late.
+const TOLERANCE: Span = Span::from_secs(5);
+
+/// The images that are in the earlier listing and not in the later; `None` where none is missing, or a list is not whole.
+///
+/// Attributed to eviction where its line was crossed, since its passes come every 10 seconds; otherwise to collection, where
+/// a tick that trips lies between. A pinned image among them was deleted by somebody else, and so were perhaps the others.
+pub fn deletions(
+    earlier: (Timestamp, &ImageStore),
+    later: (Timestamp, &ImageStore),
+    circumstances: Circumstances,
+) -> Option<Deletions> {
+    let ((after, earlier), (before, later)) = (earlier, later);
+    if !earlier.complete || !later.complete {
+        return None;
+    }
+    let left: HashSet<&ImageId> = later.images.iter().map(|image| &image.id).collect();
+    let gone: Vec<&Image> = earlier.images.iter().filter(|image| !left.contains(&image.id)).collect();
+    if gone.is_empty() {
+        return None;
+    }
+    let tick_between = circumstances
+        .tripping_tick
+        .is_some_and(|tick| tick.earliest - TOLERANCE <= before && after <= tick.latest + TOLERANCE);
+    let trigger = if gone.iter().any(|image| image.pinned) {
+        None
+    } else if circumstances.eviction_line_crossed {
+        Some(Trigger::ImageEviction)
+    } else {
+        tick_between.then_some(Trigger::ImageGc)
+    };
+    let bytes = gone.iter().fold(Bytes::ZERO, |sum, image| sum.saturating_add(image.size.unwrap_or(Bytes::ZERO)));
+    Some(Deletions { after, before, images: gone.into_iter().map(|image| image.id.clone()).collect(), bytes, trigger })
+}
+
+/// How a prediction compares with what happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Score {
+    /// Foretold as certain, and gone.
+    pub certain_gone: usize,
+    /// Foretold as certain, and still there: wrong.
+    pub certain_kept: usize,
+    /// Foretold as possible, and gone.
+    pub possible_gone: usize,
+    /// Foretold as possible, and still there.
+    pub possible_kept: usize,
+    /// Foretold as safe, and gone: wrong.
+    pub safe_gone: usize,
+    /// Foretold as safe, and still there.
+    pub safe_kept: usize,
+    /// Gone, and not in the prediction at all: the image arrived later.
+    pub unforeseen: usize,
+}
+
+impl Score {
+    /// Counts verdicts against the images that are gone.
+    pub fn of(verdicts: &[Verdict], gone: &BTreeSet<ImageId>) -> Self {
+        let mut score = Self::default();
+        let mut foreseen = 0_usize;
+        for verdict in verdicts {
+            let is_gone = gone.contains(&verdict.image);
+            foreseen = foreseen.saturating_add(usize::from(is_gone));
+            let count = match (verdict.fate, is_gone) {
+                (Fate::Certain(_), true) => &mut score.certain_gone,
+                (Fate::Certain(_), false) => &mut score.certain_kept,
+                (Fate::Possible(_), true) => &mut score.possible_gone,
+                (Fate::Possible(_), false) => &mut score.possible_kept,
+                (Fate::Safe(_), true) => &mut score.safe_gone,
+                (Fate::Safe(_), false) => &mut score.safe_kept,
+            };
+            *count = count.saturating_add(1);
+        }
+        score.unforeseen = gone.len().saturating_sub(foreseen);
+        score
+    }
+
+    /// Whether nothing foretold turned out wrong.
+    pub const fn holds(&self) -> bool {
+        self.certain_kept == 0 && self.safe_gone == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::simulated::{at, store};
+    use crate::model::victims::{Cause, SafeReason};
+
+    fn tick(seconds: i64) -> Expected {
+        Expected { earliest: at(seconds), at: at(seconds), latest: at(seconds + 1) }
+    }
+
+    fn told(earlier: &[&str], tripping_tick: Option<i64>, eviction_line_crossed: bool) -> &'static str {
+        let circumstances = Circumstances { tripping_tick: tripping_tick.map(tick), eviction_line_crossed };
+        match deletions((at(290), &store(earlier)), (at(320), &store(&["c"])), circumstances) {
+            None => "nothing",
+            Some(Deletions { trigger: None, .. }) => "somebody",
+            Some(Deletions { trigger: Some(trigger), .. }) => trigger.as_str(),
+        }
+    }
+
+    #[test]
+    fn what_vanished_is_counted_with_its_size() {
+        let circumstances = Circumstances { tripping_tick: Some(tick(300)), eviction_line_crossed: false };
+        let earlier = store(&["a=10", "b=20", "c=40"]);
+        let found = deletions((at(290), &earlier), (at(320), &store(&["c=40", "d=80"])), circumstances).unwrap();
+        assert_eq!(found.images, ["a".into(), "b".into()]);
+        assert_eq!(found.bytes, Bytes::new(30));
+        assert_eq!((found.after, found.before), (at(290), at(320)));
+        assert_eq!(found.trigger, Some(Trigger::ImageGc));
+    }
+
+    #[test]
+    fn nothing_missing_and_lists_that_are_not_whole_tell_nothing() {
+        assert_eq!(told(&["c"], Some(300), false), "nothing");
+        let circumstances = Circumstances { tripping_tick: None, eviction_line_crossed: true };
+        let cut = ImageStore { complete: false, ..store(&[]) };
+        assert_eq!(deletions((at(0), &store(&["a"])), (at(9), &cut), circumstances), None);
+    }
+
+    #[test]
+    fn a_collection_is_told_by_its_tick_and_an_eviction_by_its_line() {
+        assert_eq!(told(&["a"], Some(300), false), "image_gc");
+        assert_eq!(told(&["a"], Some(286), false), "image_gc");
+        assert_eq!(told(&["a"], Some(250), false), "somebody");
+        assert_eq!(told(&["a"], Some(326), false), "somebody");
+        assert_eq!(told(&["a"], None, false), "somebody");
+        assert_eq!(told(&["a"], Some(300), true), "image_eviction");
+        // No kubelet deletes a pinned image.
+        assert_eq!(told(&["a", "b!"], Some(300), true), "somebody");
+    }
+
+    #[test]
+    fn a_prediction_is_scored_against_what_happened() {
+        let verdict = |id: &str, fate| Verdict { image: id.into(), size: None, fate };
+        let certain = Fate::Certain(Cause::Space);
+        let verdicts = [
+            verdict("a", certain),
+            verdict("b", Fate::Possible(Cause::Space)),
+            verdict("c", Fate::Possible(Cause::Space)),
+            verdict("d", Fate::Safe(SafeReason::InUse)),
+        ];
+        let gone = |ids: &[&str]| ids.iter().map(|id| ImageId::from(*id)).collect();
+        let score = Score::of(&verdicts, &gone(&["a", "b", "later"]));
+        let expected = Score {
+            certain_gone: 1,
+            possible_gone: 1,
+            possible_kept: 1,
+            safe_kept: 1,
+            unforeseen: 1,
+            ..Score::default()
+        };
+        assert_eq!(score, expected);
+        assert!(score.holds());
+        assert!(!Score::of(&verdicts, &gone(&[])).holds());
+        assert!(!Score::of(&verdicts, &gone(&["a", "d"])).holds());
+    }
+}
