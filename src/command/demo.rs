@@ -51,23 +51,24 @@ pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
         // Dropped when this thread ends, also by a panic.
         let _alive = alive;
         let mut changes = Changes::new(windows);
-        let pause = Scenario::STEP.to_std() / speed;
-        while matches!(stopped.recv_timeout(pause), Err(RecvTimeoutError::Timeout)) {
+        let mut next = begin + Scenario::STEP;
+        let pause =
+            |next: Timestamp| (next.since(begin).to_std() / speed).saturating_sub(clock::now().since(begin).to_std());
+        while matches!(stopped.recv_timeout(pause(next)), Err(RecvTimeoutError::Timeout)) {
             let snapshot = player.step();
+            next = snapshot.sample.at + Scenario::STEP;
             changes.log(&snapshot);
             publisher.publish(Arc::new(snapshot));
         }
     });
     player.map_err(|error| Failure::io("start a thread", error))?;
-    let played = move || begin + scaled(clock::now().since(begin), speed);
+    // The time of the story is that of its newest sample: a machine too slow for the speed tells it more slowly.
+    let story = Arc::clone(&published);
+    let played = move || story.newest().map_or(begin, |snapshot| snapshot.sample.at);
     let ended = async move { while ended.changed().await.is_ok() {} };
     let result = serve::until_stopped(&settings, listeners, published, Some(notice), played, ended);
     drop(stop);
     result
-}
-
-fn scaled(span: Span, speed: u32) -> Span {
-    Span::from_micros(span.micros().saturating_mul(i64::from(speed)))
 }
 
 /// The scenario and what is kept between its samples.

@@ -4,6 +4,7 @@ use super::Failure;
 use crate::config::Settings;
 use crate::export::metrics::Budget;
 use crate::time::Timestamp;
+use crate::verdict::Windows;
 use crate::web::{Answers, Drained, Limits, PageOptions, Published, serve};
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -57,7 +58,11 @@ pub(super) fn until_stopped(
             clock: Box::new(clock),
             telemetry_path: settings.telemetry_path.clone(),
             budget: Budget::default(),
-            page: PageOptions { telemetry_path: settings.telemetry_path.clone(), notice },
+            page: PageOptions {
+                telemetry_path: settings.telemetry_path.clone(),
+                notice,
+                windows: Windows { critical: settings.critical, warning: settings.warning },
+            },
         };
         let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| Failure::io("wait for signals", error))?;
         let mut terminate = signal(SignalKind::terminate()).map_err(|error| Failure::io("wait for signals", error))?;

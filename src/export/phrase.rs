@@ -4,7 +4,7 @@ use super::view::LayerView;
 use crate::forecast::Forecast;
 use crate::model::Trigger;
 use crate::time::Span;
-use crate::units::human_signed;
+use crate::units::{Ratio, human_signed};
 
 /// `not foreseen`, `unknown yet`, `now`, `18m (9m–41m)`, `18m (9m–?)`, `not before 9m`: p50 with p10 to p90.
 pub fn forecast(forecast: Option<&Forecast>) -> String {
@@ -21,18 +21,31 @@ pub fn forecast(forecast: Option<&Forecast>) -> String {
     }
 }
 
-/// A span without false precision: whole minutes from ten minutes on, whole hours from ten hours on.
+/// A span without false precision: half minutes from one minute on, minutes from ten, hours from ten hours.
 pub fn about(span: Span) -> String {
     const MINUTE: i64 = 60;
     const HOUR: i64 = 3_600;
     let seconds = span.micros() / 1_000_000;
     let unit = match seconds.abs() {
-        0..600 => 1,
+        0..60 => 1,
+        60..600 => 30,
         600..36_000 => MINUTE,
         _ => HOUR,
     };
     let rounded = seconds.saturating_add(seconds.signum() * (unit / 2)) / unit * unit;
     Span::from_secs(rounded).to_string()
+}
+
+/// `81 %`; never 0 or 100, which no forecast can know: `under 1 %`, `over 99 %`.
+pub fn chance(probability: Ratio) -> String {
+    let percent = probability.get() * 100.0;
+    if percent < 1.0 {
+        "under 1 %".to_owned()
+    } else if percent > 99.0 {
+        "over 99 %".to_owned()
+    } else {
+        format!("{percent:.0} %")
+    }
 }
 
 /// `85/80 default`, `85 flag/80 default`, `off, file`, `unreadable`, `no kubelet`: high and low threshold in the kubelet's
@@ -72,7 +85,6 @@ pub const fn trigger(trigger: Trigger) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::Ratio;
 
     fn quantiles(seconds: [Option<i64>; 3]) -> Forecast {
         let [p10, p50, p90] = seconds.map(|seconds| seconds.map(Span::from_secs));
@@ -95,8 +107,25 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_certain() {
+        let cases = [(0.0, "under 1 %"), (0.0099, "under 1 %"), (0.01, "1 %"), (0.814, "81 %"), (0.991, "over 99 %")];
+        for (probability, text) in cases {
+            assert_eq!(chance(Ratio::new(probability)), text);
+        }
+    }
+
+    #[test]
     fn spans_lose_the_digits_nobody_can_know() {
-        let cases = [(45, "45s"), (599, "9m 59s"), (1_111, "19m"), (7_489, "2h 5m"), (50_000, "14h"), (-1_111, "-19m")];
+        let cases = [
+            (45, "45s"),
+            (61, "1m"),
+            (334, "5m 30s"),
+            (599, "10m"),
+            (1_111, "19m"),
+            (7_489, "2h 5m"),
+            (50_000, "14h"),
+            (-1_111, "-19m"),
+        ];
         for (seconds, text) in cases {
             assert_eq!(about(Span::from_secs(seconds)), text);
         }

@@ -27,14 +27,14 @@ fn the_json() {
 
 #[test]
 fn the_page() {
-    let options = PageOptions { telemetry_path: "/metrics".to_owned(), notice: None };
+    let options = PageOptions::default();
     insta::with_settings!({snapshot_path => "../golden", prepend_module_to_snapshot => false, omit_expression => true}, {
         insta::assert_snapshot!("page", page::render(Some(&node::snapshot()), node::now(), &options));
     });
 }
 
 fn page_of(text: &str) -> String {
-    let options = PageOptions { telemetry_path: "/metrics".to_owned(), notice: Some(text.to_owned()) };
+    let options = PageOptions { notice: Some(text.to_owned()), ..PageOptions::default() };
     page::render(Some(&node::hostile(text)), node::now(), &options)
 }
 

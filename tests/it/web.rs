@@ -28,7 +28,7 @@ async fn start(limits: Limits) -> Server {
         clock: Box::new(node::now),
         telemetry_path: "/metrics".to_owned(),
         budget: Budget::default(),
-        page: PageOptions { telemetry_path: "/metrics".to_owned(), notice: None },
+        page: PageOptions::default(),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,78 +1,118 @@
 //! How near is each layer's kubelet, in sentences and as a table? And what could not be read.
 
 use super::html::Escaped;
+use crate::assess::TriggerAssessment;
 use crate::export::phrase;
 use crate::export::put::put;
 use crate::export::view::{LayerView, View};
-use crate::forecast::Horizon;
+use crate::forecast::{Forecast, Horizon};
+use crate::model::Trigger;
 use crate::time::Span;
 use crate::untrusted::Label;
+use crate::verdict::{Verdict, Windows};
 
-/// A sentence for each layer of which something is foreseen, most urgent first.
-pub(super) fn outlook(page: &mut String, view: &View<'_>) {
-    let mut foreseen: Vec<_> = view
-        .layers
-        .iter()
-        .filter_map(|layer| Some((layer, layer.first_trigger()?)))
-        .filter_map(|(layer, trigger)| Some((layer, trigger, trigger.forecast?)))
-        .filter(|(_, _, forecast)| forecast.p10.is_some_and(|p10| p10 <= Horizon::SixHours.span()))
-        .collect();
-    foreseen.sort_by_key(|(layer, ..)| layer.urgency());
-    page.push_str("<section aria-labelledby=\"outlook\">\n<h2 id=\"outlook\">Outlook</h2>\n");
-    if foreseen.is_empty() {
-        page.push_str("<p>No trigger is foreseen within six hours.</p>\n");
-    } else {
-        page.push_str("<ul class=\"outlook\">\n");
-    }
-    for (layer, trigger, forecast) in &foreseen {
-        let class = severity(forecast.p50);
-        put!(page, "<li class=\"{class}\"><b>{}</b>: ", Escaped(&layer.name));
-        if let (_, Some(Span::ZERO)) = (trigger.headroom, forecast.p50) {
-            put!(page, "{} is due now", phrase::trigger(trigger.trigger));
-        } else {
-            let when = phrase::forecast(Some(forecast));
-            let preposition = if forecast.p50.is_some() { "in about " } else { "" };
-            put!(page, "{} {preposition}{when}", phrase::trigger(trigger.trigger));
-        }
-        if let Some(headroom) = trigger.headroom.filter(|headroom| *headroom >= 0) {
-            put!(page, ", {} to go", phrase::headroom(trigger.trigger, headroom));
-        }
-        let chance = forecast.within(Horizon::HalfHour).get() * 100.0;
-        put!(page, "; {chance:.0} % likely within 30 minutes.</li>\n");
-    }
-    if !foreseen.is_empty() {
-        page.push_str("</ul>\n");
-    }
-    page.push_str("</section>\n");
+/// Lines of the outlook; the most urgent are those that matter.
+const MOST_LINES: usize = 8;
+/// Layers that a line names; the table has the rest.
+const MOST_NAMES: usize = 3;
+
+/// What is foreseen alike for some layers of a disk.
+struct Foreseen<'a> {
+    trigger: &'a TriggerAssessment,
+    forecast: Forecast,
+    layers: Vec<&'a str>,
 }
 
-/// Red within ten minutes, amber within an hour.
-fn severity(p50: Option<Span>) -> &'static str {
-    match p50 {
-        Some(when) if when <= Horizon::TenMinutes.span() => "critical",
-        Some(when) if when <= Horizon::Hour.span() => "warning",
-        _ => "calm",
+/// A sentence for each trigger that is foreseen within six hours, most urgent first. Layers that share a line share a sentence,
+/// and a full disk is one sentence however many layers are on it.
+pub(super) fn outlook(page: &mut String, view: &View<'_>, windows: Windows) {
+    page.push_str("<section aria-labelledby=\"outlook\">\n<h2 id=\"outlook\">Outlook</h2>\n");
+    let foreseen = foreseen(view);
+    if foreseen.is_empty() {
+        page.push_str("<p>No trigger is foreseen within six hours.</p>\n</section>\n");
+        return;
+    }
+    page.push_str("<ul class=\"outlook\">\n");
+    for line in foreseen.iter().take(MOST_LINES) {
+        sentence(page, view, line, windows);
+    }
+    page.push_str("</ul>\n</section>\n");
+}
+
+fn foreseen<'a>(view: &'a View<'_>) -> Vec<Foreseen<'a>> {
+    let mut all: Vec<Foreseen<'_>> = Vec::new();
+    for layer in &view.layers {
+        for trigger in layer.triggers().into_values() {
+            let soon = |forecast: &Forecast| forecast.p10.is_some_and(|p10| p10 <= Horizon::SixHours.span());
+            let Some(forecast) = trigger.forecast.filter(soon) else { continue };
+            let alike = |line: &&mut Foreseen<'_>| {
+                let of = |trigger: &TriggerAssessment| (trigger.filesystem, trigger.trigger, trigger.strikes_below);
+                of(line.trigger) == of(trigger) && line.forecast == forecast
+            };
+            match all.iter_mut().find(alike) {
+                Some(line) => line.layers.push(&layer.name),
+                None => all.push(Foreseen { trigger, forecast, layers: vec![&layer.name] }),
+            }
+        }
+    }
+    all.sort_by_key(|line| (line.forecast.p50.unwrap_or(Span::from_micros(i64::MAX)), line.forecast.p10));
+    all
+}
+
+fn sentence(page: &mut String, view: &View<'_>, line: &Foreseen<'_>, windows: Windows) {
+    let trigger = line.trigger.trigger;
+    put!(page, "<li class=\"{}\"><b>", severity(line.trigger, windows));
+    if trigger == Trigger::DiskFull {
+        let disk = view.filesystem(line.trigger.filesystem).map_or("the disk", |disk| &disk.mountpoint);
+        put!(page, "{}", Escaped(disk));
+    } else {
+        let (named, more) = line.layers.split_at(line.layers.len().min(MOST_NAMES));
+        put!(page, "{}", Escaped(&named.join(", ")));
+        if !more.is_empty() {
+            put!(page, " and {} more", more.len());
+        }
+    }
+    put!(page, "</b>: {} ", phrase::trigger(trigger));
+    match line.forecast.p50 {
+        Some(Span::ZERO) => page.push_str("is due now"),
+        Some(_) => put!(page, "in about {}", phrase::forecast(Some(&line.forecast))),
+        None => put!(page, "{}", phrase::forecast(Some(&line.forecast))),
+    }
+    if let Some(headroom) = line.trigger.headroom.filter(|headroom| *headroom >= 0) {
+        put!(page, ", {} to go", phrase::headroom(trigger, headroom));
+    }
+    put!(page, "; {} likely within 30 minutes.</li>\n", phrase::chance(line.forecast.within(Horizon::HalfHour)));
+}
+
+fn severity(trigger: &TriggerAssessment, windows: Windows) -> &'static str {
+    match Verdict::of_trigger(trigger, windows) {
+        Verdict::Critical => "critical",
+        Verdict::Warning => "warning",
+        Verdict::Ok | Verdict::Unknown => "calm",
     }
 }
 
 /// The table of layers, as a tree.
-pub(super) fn table(page: &mut String, view: &View<'_>) {
+pub(super) fn table(page: &mut String, view: &View<'_>, windows: Windows) {
     page.push_str(
         "<section aria-labelledby=\"layers\">\n<h2 id=\"layers\">Layers</h2>\n\
          <div class=\"scroll\" role=\"region\" aria-labelledby=\"layers\" tabindex=\"0\">\n<table>\n<thead><tr>\
          <th scope=\"col\">Layer</th><th scope=\"col\">First trigger</th>\
          <th scope=\"col\">Forecast <small>50 % (10 %–90 %)</small></th><th scope=\"col\" class=\"number\">Headroom</th>\
          <th scope=\"col\" class=\"number\">Holds alone</th><th scope=\"col\">Image GC <small>high/low, kubelet %</small></th>\
-         <th scope=\"col\" class=\"number\">Next check</th><th scope=\"col\">Kind</th><th scope=\"col\">Filesystem</th>\
-         </tr></thead>\n<tbody>\n",
+         <th scope=\"col\" class=\"number\">Next check</th><th scope=\"col\">Kind</th>",
     );
+    if view.filesystems.len() > 1 {
+        page.push_str("<th scope=\"col\">Filesystem</th>");
+    }
+    page.push_str("</tr></thead>\n<tbody>\n");
     for layer in &view.layers {
-        row(page, view, layer);
+        row(page, view, layer, windows);
     }
     page.push_str("</tbody>\n</table>\n</div>\n</section>\n");
 }
 
-fn row(page: &mut String, view: &View<'_>, layer: &LayerView<'_>) {
+fn row(page: &mut String, view: &View<'_>, layer: &LayerView<'_>, windows: Windows) {
     let sample = layer.sample;
     put!(
         page,
@@ -92,9 +132,9 @@ fn row(page: &mut String, view: &View<'_>, layer: &LayerView<'_>) {
     put!(
         page,
         "</th><td>{}</td><td class=\"{}\">{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td><td>{}</td>\
-         <td class=\"number\">{}</td><td>{}<small>{}</small></td><td>{}</td></tr>\n",
+         <td class=\"number\">{}</td><td>{}<small>{}</small></td>",
         first.map_or("none armed", |found| phrase::trigger(found.trigger)),
-        severity(first.and_then(|found| found.forecast).and_then(|forecast| forecast.p50)),
+        first.map_or("calm", |found| severity(found, windows)),
         first.map_or_else(|| "–".to_owned(), |found| phrase::forecast(found.forecast.as_ref())),
         headroom.unwrap_or_else(|| "–".to_owned()),
         layer.held_total().map_or_else(|| "unknown".to_owned(), |bytes| bytes.to_string()),
@@ -102,8 +142,11 @@ fn row(page: &mut String, view: &View<'_>, layer: &LayerView<'_>) {
         next.map_or_else(|| "–".to_owned(), |span| format!("in {span}")),
         sample.kind,
         Escaped(&runtime(layer)),
-        Escaped(view.imagefs(layer).map_or("unknown", |disk| &disk.mountpoint)),
     );
+    if view.filesystems.len() > 1 {
+        put!(page, "<td>{}</td>", Escaped(view.imagefs(layer).map_or("unknown", |disk| &disk.mountpoint)));
+    }
+    page.push_str("</tr>\n");
 }
 
 fn runtime(layer: &LayerView<'_>) -> String {

@@ -11,7 +11,8 @@ mod layers;
 use super::put::put;
 use super::view::View;
 use crate::snapshot::Snapshot;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
+use crate::verdict::{Verdict, Windows};
 use html::Escaped;
 
 /// The style sheet, to be served at [`STYLE_PATH`].
@@ -27,12 +28,25 @@ pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self';
                                            base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// What the page says beside the snapshot.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageOptions {
     /// Where the metrics are, for a link.
     pub telemetry_path: String,
     /// Shown at the top, for example that this is a demonstration.
     pub notice: Option<String>,
+    /// When a foreseen trigger is shown as a warning, and when as critical.
+    pub windows: Windows,
+}
+
+/// The defaults of the flags: `/metrics`, no notice, critical within 30 minutes, a warning within two hours.
+impl Default for PageOptions {
+    fn default() -> Self {
+        Self {
+            telemetry_path: "/metrics".to_owned(),
+            notice: None,
+            windows: Windows { critical: Span::from_secs(1_800), warning: Span::from_secs(7_200) },
+        }
+    }
 }
 
 /// The page at `now`.
@@ -41,11 +55,18 @@ pub fn render(snapshot: Option<&Snapshot>, now: Timestamp, options: &PageOptions
     page.push_str(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n<title>highwater</title>\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n",
+    );
+    let view = snapshot.map(|snapshot| View::new(snapshot, now));
+    let of_the_present = snapshot.filter(|_| view.as_ref().is_some_and(|view| !view.is_stale()));
+    let verdict = of_the_present.map_or(Verdict::Unknown, |snapshot| Verdict::of(snapshot, options.windows));
+    put!(page, "<title>{} – highwater</title>\n", verdict.as_str());
+    page.push_str(
+        "\
          <link rel=\"stylesheet\" href=\"style.css\">\n<script src=\"page.js\" defer></script>\n\
          <noscript><meta http-equiv=\"refresh\" content=\"15\"></noscript>\n</head>\n<body>\n<header>\n<h1>highwater</h1>\n",
     );
-    let view = snapshot.map(|snapshot| View::new(snapshot, now));
+    put!(page, "<p class=\"verdict {}\">{}</p>\n", verdict.as_str().to_ascii_lowercase(), verdict.as_str());
     if let Some(view) = &view {
         put!(page, "<p>Sampled at <time datetime=\"{0}\">{0}</time>, {1} ago.</p>\n", view.at, now.since(view.at));
     }
@@ -55,7 +76,7 @@ pub fn render(snapshot: Option<&Snapshot>, now: Timestamp, options: &PageOptions
     }
     match &view {
         None => page.push_str("<p class=\"notice\">Nothing has been sampled yet. Reload in a few seconds.</p>\n"),
-        Some(view) => body(&mut page, view),
+        Some(view) => body(&mut page, view, options.windows),
     }
     put!(
         page,
@@ -67,16 +88,16 @@ pub fn render(snapshot: Option<&Snapshot>, now: Timestamp, options: &PageOptions
     page
 }
 
-fn body(page: &mut String, view: &View<'_>) {
+fn body(page: &mut String, view: &View<'_>, windows: Windows) {
     if view.is_stale() {
         page.push_str(
             "<p class=\"notice critical\">The agent has stopped sampling. What follows is of the past.</p>\n",
         );
     }
-    layers::outlook(page, view);
+    layers::outlook(page, view, windows);
     for (position, filesystem) in view.filesystems.iter().enumerate() {
         disk::section(page, view, position, filesystem);
     }
-    layers::table(page, view);
+    layers::table(page, view, windows);
     layers::problems(page, view);
 }
