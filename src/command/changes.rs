@@ -1,6 +1,7 @@
 //! Which events are worth a line in the log? Changes from one snapshot to the next, each logged once.
 
 use crate::assess::LayerAssessment;
+use crate::model::Trigger;
 use crate::sample::AbsenceReason;
 use crate::snapshot::Snapshot;
 use crate::verdict::{Verdict, Windows};
@@ -76,20 +77,26 @@ impl Changes {
 
     fn log_triggers(&self, layer: &LayerAssessment, foreseen: &mut BTreeSet<(String, &'static str)>) {
         for trigger in &layer.triggers {
-            if Verdict::of_trigger(trigger, self.windows) != Verdict::Critical {
+            // A full disk is full for every layer on it: one line for the disk.
+            let whose = match trigger.trigger {
+                Trigger::DiskFull => format!("filesystem {}", trigger.filesystem),
+                _ => layer.id.to_string(),
+            };
+            let key = (whose, trigger.trigger.as_str());
+            let verdict = Verdict::of_trigger(trigger, self.windows);
+            let known = self.foreseen.contains(&key) || foreseen.contains(&key);
+            // What was said is taken back only when it is far off again: a forecast trembles around any line.
+            if verdict == Verdict::Ok || (verdict == Verdict::Warning && !known) {
                 continue;
             }
-            let key = (layer.id.to_string(), trigger.trigger.as_str());
-            if self.foreseen.contains(&key) || foreseen.contains(&key) {
-                foreseen.insert(key);
-                continue;
-            }
-            let (name, what) = (&key.0, key.1);
-            if trigger.headroom.is_some_and(|headroom| headroom < 0) {
-                tracing::warn!(layer = name, trigger = what, "the line is crossed");
-            } else {
-                let within = trigger.forecast.and_then(|forecast| forecast.p50).map(|span| span.to_string());
-                tracing::warn!(layer = name, trigger = what, within, "foreseen");
+            if !known {
+                let (whose, what) = (&key.0, key.1);
+                if trigger.headroom.is_some_and(|headroom| headroom < 0) {
+                    tracing::warn!(layer = whose, trigger = what, "the line is crossed");
+                } else {
+                    let within = trigger.forecast.and_then(|forecast| forecast.p50).map(|span| span.to_string());
+                    tracing::warn!(layer = whose, trigger = what, within, "foreseen");
+                }
             }
             foreseen.insert(key);
         }

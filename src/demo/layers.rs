@@ -158,6 +158,7 @@ fn config(flags: KubeletSettings, file: KubeletSettings) -> KubeletConfig {
         drop_ins: Vec::new(),
         root_dir: Label::new("/var/lib/kubelet"),
         problems: Vec::new(),
+        modified_at: None,
     }
 }
 

@@ -48,8 +48,8 @@ const RULES: &[(&str, &[&str])] = &[
     (
         "command",
         &[
-            "access", "agent", "assess", "cli", "config", "demo", "export", "forecast", "sample", "snapshot", "source",
-            "time", "units", "verdict", "web",
+            "access", "agent", "assess", "cli", "config", "demo", "export", "forecast", "model", "sample", "snapshot",
+            "source", "time", "units", "verdict", "web",
         ],
     ),
 ];
