@@ -8,9 +8,9 @@ use highwater::model::{
     EvictionThreshold, GcPolicy, ImageGcPolicy, Origin, Setting, Signal, SoftThreshold, ThresholdValue, Trigger,
 };
 use highwater::sample::{
-    AbsenceReason, Component, DiskUsage, FilesystemId, FilesystemName, FilesystemSample, KubeletConfig, KubeletSample,
-    KubeletSettings, LayerOrigin, LayerSample, LayerUsage, Reading, RuntimeKind, RuntimeSample, Sample, Source,
-    SourceStatus, Space,
+    AbsenceReason, Component, Container, ContainerState, DiskUsage, FilesystemId, FilesystemName, FilesystemSample,
+    Image, ImageId, ImageStore, KubeletConfig, KubeletSample, KubeletSettings, LayerOrigin, LayerSample, LayerUsage,
+    Pod, Reading, RuntimeKind, RuntimeSample, Sample, Source, SourceStatus, Space,
 };
 use highwater::snapshot::{AgentHealth, CollectorRun, ProcessStats, Snapshot};
 use highwater::time::{Span, Timestamp};
@@ -140,6 +140,7 @@ fn layer(id: LayerId, kind: LayerKind, parent: Option<LayerId>) -> LayerSample {
         imagefs: Reading::present(DISK, AT),
         nodefs: Reading::present(DISK, AT),
         runtime_used: Reading::not_read(),
+        images: Reading::not_read(),
         sources: vec![up(Source::Statfs, 0), up(Source::Cri, 7)],
     }
 }
@@ -168,6 +169,7 @@ fn host_layer() -> LayerSample {
     LayerSample {
         kubelet: Some(kubelet(read_config())),
         runtime_used: Reading::present(Bytes::from_gib(31), AT),
+        images: Reading::present(host_images(), AT - Span::from_secs(7)),
         sources: vec![up(Source::Statfs, 0), up(Source::KubeletConfig, 60), up(Source::Cri, 7)],
         ..layer(host(), LayerKind::Host, None)
     }
@@ -193,6 +195,7 @@ fn dind_layer() -> LayerSample {
             version: Some(Label::new("28.4.0")),
         }),
         docker_root: Some(Label::new("/docker-graph")),
+        images: Reading::absent(AbsenceReason::NotRead, "no kubelet deletes the images of Docker"),
         sources: vec![up(Source::Statfs, 0), up(Source::Docker, 3)],
         ..layer(dind(), LayerKind::Dind, Some(host()))
     }
@@ -211,9 +214,73 @@ fn old_capd_layer() -> LayerSample {
     LayerSample {
         origin: node_origin("worker"),
         kubelet: Some(kubelet(read_config())),
+        images: Reading::present(old_capd_images(), AT - Span::from_secs(7)),
         sources: vec![up(Source::Statfs, 0), up(Source::KubeletConfig, 60), up(Source::Cri, 7)],
         ..layer(old_capd(), LayerKind::CapdNode, Some(dind()))
     }
+}
+
+/// An image of so many MiB, whose id is made of its name.
+fn image(name: &str, digest: Option<&str>, mib: u64) -> Image {
+    Image {
+        id: ImageId::new(format!("sha256:{name}")),
+        tags: vec![Label::new(name)],
+        digests: digest.map(|digest| Label::from(format!("{digest}@sha256:{name}"))).into_iter().collect(),
+        size: Some(Bytes::from_mib(mib)),
+        pinned: false,
+        layers: None,
+    }
+}
+
+/// A pod of one running container.
+fn add_pod(store: &mut ImageStore, namespace: &str, name: &str, image: &str) {
+    store.pods.push(Pod {
+        id: Label::new(name),
+        uid: Label::new(name),
+        namespace: Label::new(namespace),
+        name: Label::new(name),
+        ready: Some(true),
+        is_static: false,
+    });
+    let id = ImageId::new(format!("sha256:{image}"));
+    store.containers.push(Container {
+        id: Label::from(format!("{name}-1")),
+        pod: Label::new(name),
+        name: "main".into(),
+        state: ContainerState::Running,
+        image_id: Some(id.clone()),
+        image_ref: Some(id),
+        image_volumes: Vec::new(),
+    });
+}
+
+const PAUSE: &str = "registry.k8s.io/pause:3.10";
+const PROXY: &str = "registry.k8s.io/kube-proxy:v1.37.2";
+
+fn host_images() -> ImageStore {
+    let mut store = ImageStore { complete: true, ..ImageStore::default() };
+    store.images = vec![
+        Image { pinned: true, ..image(PAUSE, Some("registry.k8s.io/pause"), 1) },
+        image(PROXY, Some("registry.k8s.io/kube-proxy"), 30),
+        image("example.com/test/runner:v7", Some("example.com/test/runner"), 2_000),
+    ];
+    add_pod(&mut store, "kube-system", "kube-proxy-x", PROXY);
+    add_pod(&mut store, "test-pods", "runner-x", "example.com/test/runner:v7");
+    store
+}
+
+/// One that is used, one that is pinned, one that can be pulled again, and two that cannot.
+fn old_capd_images() -> ImageStore {
+    let mut store = ImageStore { complete: true, ..ImageStore::default() };
+    store.images = vec![
+        Image { pinned: true, ..image(PAUSE, Some("registry.k8s.io/pause"), 1) },
+        image(PROXY, Some("registry.k8s.io/kube-proxy"), 30),
+        image("example.com/capi/controller:dev", None, 7_000),
+        image("example.com/tools/webhook:v1", Some("example.com/tools/webhook"), 5_000),
+        image("workload:e2e", None, 900),
+    ];
+    add_pod(&mut store, "kube-system", "kube-proxy-y", PROXY);
+    store
 }
 
 fn new_capd_layer() -> LayerSample {
@@ -346,6 +413,15 @@ pub(crate) fn hostile(text: &str) -> Snapshot {
             runtime.version = Some(label());
         }
         layer.image_store = label();
+        layer.images = layer.images.clone().map(|mut store| {
+            for image in &mut store.images {
+                (image.tags, image.digests) = (vec![label()], vec![label()]);
+            }
+            for pod in &mut store.pods {
+                (pod.name, pod.namespace) = (label(), label());
+            }
+            store
+        });
         for source in &mut layer.sources {
             source.state = Reading::absent(AbsenceReason::Failed, label());
         }
