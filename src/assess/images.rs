@@ -46,6 +46,8 @@ pub struct ImageNote {
     pub critical: Option<Critical>,
     /// When it was last used, as the kubelet noted it.
     pub last_used: LastUsed,
+    /// Whether a pass of the kubelet surely has seen it. Without one the next pass may be the first, to which it is too young.
+    pub seen: bool,
 }
 
 /// What an image is to the kubelet; the value of the `state` label.
@@ -244,6 +246,7 @@ impl Watched {
             recoverable: recoverable(image),
             critical: critical.get(&image.id).copied(),
             last_used: self.last_used(&image.id),
+            seen: self.inventory.record(&image.id).is_some_and(|record| record.first_detected_latest.is_some()),
         });
         notes.collect()
     }

@@ -34,12 +34,19 @@ pub fn render(
         if !text.is_empty() {
             text.push('\n');
         }
-        explain(&mut text, layer, now, question.written, width);
+        explain(&mut text, &view, layer, now, question.written, width);
     }
     Ok(text)
 }
 
-fn explain(text: &mut String, layer: &LayerView<'_>, now: Timestamp, written: Option<Bytes>, width: Option<u16>) {
+fn explain(
+    text: &mut String,
+    view: &View<'_>,
+    layer: &LayerView<'_>,
+    now: Timestamp,
+    written: Option<Bytes>,
+    width: Option<u16>,
+) {
     put!(text, "{} ({})\n", layer.name, layer.sample.kind);
     let Some(kubelet) = &layer.sample.kubelet else {
         text.push_str("  No kubelet: nothing deletes images here.\n");
@@ -66,6 +73,11 @@ fn explain(text: &mut String, layer: &LayerView<'_>, now: Timestamp, written: Op
     if let Some(age) = &policy.image_gc.maximum_age {
         put!(text, "  Images unused for longer than {} go at any check, whatever the disk says.\n", age.value);
     }
+    if let (Some(written), Some(space)) = (written, view.imagefs(layer).and_then(|disk| disk.space()))
+        && written > space.available
+    {
+        put!(text, "  Only {} are available on its disk: {written} more do not fit.\n", space.available);
+    }
     let all = known(layer);
     let found = predictions(layer);
     let mut before: Option<&Prediction> = None;
@@ -85,6 +97,9 @@ fn explain(text: &mut String, layer: &LayerView<'_>, now: Timestamp, written: Op
     }
     if found.iter().all(|prediction| prediction.level.trigger == Trigger::ImageGc) {
         text.push_str("\n  Eviction deletes no images here: its thresholds are off, or on another disk.\n");
+    }
+    if found.is_empty() {
+        put!(text, "  All of the {} stay.\n", count(all.len(), "image"));
     }
     if let Some(at) = images.first_chance {
         put!(text, "\n  An image loaded now and not used could be collected in {} at the earliest.\n", at.since(now));
@@ -120,6 +135,20 @@ fn of_the_images(text: &mut String, layer: &LayerView<'_>, images: &ImagesAssess
             text,
             "  The last use of {} is not known, and with it their order: highwater has watched for {since} only.\n",
             count(unknown, "image")
+        );
+    }
+    unseen(text, images);
+}
+
+/// What a one-shot look cannot know.
+fn unseen(text: &mut String, images: &ImagesAssessment) {
+    let unseen = images.images.iter().filter(|note| note.state == ImageState::Evictable && !note.seen).count();
+    if unseen > 0 {
+        put!(
+            text,
+            "  No check of the kubelet was seen since then: {} may have come after the last one, and be too young for the \
+             next.\n",
+            count(unseen, "image")
         );
     }
 }
