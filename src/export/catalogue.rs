@@ -117,9 +117,27 @@ catalogue! {
     ImageGcNextCheck = Gauge "highwater_image_gc_next_check_timestamp" + "seconds" ["layer"] Layer
         "When the kubelet is expected to look next whether images must go, in seconds since the Unix epoch";
     Forecast = Quantiles "highwater_forecast" + "seconds" ["layer", "trigger", "quantile"] Layer
-        "Seconds until the trigger acts, at this quantile of the forecast; +Inf: not foreseen; absent: too little seen yet";
+        "Seconds until the trigger acts, at this quantile of the forecast: its line is crossed and the kubelet looks; +Inf: not foreseen; absent: too little seen yet";
     ForecastProbability = Gauge "highwater_forecast_probability" + "ratio" ["layer", "trigger", "horizon"] Layer
-        "Probability from 0 to 1 that the trigger acts within the horizon";
+        "Probability from 0 to 1 that the line of the trigger is crossed within the horizon; image GC acts up to five minutes after that";
+    Images = Gauge "highwater_images" ["layer", "state"] Layer
+        "Number of images, by what they are to the next check of the kubelet: in_use, pinned, too_young, evictable";
+    ImageBytes = Gauge "highwater_image" + "bytes" ["layer", "state"] Layer
+        "Sizes of the images in bytes as the runtime lists them, which is what the kubelet counts and not what they occupy";
+    Victims = Gauge "highwater_victims" ["layer", "trigger", "certainty"] Layer
+        "Number of images that the trigger would delete if its line were crossed at the next pass of the kubelet; possible does not include certain";
+    VictimBytes = Gauge "highwater_victim" + "bytes" ["layer", "trigger", "certainty"] Layer
+        "Sizes of these images in bytes as the runtime lists them";
+    ReclaimableBytes = Gauge "highwater_reclaimable" + "bytes" ["layer", "trigger", "certainty"] Layer
+        "Bytes that become free on the disk by the certain victims, and by the possible ones besides; absent where the sizes of unpacked layers are not known";
+    ObservedRuns = Counter "highwater_image_gc_runs_observed" ["layer", "trigger"] Layer
+        "Number of bursts of deletions seen since the agent started, by what did it as far as that can be told: image_gc, image_eviction, unknown";
+    ObservedDeletions = Counter "highwater_images_deleted_observed" ["layer", "trigger"] Layer
+        "Number of images seen to be deleted since the agent started";
+    ObservedBytes = Counter "highwater_gc_reclaimed_bytes_observed" ["layer", "trigger"] Layer
+        "Sizes in bytes of the images seen to be deleted since the agent started, as the runtime listed them";
+    ImageAtRisk = Gauge "highwater_image_at_risk" ["layer", "image", "certainty", "recoverable"] Layer
+        "1 for an image that the first trigger that deletes images here would delete, whether that is near or not; at most 10 for each layer, the worst first";
     LayerExclusive = Gauge "highwater_layer_exclusive" + "bytes" ["layer", "component"] Layer
         "Bytes on disk that belong to this layer alone, nested layers taken out; all layers sum to the used bytes of the disk";
     LayerImageFsUsed = Gauge "highwater_layer_image_fs_used" + "bytes" ["layer"] Layer

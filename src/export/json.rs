@@ -4,8 +4,9 @@
 //! The structures here are the schema; the types of the sample may change behind them.
 
 use super::view::{FilesystemView, LayerView, View};
-use crate::assess::TriggerAssessment;
+use crate::assess::{ImageState, TriggerAssessment};
 use crate::forecast::{Forecast, Horizon};
+use crate::model::prediction::Total;
 use crate::model::{EvictionThreshold, GcPolicy, Origin, Setting, ThresholdValue, Trigger};
 use crate::sample::{Absence, Reading};
 use crate::snapshot::{AgentHealth, Snapshot};
@@ -115,6 +116,8 @@ struct LayerEntry<'a> {
     policy: Option<PolicyEntry<'a>>,
     next_gc_check: Option<String>,
     triggers: Vec<TriggerEntry<'a>>,
+    images: Option<ImagesEntry>,
+    images_error: Option<ErrorEntry<'a>>,
     sources: Vec<SourceEntry<'a>>,
 }
 
@@ -173,6 +176,45 @@ struct TriggerEntry<'a> {
     strikes_below: u64,
     headroom: Option<i64>,
     forecast: Option<ForecastEntry>,
+    acts_in: Option<ActionEntry>,
+}
+
+#[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "a field of the schema ends in its unit")]
+struct ActionEntry {
+    p10_seconds: Option<f64>,
+    p50_seconds: Option<f64>,
+    p90_seconds: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct ImagesEntry {
+    listed_at: String,
+    complete: bool,
+    by_state: BTreeMap<&'static str, CountEntry>,
+    victims: Vec<VictimsEntry>,
+    deleted_observed: BTreeMap<&'static str, DeletedEntry>,
+}
+
+#[derive(Serialize)]
+struct CountEntry {
+    count: usize,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct VictimsEntry {
+    trigger: &'static str,
+    crossed: bool,
+    certain: CountEntry,
+    possible: CountEntry,
+}
+
+#[derive(Serialize)]
+struct DeletedEntry {
+    runs: u64,
+    count: u64,
+    bytes: u64,
 }
 
 #[derive(Serialize)]
@@ -289,6 +331,8 @@ fn layer<'a>(view: &'a View<'_>, layer: &'a LayerView<'_>) -> LayerEntry<'a> {
         policy: layer.policy().map(policy),
         next_gc_check: layer.next_gc_check().map(|at| at.to_string()),
         triggers: layer.triggers().into_values().map(|found| trigger(view, found)).collect(),
+        images: images(layer),
+        images_error: error_of(&sample.images),
         sources: layer
             .sources()
             .into_iter()
@@ -300,6 +344,37 @@ fn layer<'a>(view: &'a View<'_>, layer: &'a LayerView<'_>) -> LayerEntry<'a> {
             })
             .collect(),
     }
+}
+
+/// Counts only; `explain` has every image.
+fn images(layer: &LayerView<'_>) -> Option<ImagesEntry> {
+    let assessment = layer.assessment?;
+    let images = assessment.images.as_ref()?;
+    let store = layer.sample.images.value()?;
+    let by_state = ImageState::ALL.map(|state| {
+        let of_state = || store.images.iter().zip(&images.images).filter(|(_, note)| note.state == state);
+        let bytes =
+            of_state().fold(Bytes::ZERO, |sum, (image, _)| sum.saturating_add(image.size.unwrap_or(Bytes::ZERO)));
+        (state.as_str(), CountEntry { count: of_state().count(), bytes: bytes.get() })
+    });
+    let total = |total: Total| CountEntry { count: total.images, bytes: total.bytes.get() };
+    let victims = images.predictions.iter().map(|prediction| VictimsEntry {
+        trigger: prediction.level.trigger.as_str(),
+        crossed: prediction.crossed,
+        certain: total(prediction.certain()),
+        possible: total(prediction.possible()),
+    });
+    let deleted = assessment.observed.iter().map(|(trigger, seen)| {
+        let deleted = DeletedEntry { runs: seen.runs, count: seen.images, bytes: seen.bytes.get() };
+        (trigger.map_or("unknown", Trigger::as_str), deleted)
+    });
+    Some(ImagesEntry {
+        listed_at: images.listed_at.to_string(),
+        complete: images.complete,
+        by_state: by_state.into(),
+        victims: victims.collect(),
+        deleted_observed: deleted.collect(),
+    })
 }
 
 fn policy(policy: &GcPolicy) -> PolicyEntry<'_> {
@@ -358,6 +433,11 @@ fn trigger<'a>(view: &'a View<'_>, found: &TriggerAssessment) -> TriggerEntry<'a
         strikes_below: found.strikes_below,
         headroom: found.headroom,
         forecast: found.forecast.as_ref().map(forecast),
+        acts_in: found.action.map(|action| ActionEntry {
+            p10_seconds: action.p10.map(seconds),
+            p50_seconds: action.p50.map(seconds),
+            p90_seconds: action.p90.map(seconds),
+        }),
     }
 }
 

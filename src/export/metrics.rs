@@ -6,10 +6,11 @@
 
 use super::catalogue::Name;
 use super::exposition::{Exposition, LabelValue, Series, Value};
+use super::images;
 use super::text;
 use super::view::{FilesystemView, LayerView, View};
-use crate::assess::TriggerAssessment;
-use crate::forecast::{Forecast, Horizon};
+use crate::assess::{Action, TriggerAssessment};
+use crate::forecast::Horizon;
 use crate::model::{EvictionThreshold, ThresholdValue, Trigger};
 use crate::sample::Reading;
 use crate::snapshot::{AgentHealth, Snapshot};
@@ -104,7 +105,12 @@ fn groups(view: &View<'_>, budget: Budget, left: &mut usize, dropped: &mut usize
     let mut layers: BTreeMap<usize, Vec<Series>> = BTreeMap::new();
     for position in order {
         if let Some(found) = view.layers.get(position) {
-            layers.insert(position, admit(layer(view, found, stale), budget.per_layer));
+            let mut series = layer(view, found, stale);
+            let room = budget.per_layer.saturating_sub(series.len());
+            if !stale {
+                series.extend(images::at_risk(found, room));
+            }
+            layers.insert(position, admit(series, budget.per_layer));
         }
     }
     groups.extend(layers.into_values());
@@ -155,6 +161,7 @@ fn layer(view: &View<'_>, layer: &LayerView<'_>, stale: bool) -> Vec<Series> {
     for (trigger, assessment) in layer.triggers() {
         triggers(layer, trigger, assessment, &mut all);
     }
+    images::of(layer, &mut all);
     for (component, bytes) in layer.held.iter().flatten() {
         all.push(series(Name::LayerExclusive, [name(), component.as_str().into()], Value::Count(bytes.get())));
     }
@@ -219,7 +226,7 @@ fn triggers(layer: &LayerView<'_>, trigger: Trigger, assessment: &TriggerAssessm
         all.push(series(metric, [layer, trigger], Value::Signed(headroom)));
     }
     let Some(forecast) = assessment.forecast else { return };
-    for (quantile, when) in quantiles(&forecast) {
+    for (quantile, when) in assessment.action.iter().flat_map(quantiles) {
         let (layer, trigger) = labels();
         let seconds = when.map_or(f64::INFINITY, Span::as_secs_f64);
         all.push(series(Name::Forecast, [layer, trigger, quantile.into()], Value::Float(seconds)));
@@ -235,8 +242,8 @@ fn triggers(layer: &LayerView<'_>, trigger: Trigger, assessment: &TriggerAssessm
     }
 }
 
-const fn quantiles(forecast: &Forecast) -> [(&'static str, Option<Span>); 3] {
-    [("0.1", forecast.p10), ("0.5", forecast.p50), ("0.9", forecast.p90)]
+const fn quantiles(action: &Action) -> [(&'static str, Option<Span>); 3] {
+    [("0.1", action.p10), ("0.5", action.p50), ("0.9", action.p90)]
 }
 
 /// The amount below which a threshold is met, where the capacity that a fraction refers to is known.
@@ -272,11 +279,11 @@ fn agent(health: Option<&AgentHealth>) -> Vec<Series> {
     all
 }
 
-fn named(text: &str) -> LabelValue {
+pub(super) fn named(text: &str) -> LabelValue {
     LabelValue::Named(Arc::from(text))
 }
 
-fn series<const N: usize>(name: Name, labels: [LabelValue; N], value: Value) -> Series {
+pub(super) fn series<const N: usize>(name: Name, labels: [LabelValue; N], value: Value) -> Series {
     debug_assert_eq!(name.metric().labels.len(), N, "{name:?}");
     Series { name, labels: Vec::from(labels), value }
 }

@@ -12,7 +12,7 @@ use highwater::model::{
 use highwater::sample::{
     AbsenceReason, Component, Container, ContainerState, DiskUsage, FilesystemId, FilesystemName, FilesystemSample,
     Image, ImageId, ImageStore, KubeletConfig, KubeletSample, KubeletSettings, LayerOrigin, LayerSample, LayerUsage,
-    Pod, Reading, RuntimeKind, RuntimeSample, Sample, Source, SourceStatus, Space,
+    Pod, Reading, RuntimeKind, RuntimeSample, Sample, Source, SourceStatus, Space, StoredLayer,
 };
 use highwater::snapshot::{AgentHealth, CollectorRun, ProcessStats, Snapshot};
 use highwater::time::{Span, Timestamp};
@@ -327,6 +327,11 @@ fn old_capd_images() -> ImageStore {
         image("example.com/tools/webhook:v1", Some("example.com/tools/webhook"), 5_000),
         image("workload:e2e", None, 900),
     ];
+    for image in &mut store.images {
+        // Unpacked it takes twice what the runtime lists.
+        let bytes = image.size.unwrap_or(Bytes::ZERO);
+        image.layers = Some(vec![StoredLayer { id: image.tags[0].clone(), bytes: bytes.saturating_add(bytes) }]);
+    }
     add_pod(&mut store, "kube-system", "kube-proxy-y", PROXY);
     store
 }
