@@ -5,7 +5,6 @@ use crate::lab::Lab;
 use crate::layers::{complete, pairs};
 use crate::snapshot::{Snapshot, Threshold};
 use crate::{facts, layers};
-use highwater::units::Bytes;
 use std::collections::BTreeMap;
 
 /// Every layer's policy is the one of the lab, with its origin.
@@ -70,9 +69,13 @@ fn hundredths(capacity: u64, hundredths: u64) -> u64 {
     (capacity * hundredths).div_ceil(100)
 }
 
-/// `capacity * f32` in double precision, cut off: how the kubelet makes bytes of a percentage.
-fn share(capacity: u64, fraction: f32) -> u64 {
-    Bytes::from_f64_saturating(Bytes::new(capacity).as_f64() * f64::from(fraction)).get()
+/// The kubelet keeps a percentage as a float32 and cuts off what it makes of it. These are 15 % and 5 % as float32, whose
+/// numerators have 24 bits; they are a little more than the decimals.
+const FIFTEEN: (u64, u64) = (10_066_330, 1 << 26);
+const FIVE: (u64, u64) = (13_421_773, 1 << 28);
+
+fn share(capacity: u64, (numerator, denominator): (u64, u64)) -> u64 {
+    capacity * numerator / denominator
 }
 
 #[test]
@@ -87,10 +90,10 @@ fn every_trigger_strikes_where_the_kubelet_would_and_no_other_is_armed() {
         let expected = match &*told.name {
             "host" => vec![
                 image_gc,
-                ("image_eviction", share(space.size, 0.15)),
+                ("image_eviction", share(space.size, FIFTEEN)),
                 // Pods are evicted by either signal; the nearer one counts.
-                ("pod_eviction", share(space.size, 0.15)),
-                ("inode_eviction", share(space.files, 0.05)),
+                ("pod_eviction", share(space.size, FIFTEEN)),
+                ("inode_eviction", share(space.files, FIVE)),
                 full,
             ],
             "capd-old-worker" => vec![image_gc, full],
