@@ -27,15 +27,19 @@ impl Line {
         let far = self.far.clamp(0.0, near.fall.max(0.0));
         let drift = far.mul_add(seconds, (near.fall - far) * memory);
         // A rate seen for a minute says less about the next hour than about the next minute.
-        let unproven = 0.1 * near.fall.max(0.0) * (1.0 + 15.0 / near.span);
-        first_passage(distance, drift, (near.spread + unproven) * memory + 0.2 * far * (seconds - memory))
+        let fall = near.fall.max(0.0);
+        let unproven = 0.1 * fall * (1.0 + 15.0 / near.span);
+        // Noise seen for a while can mislead for a few times as long; and a rate that is no fall is not extrapolated,
+        // however uncertain it is: a release makes the windows disagree, but is no danger.
+        let noise = near.spread.min(fall) * memory.min(5.0 * near.span);
+        first_passage(distance, drift, noise + unproven * memory + 0.2 * far * (seconds - memory))
     }
 
-    /// How far a steady fill can be trusted to reach `distance`: 1 up to four times as long as it has lasted, 0 from twelve
+    /// How far a steady fill can be trusted to reach `distance`: 1 up to twice as long as it has lasted, 0 from six
     /// times on.
     pub(super) fn trust(&self, distance: f64) -> f64 {
-        const FULL: f64 = 1.5;
-        const NONE: f64 = 4.0;
+        const FULL: f64 = 2.0;
+        const NONE: f64 = 6.0;
         self.steady.filter(|rate| rate.fall > 0.0).map_or(0.0, |rate| {
             let times = distance / rate.fall / rate.span;
             ((NONE / times).ln() / (NONE / FULL).ln()).clamp(0.0, 1.0)
@@ -60,8 +64,8 @@ mod tests {
 
     #[test]
     fn a_steady_fill_is_trusted_for_a_few_times_its_length() {
-        assert!((line(1.0, 60.0).trust(200.0) - 1.0).abs() < 1e-9);
-        assert!(line(1.0, 60.0).trust(800.0) < 0.1);
+        assert!((line(1.0, 60.0).trust(110.0) - 1.0).abs() < 1e-9);
+        assert!(line(1.0, 60.0).trust(350.0) < 0.1);
         assert!(line(-1.0, 60.0).trust(10.0) < 1e-9);
     }
 

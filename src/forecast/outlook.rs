@@ -33,7 +33,7 @@ pub(super) struct Level {
 
 /// The part of the answer of a minute ago. Two answers in a row even out what a single sample changes, so that an alert
 /// flaps less.
-const MINUTE_AGO: f64 = 0.45;
+const MINUTE_AGO: f64 = 0.5;
 /// Up to this age in minutes the line alone answers ...
 const COLD_MINUTES: f64 = 5.0;
 /// ... and from this age on the past alone, but for a steady fill.

@@ -52,7 +52,7 @@ fn mean_rate(points: &[Point], newest: Point, window: f64) -> f64 {
 pub(super) fn steady_rate(points: &[Point]) -> Option<Rate> {
     const LENGTHS: [f64; 6] = [3_600.0, 1_800.0, 900.0, 300.0, 120.0, 60.0];
     const FEWEST_STEPS: usize = 4;
-    const TOLERANCE: f64 = 0.02;
+    const TOLERANCE: f64 = 0.03;
     let newest = *points.last()?;
     LENGTHS.into_iter().find_map(|length| {
         let window = points.get(points.partition_point(|point| point.at < newest.at - length)..)?;
