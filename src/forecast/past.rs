@@ -19,6 +19,8 @@ pub(super) struct Past {
 
 /// Volatility is measured on changes over this many minutes: long enough to even out single layers of an image.
 const VOLATILITY_STEP: usize = 5;
+/// Jobs that write for half an hour and give back within minutes move the level up to this much faster up than down.
+const MOST_RELEASED: f64 = 5.0;
 
 impl Past {
     /// Lays out the blocks; `None` where there are none.
@@ -62,13 +64,20 @@ impl Past {
         self.level.iter().take(k + 1).skip(from).fold(now, |peak, level| peak.max(*level)) - now
     }
 
-    /// Root mean square change for a minute over the last `window` minutes, from changes over five minutes.
+    /// Root mean square change for a minute over the last `window` minutes, from changes over five minutes. What is given back
+    /// at once was written before and tells how much the jobs write; but without falls there is nothing to fear, however
+    /// much is given back.
     pub(super) fn volatility(&self, k: usize, window: usize) -> f64 {
         let from = (k + 1).saturating_sub(window);
-        let sum: f64 = (from.max(VOLATILITY_STEP)..=k)
-            .map(|i| (at(&self.level, i - VOLATILITY_STEP) - at(&self.level, i)).powi(2))
-            .sum();
-        (sum / float(k + 1 - from) / float(VOLATILITY_STEP)).sqrt()
+        let (mut all, mut falls) = (0.0, 0.0);
+        let later = self.level.iter().take(k + 1).skip(from.max(VOLATILITY_STEP));
+        for (before, after) in self.level.iter().skip(from.saturating_sub(VOLATILITY_STEP)).zip(later) {
+            let square = (before - after).powi(2);
+            all += square;
+            falls += if before > after { square } else { 0.0 };
+        }
+        let scale = float(k + 1 - from) * float(VOLATILITY_STEP);
+        (all / scale).sqrt().min(MOST_RELEASED * (falls / scale).sqrt())
     }
 }
 

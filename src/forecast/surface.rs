@@ -35,9 +35,9 @@ pub(super) struct Traits {
     written: Vec<f64>,
 }
 
-/// A tenth of a unit of log odds towards alarm. Half of the blend is shy near 0.5, where alerts switch; this balances missed
+/// A little of log odds towards alarm. Half of the blend is shy near 0.5, where alerts switch; this balances missed
 /// and false alarms and costs next to nothing in the quality of the probabilities.
-const LEAN: f64 = 0.1;
+const LEAN: f64 = 0.08;
 
 fn lean(p: f64) -> f64 {
     let odds = p * LEAN.exp();
