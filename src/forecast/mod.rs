@@ -11,9 +11,11 @@ mod minutes;
 mod outlook;
 mod past;
 mod rate;
+mod score;
 mod series;
 mod surface;
 
 pub use forecast::{Forecast, Horizon};
 pub use history::{History, Observation};
 pub use outlook::Outlook;
+pub use score::{Scorer, Tally};
