@@ -2,6 +2,7 @@
 
 use crate::config::{ListenAddress, Overrides};
 use crate::time::Span;
+use crate::units::Bytes;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -30,6 +31,10 @@ pub enum Command {
     /// Exit code: 0 nothing foreseen, 1 a trigger is foreseen within --warning, 2 crossed or foreseen within --critical,
     /// 3 a layer could not be measured, 4 highwater itself failed.
     Check(CheckArgs),
+    /// Say which images each trigger would delete, which stay and why, and which losses are fatal
+    ///
+    /// Looks once, deletes nothing. Without a layer it explains every one that has a kubelet.
+    Explain(ExplainArgs),
     /// Play a three-layer node that fills up, through the same pipeline, without touching this machine
     Demo(DemoArgs),
 }
@@ -78,6 +83,26 @@ pub struct CheckArgs {
     /// A trigger foreseen within this is a warning [default: 2h]
     #[arg(long, value_name = "DURATION", value_parser = span)]
     pub warning: Option<Span>,
+}
+
+/// Flags of `explain`.
+#[derive(Debug, Clone, Args)]
+pub struct ExplainArgs {
+    /// The layer, by its name or by an end of it that no other has, as `capd-worker`
+    #[arg(value_name = "LAYER")]
+    pub layer: Option<String>,
+    /// Answer as if so much more were written to the disk of the images first, as 20GiB
+    #[arg(long = "if-write", value_name = "SIZE")]
+    pub if_write: Option<Bytes>,
+    /// Where and what to read.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    /// How to print the result
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+    /// How long to watch the disk before a rate is given
+    #[arg(long, value_name = "DURATION", value_parser = span, default_value = "5s")]
+    pub window: Span,
 }
 
 /// Flags of `demo`.
@@ -192,6 +217,13 @@ impl CheckArgs {
     /// The settings that these flags override.
     pub fn overrides(&self) -> Overrides {
         Overrides { critical: self.critical, warning: self.warning, ..self.machine.overrides() }
+    }
+}
+
+impl ExplainArgs {
+    /// The settings that these flags override.
+    pub fn overrides(&self) -> Overrides {
+        self.machine.overrides()
     }
 }
 

@@ -94,6 +94,7 @@ pub(super) fn layer_sample(
         imagefs: Reading::from_result(parts.located.imagefs.clone(), now),
         nodefs: Reading::from_result(parts.located.nodefs.clone(), now),
         runtime_used: answers.map_or_else(Reading::not_read, |answers| answers.used.clone()),
+        images: answers.map_or_else(Reading::not_read, |answers| answers.images.clone()),
         sources: sources(parts, kubelet.as_ref(), filesystems),
         kubelet,
     }

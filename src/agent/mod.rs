@@ -5,6 +5,7 @@ pub mod clock;
 mod facts;
 mod filesystems;
 mod identity;
+mod images;
 mod process;
 pub mod runtimes;
 mod sampler;

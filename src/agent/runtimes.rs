@@ -2,9 +2,10 @@
 
 use super::clock;
 use super::identity::ContainerName;
+use super::images;
 use crate::access::socket::{Endpoint, ReplyLimits};
 use crate::discover::LayerKey;
-use crate::sample::{AbsenceReason, LayerOrigin, Reading, RuntimeKind};
+use crate::sample::{AbsenceReason, ImageStore, LayerOrigin, Reading, RuntimeKind};
 use crate::source::listing::Listing;
 use crate::source::{cri, docker};
 use crate::units::Bytes;
@@ -34,6 +35,8 @@ pub struct Answers {
     pub image_store: Option<PathBuf>,
     /// What it says its images use.
     pub used: Reading<Bytes>,
+    /// Its images and the containers of pods.
+    pub images: Reading<ImageStore>,
     /// Its containers, by id, and its pods, by the id of their sandbox.
     pub names: BTreeMap<String, ContainerName>,
     /// Whether it could be asked.
@@ -128,6 +131,7 @@ fn from_cri(snapshot: &cri::CriSnapshot) -> Answers {
     Answers {
         version: snapshot.version.value().map(|version| version.version.clone()),
         image_store: first.map(|usage| PathBuf::from(usage.mountpoint.as_str())).filter(|path| path.is_absolute()),
+        images: images::store(snapshot),
         used: snapshot.image_fs.clone().and_then(|list| list.first().and_then(|usage| usage.used)),
         names,
         state: state_of(&snapshot.pods),
@@ -157,6 +161,7 @@ fn from_docker(snapshot: &docker::DockerSnapshot) -> Answers {
         image_store: root.filter(|path| path.is_absolute()),
         // Docker says what its images use only after walking all of them (/system/df), which is never asked.
         used: Reading::absent(AbsenceReason::NotRead, "Docker does not tell without walking its disk"),
+        images: Reading::absent(AbsenceReason::NotRead, "no kubelet deletes the images of Docker"),
         names,
         state: state_of(&snapshot.containers),
     }

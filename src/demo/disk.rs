@@ -28,6 +28,8 @@ pub(super) const IDLE_GIB: f64 = HOST_STORE + HOST_LOGS + OTHER;
 /// What an unused image counts in the runtime's list, and what its deletion gives back, in GiB.
 #[derive(Debug, Clone, Copy)]
 struct Image {
+    /// Which one, in the order in which they were loaded.
+    number: usize,
     counted: f64,
     freed: f64,
 }
@@ -58,11 +60,21 @@ impl Unused {
     /// The host has a few old images; the old CAPD node has the preloaded ones that no pod uses yet.
     pub(super) fn new() -> Self {
         Self {
-            host: vec![Image { counted: 0.9, freed: 2.1 }; 6],
-            old_capd: vec![Image { counted: 1.5, freed: 3.3 }; 8],
+            host: (0..6).map(|number| Image { number, counted: 0.9, freed: 2.1 }).collect(),
+            old_capd: (0..8).map(|number| Image { number, counted: 1.5, freed: 3.3 }).collect(),
             freed_host: 0.0,
             freed_old_capd: 0.0,
         }
+    }
+
+    /// What is left of the host's: which, and what each counts in MiB.
+    pub(super) fn of_host(&self) -> impl Iterator<Item = (usize, u64)> {
+        listed(&self.host)
+    }
+
+    /// The same for the old CAPD node.
+    pub(super) fn of_old_capd(&self) -> impl Iterator<Item = (usize, u64)> {
+        listed(&self.old_capd)
     }
 
     /// A new job brings new images; the host's come back over time, too.
@@ -101,7 +113,11 @@ impl Unused {
         };
         let (mut counted, mut deleted) = (0.0, 0);
         while counted < wanted {
-            let Some(image) = images.pop() else { break };
+            if images.is_empty() {
+                break;
+            }
+            // Never used, so that the first to be seen goes first.
+            let image = images.remove(0);
             counted += image.counted * GIB;
             *freed += image.freed;
             deleted += 1;
@@ -137,6 +153,10 @@ impl Unused {
         }
         Held { parts }
     }
+}
+
+fn listed(images: &[Image]) -> impl Iterator<Item = (usize, u64)> {
+    images.iter().map(|image| (image.number, Bytes::from_f64_saturating(image.counted * 1_024.0).get()))
 }
 
 const GIB: f64 = 1_073_741_824.0;

@@ -1,6 +1,7 @@
 //! Which layers are there, and how are their kubelets set up? The answers that `discover` and `source` would give on such a node.
 
-use super::disk::{Held, ID};
+use super::disk::{Held, ID, Unused};
+use super::images;
 use super::job::{Holder, Job, Node, Setup};
 use crate::layer::{LayerId, LayerKind};
 use crate::sample::{
@@ -32,13 +33,14 @@ pub(super) fn name(job: &Job, holder: Holder) -> LayerId {
     }
 }
 
-pub(super) fn host(held: &Held, now: Timestamp, boot: Timestamp) -> LayerSample {
+pub(super) fn host(job: &Job, held: &Held, unused: &Unused, now: Timestamp, boot: Timestamp) -> LayerSample {
     // An ordinary kubelet: a file that says nothing of disks.
     let config = config(KubeletSettings::default(), KubeletSettings::default());
     LayerSample {
         kubelet: Some(kubelet(1_180, boot, config, now)),
         runtime: Some(runtime(RuntimeKind::Containerd, 940, boot, "v2.1.4")),
         runtime_used: Reading::present(held.runtime_used(Holder::Host), now),
+        images: Reading::present(images::of(job, Holder::Host, unused, Span::ZERO), now),
         sources: vec![up(Source::Statfs, now), up(Source::KubeletConfig, now), up(Source::Cri, now)],
         ..layer(LayerId::host(), LayerKind::Host, None, now)
     }
@@ -51,6 +53,7 @@ pub(super) fn dind(job: &Job, started: Timestamp, now: Timestamp) -> LayerSample
         image_store: Label::new("/docker-graph"),
         docker_root: Some(Label::new("/docker-graph")),
         runtime_used: Reading::absent(AbsenceReason::NotRead, "a dockerd has no ImageFsInfo"),
+        images: Reading::absent(AbsenceReason::NotRead, "no kubelet deletes the images of Docker"),
         sources: vec![up(Source::Statfs, now), up(Source::Docker, now)],
         ..layer(job.layer(), LayerKind::Dind, Some(LayerId::host()), now)
     }
@@ -61,6 +64,7 @@ pub(super) fn node(
     position: usize,
     node: &Node,
     held: &Held,
+    unused: &Unused,
     round: Timestamp,
     now: Timestamp,
 ) -> LayerSample {
@@ -84,7 +88,8 @@ pub(super) fn node(
         },
         kubelet,
         runtime: Some(runtime(RuntimeKind::Containerd, node.runtime_pid, appeared, "v2.0.5")),
-        runtime_used: socket.map(|()| held.runtime_used(holder)),
+        runtime_used: socket.clone().map(|()| held.runtime_used(holder)),
+        images: socket.map(|()| images::of(job, holder, unused, now.since(round))),
         sources,
         ..layer(name(job, holder), node.setup.kind(), Some(job.layer()), now)
     }
@@ -103,6 +108,7 @@ fn layer(id: LayerId, kind: LayerKind, parent: Option<LayerId>, now: Timestamp) 
         imagefs: Reading::present(ID, now),
         nodefs: Reading::present(ID, now),
         runtime_used: Reading::not_read(),
+        images: Reading::not_read(),
         sources: Vec::new(),
     }
 }

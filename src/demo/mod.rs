@@ -7,6 +7,7 @@
 //! of a release that leaves image GC on. All of it is on one disk, the disk fills, and that one kubelet deletes images.
 
 mod disk;
+mod images;
 mod job;
 mod layers;
 mod random;

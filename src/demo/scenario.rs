@@ -102,13 +102,13 @@ impl Scenario {
             self.last_walk = Some(self.now);
             self.walk = Reading::present(held.usage(|holder| layers::name(&self.job, holder)), self.now);
         }
-        let mut layers = vec![layers::host(&held, self.now, self.boot)];
+        let mut layers = vec![layers::host(&self.job, &held, &self.unused, self.now, self.boot)];
         if (JOB_START..JOB_END).contains(&at) {
             layers.push(layers::dind(&self.job, self.round + JOB_START, self.now));
             let there = self.job.nodes.iter().enumerate().filter(|(_, node)| node.appears <= at);
-            layers.extend(
-                there.map(|(position, node)| layers::node(&self.job, position, node, &held, self.round, self.now)),
-            );
+            layers.extend(there.map(|(position, node)| {
+                layers::node(&self.job, position, node, &held, &self.unused, self.round, self.now)
+            }));
         }
         let name = FilesystemName { device: Label::new("/dev/nvme0n1p1"), mountpoint: Label::new("/") };
         let filesystem = FilesystemSample {

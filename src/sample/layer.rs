@@ -1,6 +1,6 @@
 //! What was seen of one layer: its runtime, its kubelet, where its images live, and which of that could be read.
 
-use super::{FilesystemId, KubeletSample, Reading};
+use super::{FilesystemId, ImageStore, KubeletSample, Reading};
 use crate::layer::{LayerId, LayerKind};
 use crate::time::Timestamp;
 use crate::units::Bytes;
@@ -32,6 +32,9 @@ pub struct LayerSample {
     pub nodefs: Reading<FilesystemId>,
     /// What the runtime says its images use (CRI ImageFsInfo): snapshots only, up to 10 s old, never what the kubelet acts on.
     pub runtime_used: Reading<Bytes>,
+    /// Its images and containers, and when the runtime was asked. Not asked of Docker, whose images no kubelet deletes.
+    #[serde(default = "Reading::not_read")]
+    pub images: Reading<ImageStore>,
     /// What could be read of this layer, one entry for each source that applies to it.
     pub sources: Vec<SourceStatus>,
 }

@@ -1,16 +1,18 @@
 //! A fixed node for tests of the surfaces: host, a Docker-in-Docker pod in it, and in that an old and a new CAPD node, on one
 //! 280 GiB disk. The values are made up to differ from each other, not to be what assess would say.
 
-use highwater::assess::{Assessment, FilesystemAssessment, LayerAssessment, TriggerAssessment};
+use highwater::assess::{
+    Action, Assessment, FilesystemAssessment, LayerAssessment, Observed, State, TriggerAssessment, assess,
+};
 use highwater::forecast::Forecast;
 use highwater::layer::{LayerId, LayerKind};
 use highwater::model::{
     EvictionThreshold, GcPolicy, ImageGcPolicy, Origin, Setting, Signal, SoftThreshold, ThresholdValue, Trigger,
 };
 use highwater::sample::{
-    AbsenceReason, Component, DiskUsage, FilesystemId, FilesystemName, FilesystemSample, KubeletConfig, KubeletSample,
-    KubeletSettings, LayerOrigin, LayerSample, LayerUsage, Reading, RuntimeKind, RuntimeSample, Sample, Source,
-    SourceStatus, Space,
+    AbsenceReason, Component, Container, ContainerState, DiskUsage, FilesystemId, FilesystemName, FilesystemSample,
+    Image, ImageId, ImageStore, KubeletConfig, KubeletSample, KubeletSettings, LayerOrigin, LayerSample, LayerUsage,
+    Pod, Reading, RuntimeKind, RuntimeSample, Sample, Source, SourceStatus, Space,
 };
 use highwater::snapshot::{AgentHealth, CollectorRun, ProcessStats, Snapshot};
 use highwater::time::{Span, Timestamp};
@@ -47,6 +49,38 @@ pub(crate) fn new_capd() -> LayerId {
 
 /// The node; the new CAPD node's CRI socket does not answer and its kubelet's settings cannot be read.
 pub(crate) fn snapshot() -> Snapshot {
+    let mut snapshot = without_images();
+    let seen = seen_for_twenty_minutes(&snapshot.sample);
+    for (layer, seen) in snapshot.assessment.layers.iter_mut().zip(seen.layers) {
+        layer.images = seen.images;
+    }
+    let old_capd = &mut snapshot.assessment.layers[2];
+    old_capd.observed.insert(Some(Trigger::ImageGc), Observed { runs: 2, images: 5, bytes: Bytes::from_mib(1_234) });
+    old_capd.observed.insert(None, Observed { runs: 1, images: 1, bytes: Bytes::from_mib(3) });
+    snapshot
+}
+
+/// What assess says of a node that has looked like this for twenty minutes, asked every 30 seconds.
+pub(crate) fn seen_for_twenty_minutes(sample: &Sample) -> Assessment {
+    let mut state = State::default();
+    for round in (0..=40).rev() {
+        let mut earlier = sample.clone();
+        earlier.at = sample.at - Span::from_secs(round * 30);
+        for layer in &mut earlier.layers {
+            if let Reading::Present { at, .. } = &mut layer.images {
+                *at = *at - Span::from_secs(round * 30);
+            }
+        }
+        let (assessment, next) = assess(&earlier, state);
+        state = next;
+        if round == 0 {
+            return assessment;
+        }
+    }
+    unreachable!("the last round is 0")
+}
+
+fn without_images() -> Snapshot {
     Snapshot {
         sample: Sample {
             at: AT,
@@ -62,9 +96,23 @@ pub(crate) fn snapshot() -> Snapshot {
             }],
             layers: vec![
                 layer_assessment(host(), &Origin::Default),
-                LayerAssessment { id: dind(), policy: None, next_gc_check: None, triggers: vec![disk_full()] },
+                LayerAssessment {
+                    id: dind(),
+                    policy: None,
+                    next_gc_check: None,
+                    triggers: vec![disk_full()],
+                    images: None,
+                    observed: BTreeMap::new(),
+                },
                 layer_assessment(old_capd(), &Origin::File(Label::new("/var/lib/kubelet/config.yaml"))),
-                LayerAssessment { id: new_capd(), policy: None, next_gc_check: None, triggers: vec![disk_full()] },
+                LayerAssessment {
+                    id: new_capd(),
+                    policy: None,
+                    next_gc_check: None,
+                    triggers: vec![disk_full()],
+                    images: None,
+                    observed: BTreeMap::new(),
+                },
             ],
         },
         agent: AgentHealth {
@@ -140,6 +188,7 @@ fn layer(id: LayerId, kind: LayerKind, parent: Option<LayerId>) -> LayerSample {
         imagefs: Reading::present(DISK, AT),
         nodefs: Reading::present(DISK, AT),
         runtime_used: Reading::not_read(),
+        images: Reading::not_read(),
         sources: vec![up(Source::Statfs, 0), up(Source::Cri, 7)],
     }
 }
@@ -168,6 +217,7 @@ fn host_layer() -> LayerSample {
     LayerSample {
         kubelet: Some(kubelet(read_config())),
         runtime_used: Reading::present(Bytes::from_gib(31), AT),
+        images: Reading::present(host_images(), AT - Span::from_secs(7)),
         sources: vec![up(Source::Statfs, 0), up(Source::KubeletConfig, 60), up(Source::Cri, 7)],
         ..layer(host(), LayerKind::Host, None)
     }
@@ -193,6 +243,7 @@ fn dind_layer() -> LayerSample {
             version: Some(Label::new("28.4.0")),
         }),
         docker_root: Some(Label::new("/docker-graph")),
+        images: Reading::absent(AbsenceReason::NotRead, "no kubelet deletes the images of Docker"),
         sources: vec![up(Source::Statfs, 0), up(Source::Docker, 3)],
         ..layer(dind(), LayerKind::Dind, Some(host()))
     }
@@ -211,9 +262,73 @@ fn old_capd_layer() -> LayerSample {
     LayerSample {
         origin: node_origin("worker"),
         kubelet: Some(kubelet(read_config())),
+        images: Reading::present(old_capd_images(), AT - Span::from_secs(7)),
         sources: vec![up(Source::Statfs, 0), up(Source::KubeletConfig, 60), up(Source::Cri, 7)],
         ..layer(old_capd(), LayerKind::CapdNode, Some(dind()))
     }
+}
+
+/// An image of so many MiB, whose id is made of its name.
+fn image(name: &str, digest: Option<&str>, mib: u64) -> Image {
+    Image {
+        id: ImageId::new(format!("sha256:{name}")),
+        tags: vec![Label::new(name)],
+        digests: digest.map(|digest| Label::from(format!("{digest}@sha256:{name}"))).into_iter().collect(),
+        size: Some(Bytes::from_mib(mib)),
+        pinned: false,
+        layers: None,
+    }
+}
+
+/// A pod of one running container.
+fn add_pod(store: &mut ImageStore, namespace: &str, name: &str, image: &str) {
+    store.pods.push(Pod {
+        id: Label::new(name),
+        uid: Label::new(name),
+        namespace: Label::new(namespace),
+        name: Label::new(name),
+        ready: Some(true),
+        is_static: false,
+    });
+    let id = ImageId::new(format!("sha256:{image}"));
+    store.containers.push(Container {
+        id: Label::from(format!("{name}-1")),
+        pod: Label::new(name),
+        name: "main".into(),
+        state: ContainerState::Running,
+        image_id: Some(id.clone()),
+        image_ref: Some(id),
+        image_volumes: Vec::new(),
+    });
+}
+
+const PAUSE: &str = "registry.k8s.io/pause:3.10";
+const PROXY: &str = "registry.k8s.io/kube-proxy:v1.37.2";
+
+fn host_images() -> ImageStore {
+    let mut store = ImageStore { complete: true, ..ImageStore::default() };
+    store.images = vec![
+        Image { pinned: true, ..image(PAUSE, Some("registry.k8s.io/pause"), 1) },
+        image(PROXY, Some("registry.k8s.io/kube-proxy"), 30),
+        image("example.com/test/runner:v7", Some("example.com/test/runner"), 2_000),
+    ];
+    add_pod(&mut store, "kube-system", "kube-proxy-x", PROXY);
+    add_pod(&mut store, "test-pods", "runner-x", "example.com/test/runner:v7");
+    store
+}
+
+/// One that is used, one that is pinned, one that can be pulled again, and two that cannot.
+fn old_capd_images() -> ImageStore {
+    let mut store = ImageStore { complete: true, ..ImageStore::default() };
+    store.images = vec![
+        Image { pinned: true, ..image(PAUSE, Some("registry.k8s.io/pause"), 1) },
+        image(PROXY, Some("registry.k8s.io/kube-proxy"), 30),
+        image("example.com/capi/controller:dev", None, 7_000),
+        image("example.com/tools/webhook:v1", Some("example.com/tools/webhook"), 5_000),
+        image("workload:e2e", None, 900),
+    ];
+    add_pod(&mut store, "kube-system", "kube-proxy-y", PROXY);
+    store
 }
 
 fn new_capd_layer() -> LayerSample {
@@ -221,6 +336,7 @@ fn new_capd_layer() -> LayerSample {
         || Reading::absent(AbsenceReason::Unsafe, "/var/lib/kubelet/config.yaml: symbolic link out of the root");
     LayerSample {
         origin: node_origin("control-plane"),
+        images: Reading::absent(AbsenceReason::TimedOut, "/run/containerd/containerd.sock: no answer within 2s"),
         kubelet: Some(kubelet(denied())),
         sources: vec![
             up(Source::Statfs, 0),
@@ -280,6 +396,11 @@ fn layer_assessment(id: LayerId, origin: &Origin) -> LayerAssessment {
                     p90: Some(Span::from_secs(2_460)),
                     probability: [0.13, 0.81, 0.97, 0.99].map(Ratio::new),
                 }),
+                action: Some(Action {
+                    p10: Some(Span::from_secs(700)),
+                    p50: Some(Span::from_secs(1_300)),
+                    p90: Some(Span::from_secs(2_500)),
+                }),
             },
             TriggerAssessment {
                 trigger: Trigger::PodEviction,
@@ -293,6 +414,7 @@ fn layer_assessment(id: LayerId, origin: &Origin) -> LayerAssessment {
                     p90: None,
                     probability: [0.0, 0.0, 0.12, 0.4].map(Ratio::new),
                 }),
+                action: Some(Action { p10: Some(Span::from_secs(3_005)), p50: None, p90: None }),
             },
             TriggerAssessment {
                 trigger: Trigger::InodeEviction,
@@ -301,9 +423,12 @@ fn layer_assessment(id: LayerId, origin: &Origin) -> LayerAssessment {
                 strikes_below: 917_504,
                 headroom: Some(11_082_496),
                 forecast: None,
+                action: None,
             },
             disk_full(),
         ],
+        images: None,
+        observed: BTreeMap::new(),
     }
 }
 
@@ -320,6 +445,7 @@ fn disk_full() -> TriggerAssessment {
             p90: None,
             probability: [0.0, 0.0, 0.0, 0.25].map(Ratio::new),
         }),
+        action: Some(Action { p10: None, p50: None, p90: None }),
     }
 }
 
@@ -346,6 +472,15 @@ pub(crate) fn hostile(text: &str) -> Snapshot {
             runtime.version = Some(label());
         }
         layer.image_store = label();
+        layer.images = layer.images.clone().map(|mut store| {
+            for image in &mut store.images {
+                (image.tags, image.digests) = (vec![label()], vec![label()]);
+            }
+            for pod in &mut store.pods {
+                (pod.name, pod.namespace) = (label(), label());
+            }
+            store
+        });
         for source in &mut layer.sources {
             source.state = Reading::absent(AbsenceReason::Failed, label());
         }
