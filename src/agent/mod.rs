@@ -1,6 +1,7 @@
 //! The loop: when is what read, and who owns the state? Everything with a clock or a thread is here.
 
 mod assemble;
+mod cadence;
 pub mod clock;
 mod facts;
 mod filesystems;

@@ -8,6 +8,7 @@ use crate::discover::LayerKey;
 use crate::sample::{AbsenceReason, ImageStore, LayerOrigin, Reading, RuntimeKind};
 use crate::source::listing::Listing;
 use crate::source::{cri, docker};
+use crate::time::Timestamp;
 use crate::units::Bytes;
 use crate::untrusted::Label;
 use std::collections::BTreeMap;
@@ -48,6 +49,7 @@ pub struct Answers {
 pub struct Runtimes {
     targets: Mutex<Vec<Target>>,
     answers: Mutex<BTreeMap<LayerKey, Answers>>,
+    checks: Mutex<BTreeMap<LayerKey, Timestamp>>,
 }
 
 impl Runtimes {
@@ -65,6 +67,16 @@ impl Runtimes {
     /// The runtimes to ask.
     pub fn targets(&self) -> Vec<Target> {
         lock(&self.targets).clone()
+    }
+
+    /// Replaces the times at which kubelets are expected to look at their images next.
+    pub fn set_checks(&self, checks: BTreeMap<LayerKey, Timestamp>) {
+        *lock(&self.checks) = checks;
+    }
+
+    /// When the kubelet of each layer looks next, where it does.
+    pub fn checks(&self) -> BTreeMap<LayerKey, Timestamp> {
+        lock(&self.checks).clone()
     }
 
     /// The latest answers.
@@ -87,8 +99,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Asks every runtime once, all at the same time, so that a silent one delays nobody, and keeps each answer as it comes.
 pub async fn ask_all(runtimes: &Arc<Runtimes>, limits: &ReplyLimits) {
+    ask_some(runtimes, limits, |_| true).await;
+}
+
+/// The same for the runtimes of some layers only.
+pub async fn ask_some(runtimes: &Arc<Runtimes>, limits: &ReplyLimits, wanted: impl Fn(LayerKey) -> bool) {
     let mut questions = JoinSet::new();
-    for target in runtimes.targets() {
+    for target in runtimes.targets().into_iter().filter(|target| wanted(target.layer)) {
         let (runtimes, limits) = (Arc::clone(runtimes), limits.clone());
         questions.spawn(async move {
             let answers = ask(&target, &limits).await;

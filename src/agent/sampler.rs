@@ -38,6 +38,8 @@ pub struct SamplerOptions {
 pub struct Round {
     /// What was seen.
     pub sample: Sample,
+    /// The key of each layer of the sample, in its order.
+    pub keys: Vec<LayerKey>,
     /// How each step went.
     pub collectors: Vec<CollectorRun>,
 }
@@ -110,7 +112,7 @@ impl Sampler {
                 stuck: m.stuck,
             })
             .collect();
-        let layers = found
+        let (keys, layers) = found
             .iter()
             .filter_map(|layer| {
                 let parts = Parts {
@@ -121,10 +123,10 @@ impl Sampler {
                     located: located.get(&layer.key)?,
                     answers: answers.get(&layer.key),
                 };
-                Some(layer_sample(&parts, &filesystems, |ticks| self.started_at(ticks), now))
+                Some((layer.key, layer_sample(&parts, &filesystems, |ticks| self.started_at(ticks), now)))
             })
-            .collect();
-        Round { sample: Sample { at: now, filesystems, layers }, collectors: steps.0 }
+            .unzip();
+        Round { keys, sample: Sample { at: now, filesystems, layers }, collectors: steps.0 }
     }
 
     /// When the machine was booted, on the wall clock: computed once, and again when the clock was set. Computing it every time

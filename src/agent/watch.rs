@@ -62,6 +62,9 @@ impl Watch {
         let round = self.sampler.round(clock::now());
         let (assessment, state) = assess(&round.sample, std::mem::take(&mut self.state));
         self.state = state;
+        let checks =
+            round.keys.iter().zip(&assessment.layers).filter_map(|(key, layer)| Some((*key, layer.next_gc_check?)));
+        self.runtimes.set_checks(checks.collect());
         let agent =
             AgentHealth { collectors: round.collectors, sample_interval: self.interval, process: self.process.stats() };
         Snapshot { sample: round.sample, assessment, agent }

@@ -2,10 +2,15 @@
 
 use crate::node;
 use highwater::assess::{State, after_writing, assess};
+use highwater::demo::Scenario;
 use highwater::export::explain::{Question, json, table};
+use highwater::model::Trigger;
+use highwater::model::deletions::Score;
 use highwater::sample::{AbsenceReason, Reading};
 use highwater::snapshot::Snapshot;
+use highwater::time::{Span, Timestamp};
 use highwater::units::Bytes;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn explain(snapshot: &Snapshot, layer: Option<&str>) -> String {
     let question = Question { layer, written: None };
@@ -75,4 +80,53 @@ fn on_a_node_just_seen_last_use_is_not_known() {
         ),
         "{text}"
     );
+}
+
+/// The demonstration has rules of its own, so that it can disagree with the model.
+#[test]
+fn what_the_kubelets_of_the_demonstration_delete_was_foretold_and_is_counted() {
+    let agent = node::snapshot().agent;
+    for seed in 1..=2 {
+        let start = Timestamp::from_micros(1_795_500_000_000_000);
+        let mut scenario = Scenario::new(seed, start);
+        let mut state = State::default();
+        let mut before: Option<Snapshot> = None;
+        let (mut bursts, mut certain) = (0, 0);
+        let mut last_seen = BTreeMap::new();
+        while let Some(sample) = scenario.next().filter(|sample| sample.at < start + Span::from_secs(80 * 60 - 10)) {
+            let (assessment, next) = assess(&sample, state);
+            state = next;
+            for layer in &sample.layers {
+                let earlier =
+                    before.iter().flat_map(|snapshot| snapshot.sample.layers.iter().zip(&snapshot.assessment.layers));
+                let Some((was, foretold)) = earlier.into_iter().find(|(was, _)| was.id == layer.id) else { continue };
+                let (Some(had), Some(has)) = (was.images.value(), layer.images.value()) else { continue };
+                let gone: BTreeSet<_> = had
+                    .images
+                    .iter()
+                    .map(|image| image.id.clone())
+                    .filter(|id| !has.images.iter().any(|image| image.id == *id))
+                    .collect();
+                if gone.is_empty() {
+                    continue;
+                }
+                let predictions = &foretold.images.as_ref().unwrap().predictions;
+                let score = Score::of(&predictions[0].verdicts, &gone);
+                assert!(score.holds(), "seed {seed}: {}: {score:?}", layer.id);
+                bursts += 1;
+                certain += score.certain_gone;
+                last_seen.insert(layer.id.clone(), gone.len());
+            }
+            let observed: usize = assessment
+                .layers
+                .iter()
+                .filter_map(|layer| layer.observed.get(&Some(Trigger::ImageGc)))
+                .map(|seen| usize::try_from(seen.images).unwrap())
+                .sum();
+            assert_eq!(observed, last_seen.values().sum::<usize>(), "seed {seed} at {}", sample.at);
+            before = Some(Snapshot { sample, assessment, agent: agent.clone() });
+        }
+        assert!(bursts > 0, "seed {seed}: nothing was deleted");
+        assert!(certain >= 6, "seed {seed}: {certain} of the deleted were certain");
+    }
 }
