@@ -7,6 +7,7 @@ mod filesystems;
 mod identity;
 mod images;
 mod process;
+mod recorder;
 pub mod runtimes;
 mod sampler;
 mod threads;
@@ -14,6 +15,7 @@ pub mod usage;
 mod watch;
 
 pub use process::OwnProcess;
+pub use recorder::{Recorder, Recording};
 pub use sampler::{Round, Sampler, SamplerOptions};
 pub use threads::Agent;
 pub use watch::Watch;
