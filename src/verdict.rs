@@ -92,6 +92,7 @@ mod tests {
             strikes_below: 1,
             headroom: Some(headroom),
             forecast: Some(Forecast { p10: p50, p50, p90: p50, probability: [Ratio::new(0.0); 4] }),
+            action: None,
         }
     }
 

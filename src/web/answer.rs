@@ -3,7 +3,9 @@
 use super::accept;
 use super::published::Published;
 use crate::export::metrics::{self, Budget};
+use crate::export::view::View;
 use crate::export::{json, page};
+use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -37,6 +39,8 @@ impl fmt::Debug for Answers {
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+/// May be kept, and must be asked for each time.
+const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
 /// For what is no page: nothing may be loaded, framed or sent anywhere.
 const DENY_ALL: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
@@ -72,7 +76,7 @@ impl Answers {
             ("/-/healthy", _) => plain(StatusCode::OK, "highwater is healthy\n"),
             ("/-/ready", Some(_)) => plain(StatusCode::OK, "highwater is ready\n"),
             ("/-/ready", None) => plain(StatusCode::SERVICE_UNAVAILABLE, "no sample yet\n"),
-            ("/api/v1/snapshot", Some(snapshot)) => text(json::snapshot(snapshot, now), "application/json"),
+            ("/api/v1/snapshot", Some(snapshot)) => api(snapshot, now, headers),
             ("/api/v1/snapshot", None) => {
                 let mut response = text(json::error("no sample yet"), "application/json");
                 *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
@@ -86,6 +90,26 @@ impl Answers {
             }
         }
     }
+}
+
+/// The snapshot as JSON, or nothing where the client has this sample already. The tag is weak: the age in it moves on.
+fn api(snapshot: &Snapshot, now: Timestamp, headers: &HeaderMap) -> Response<Full<Bytes>> {
+    let state = if View::new(snapshot, now).is_stale() { "stale" } else { "fresh" };
+    let tag = format!("W/\"{}-{state}\"", snapshot.sample.at.micros());
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let known = known.split(',').map(str::trim).any(|candidate| candidate == "*" || candidate == tag);
+    let mut response = if known {
+        let mut response = text("", "application/json");
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response
+    } else {
+        text(json::snapshot(snapshot, now), "application/json")
+    };
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response.headers_mut().insert(header::CACHE_CONTROL, NO_CACHE);
+    response
 }
 
 fn plain(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {

@@ -1,7 +1,9 @@
 //! A fixed node for tests of the surfaces: host, a Docker-in-Docker pod in it, and in that an old and a new CAPD node, on one
 //! 280 GiB disk. The values are made up to differ from each other, not to be what assess would say.
 
-use highwater::assess::{Assessment, FilesystemAssessment, LayerAssessment, TriggerAssessment};
+use highwater::assess::{
+    Action, Assessment, FilesystemAssessment, LayerAssessment, Observed, State, TriggerAssessment, assess,
+};
 use highwater::forecast::Forecast;
 use highwater::layer::{LayerId, LayerKind};
 use highwater::model::{
@@ -47,6 +49,38 @@ pub(crate) fn new_capd() -> LayerId {
 
 /// The node; the new CAPD node's CRI socket does not answer and its kubelet's settings cannot be read.
 pub(crate) fn snapshot() -> Snapshot {
+    let mut snapshot = without_images();
+    let seen = seen_for_twenty_minutes(&snapshot.sample);
+    for (layer, seen) in snapshot.assessment.layers.iter_mut().zip(seen.layers) {
+        layer.images = seen.images;
+    }
+    let old_capd = &mut snapshot.assessment.layers[2];
+    old_capd.observed.insert(Some(Trigger::ImageGc), Observed { runs: 2, images: 5, bytes: Bytes::from_mib(1_234) });
+    old_capd.observed.insert(None, Observed { runs: 1, images: 1, bytes: Bytes::from_mib(3) });
+    snapshot
+}
+
+/// What assess says of a node that has looked like this for twenty minutes, asked every 30 seconds.
+pub(crate) fn seen_for_twenty_minutes(sample: &Sample) -> Assessment {
+    let mut state = State::default();
+    for round in (0..=40).rev() {
+        let mut earlier = sample.clone();
+        earlier.at = sample.at - Span::from_secs(round * 30);
+        for layer in &mut earlier.layers {
+            if let Reading::Present { at, .. } = &mut layer.images {
+                *at = *at - Span::from_secs(round * 30);
+            }
+        }
+        let (assessment, next) = assess(&earlier, state);
+        state = next;
+        if round == 0 {
+            return assessment;
+        }
+    }
+    unreachable!("the last round is 0")
+}
+
+fn without_images() -> Snapshot {
     Snapshot {
         sample: Sample {
             at: AT,
@@ -62,9 +96,23 @@ pub(crate) fn snapshot() -> Snapshot {
             }],
             layers: vec![
                 layer_assessment(host(), &Origin::Default),
-                LayerAssessment { id: dind(), policy: None, next_gc_check: None, triggers: vec![disk_full()] },
+                LayerAssessment {
+                    id: dind(),
+                    policy: None,
+                    next_gc_check: None,
+                    triggers: vec![disk_full()],
+                    images: None,
+                    observed: BTreeMap::new(),
+                },
                 layer_assessment(old_capd(), &Origin::File(Label::new("/var/lib/kubelet/config.yaml"))),
-                LayerAssessment { id: new_capd(), policy: None, next_gc_check: None, triggers: vec![disk_full()] },
+                LayerAssessment {
+                    id: new_capd(),
+                    policy: None,
+                    next_gc_check: None,
+                    triggers: vec![disk_full()],
+                    images: None,
+                    observed: BTreeMap::new(),
+                },
             ],
         },
         agent: AgentHealth {
@@ -347,6 +395,11 @@ fn layer_assessment(id: LayerId, origin: &Origin) -> LayerAssessment {
                     p90: Some(Span::from_secs(2_460)),
                     probability: [0.13, 0.81, 0.97, 0.99].map(Ratio::new),
                 }),
+                action: Some(Action {
+                    p10: Some(Span::from_secs(700)),
+                    p50: Some(Span::from_secs(1_300)),
+                    p90: Some(Span::from_secs(2_500)),
+                }),
             },
             TriggerAssessment {
                 trigger: Trigger::PodEviction,
@@ -360,6 +413,7 @@ fn layer_assessment(id: LayerId, origin: &Origin) -> LayerAssessment {
                     p90: None,
                     probability: [0.0, 0.0, 0.12, 0.4].map(Ratio::new),
                 }),
+                action: Some(Action { p10: Some(Span::from_secs(3_005)), p50: None, p90: None }),
             },
             TriggerAssessment {
                 trigger: Trigger::InodeEviction,
@@ -368,9 +422,12 @@ fn layer_assessment(id: LayerId, origin: &Origin) -> LayerAssessment {
                 strikes_below: 917_504,
                 headroom: Some(11_082_496),
                 forecast: None,
+                action: None,
             },
             disk_full(),
         ],
+        images: None,
+        observed: BTreeMap::new(),
     }
 }
 
@@ -387,6 +444,7 @@ fn disk_full() -> TriggerAssessment {
             p90: None,
             probability: [0.0, 0.0, 0.0, 0.25].map(Ratio::new),
         }),
+        action: Some(Action { p10: None, p50: None, p90: None }),
     }
 }
 

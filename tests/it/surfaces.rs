@@ -3,6 +3,7 @@
 use crate::node;
 use highwater::export::page::PageOptions;
 use highwater::export::{json, page, table};
+use highwater::sample::{AbsenceReason, Reading};
 
 #[test]
 fn the_table_on_a_wide_terminal() {
@@ -95,4 +96,26 @@ fn an_empty_node_has_an_answer_on_every_surface() {
     assert!(json::snapshot(&snapshot, node::now()).contains("\"layers\": []"));
     let page = page::render(Some(&snapshot), node::now(), &PageOptions::default());
     assert!(page.contains("No trigger is foreseen within six hours."));
+}
+
+#[test]
+fn a_disk_that_cannot_be_measured_is_said_to_be_so_and_has_no_figure() {
+    let mut snapshot = node::snapshot();
+    for disk in &mut snapshot.sample.filesystems {
+        disk.space = Reading::absent(AbsenceReason::TimedOut, "statfs /var/lib: no answer within 2s");
+        disk.usage = Reading::not_read();
+    }
+    for assessment in &mut snapshot.assessment.filesystems {
+        (assessment.kubelet_percent, assessment.df_percent, assessment.fill_rate) = (None, None, None);
+    }
+    for trigger in snapshot.assessment.layers.iter_mut().flat_map(|layer| &mut layer.triggers) {
+        (trigger.headroom, trigger.forecast) = (None, None);
+    }
+    let table = table::render(&snapshot, node::now(), None);
+    assert!(table.contains("/var/lib (/dev/nvme0n1p1): could not be measured\n"), "{table}");
+    assert!(table.contains("/var/lib statfs: timed_out: statfs /var/lib: no answer within 2s"), "{table}");
+    assert!(!table.contains("GiB") && table.contains("unknown yet"), "{table}");
+    let page = page::render(Some(&snapshot), node::now(), &PageOptions::default());
+    assert!(page.contains("Could not be measured: timed_out: statfs /var/lib"), "{page}");
+    assert!(!page.contains("GiB"), "{page}");
 }

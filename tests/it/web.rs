@@ -147,6 +147,19 @@ async fn the_accept_header_chooses_the_format() {
 }
 
 #[tokio::test]
+async fn a_client_that_has_the_sample_already_is_told_so() {
+    let server = ready().await;
+    let (_, headers, _) = server.request("GET", "/api/v1/snapshot", "").await;
+    let tag = "w/\"1795506354000000-fresh\"";
+    assert!(headers.contains(&format!("etag: {tag}")), "{headers}");
+    let known = "If-None-Match: \"x\", W/\"1795506354000000-fresh\"\r\n";
+    let (status, _, body) = server.request("GET", "/api/v1/snapshot", known).await;
+    assert_eq!((status.as_str(), body.as_str()), ("HTTP/1.1 304 Not Modified", ""));
+    let (status, ..) = server.request("GET", "/api/v1/snapshot", "If-None-Match: W/\"1\"\r\n").await;
+    assert_eq!(status, "HTTP/1.1 200 OK");
+}
+
+#[tokio::test]
 async fn one_connection_carries_several_requests() {
     let server = ready().await;
     let request = "GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n";

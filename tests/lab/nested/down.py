@@ -5,7 +5,7 @@ import signal
 import time
 
 from . import observe, settings
-from .machine import (LabError, cgroup_processes, is_running, kill, loops_of, marked, mounts_below, remove_cgroups, run)
+from .machine import (LabError, cgroup_processes, holders, is_running, kill, loops_of, marked, mounts_below, remove_cgroups, run)
 
 LIMIT = 60.0
 
@@ -57,5 +57,6 @@ def mounts(end):
         if not left:
             return
         if time.monotonic() > end:
-            raise LabError(f"still in use: {', '.join(left)}\n{last or ''}")
+            by = {holder for loop in loops_of(settings.DISK_FILE) for holder in holders(loop)}
+            raise LabError(f"still in use: {', '.join(left)}, by {', '.join(sorted(by)) or 'nobody that can be found'}; {last or ''}")
         time.sleep(0.1)

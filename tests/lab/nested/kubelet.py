@@ -20,7 +20,7 @@ def yaml(value, depth=0):
     return f"{pad}{json.dumps(value)}"
 
 
-def config(policy, cgroup_root, manifests):
+def config(policy, cgroup_root):
     """A settings file as kubeadm writes it, zeros included (they mean the default), with what the lab needs beside it."""
     written = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -40,7 +40,7 @@ def config(policy, cgroup_root, manifests):
         # Where CAP_SYS_RESOURCE is missing the usual -999 is refused.
         "oomScoreAdj": 0,
         "resolvConf": "",
-        "staticPodPath": manifests,
+        "staticPodPath": "/etc/kubernetes/manifests",
         "volumePluginDir": f"{settings.KUBELET_ROOT}/volume-plugins",
     }
     if policy.high_origin == "file":

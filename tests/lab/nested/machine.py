@@ -217,6 +217,36 @@ def loops_of(file):
     return found
 
 
+def holders(loop):
+    """Processes, as "pid name", that keep the file system on a loop device: by a handle, or by a mount in a namespace of
+    their own."""
+    number = os.stat(loop).st_rdev
+    mounted = f" {os.major(number)}:{os.minor(number)} ".encode()
+    ours = os.stat("/proc/self/ns/mnt").st_ino
+    found = []
+    for pid in pids():
+        handles = [f"/proc/{pid}/cwd", f"/proc/{pid}/root"]
+        try:
+            handles += [handle.path for handle in os.scandir(f"/proc/{pid}/fd")]
+        except OSError:
+            pass
+        try:
+            elsewhere = os.stat(f"/proc/{pid}/ns/mnt").st_ino != ours
+        except OSError:
+            continue
+        if (elsewhere and mounted in read_proc(pid, "mountinfo")) or any(device_of(path) == number for path in handles):
+            found.append(f"{pid} {read_proc(pid, 'comm').decode(errors='replace').strip()}")
+    return found
+
+
+def device_of(path):
+    """The device a path leads to; None when it leads nowhere."""
+    try:
+        return os.stat(path).st_dev
+    except OSError:
+        return None
+
+
 # ---------------------------------------------------------------- cgroups
 
 

@@ -33,6 +33,8 @@ def expect(what, found, wanted):
 
 def selftest(bring_up):
     """Up, every check, down; then a failure in the middle of `up`. `bring_up` is the whole verb, with its tidying."""
+    if observe.process("containerd"):
+        raise LabError(f"the lab is up in {settings.LAB_DIR}, perhaps for somebody else (`lab down` first, or another LAB_DIR)")
     down.down()
     settings.LOGS.mkdir(exist_ok=True)  # stays, for whoever wants to know why something failed
     before = machine()

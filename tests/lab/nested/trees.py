@@ -85,9 +85,8 @@ while :; do sleep 3600 & wait $!; done
 """
 
 
-def containerd_config(cni_folder):
-    """Settings of a containerd in its ordinary places."""
-    return f"""\
+# Settings of a containerd in its ordinary places.
+CONTAINERD = f"""\
 version = 2
 disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs",
   "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.blockfile"]
@@ -96,8 +95,6 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
   disable_apparmor = true
   # Without CAP_SYS_RESOURCE no process may ask for a smaller OOM score than its parent's.
   restrict_oom_score_adj = true
-  [plugins."io.containerd.grpc.v1.cri".cni]
-    conf_dir = "{cni_folder}"
   [plugins."io.containerd.grpc.v1.cri".containerd]
     snapshotter = "overlayfs"
     discard_unpacked_layers = true
@@ -118,14 +115,15 @@ def build():
 
     skeleton(POD)
     unpack(POD, "containerd", "runc", "docker.io", "libc6", "libseccomp2", "libsystemd0", "libcap2")
+    write_etc(POD / "etc")
     write(POD / "usr/local/bin/runner.sh", RUNNER, 0o755)
 
     skeleton(NODE)
     unpack(NODE, "containerd", "runc", "libc6", "libseccomp2")
     for program in ("containerd", "containerd-shim-runc-v2", "ctr"):  # where kind's node images have them
         (NODE / "usr/bin" / program).rename(NODE / "usr/local/bin" / program)
+    write_etc(NODE / "etc")
     write(NODE / "usr/local/lib/shield.sh", SHIELD)
-    write(NODE / "etc/containerd/config.toml", containerd_config("/etc/cni/net.d"))
     (NODE / "usr/sbin/init").unlink(missing_ok=True)
     write(NODE / "usr/sbin/init", NODE_INIT, 0o755)
     write(NODE / "kind/version", settings.KUBERNETES + "\n")
@@ -138,8 +136,8 @@ def build():
 
 def skeleton(root):
     """An empty system with merged /usr and every tool of busybox."""
-    for folder in ("usr/bin", "usr/sbin", "usr/lib", "usr/lib64", "usr/local/bin", "usr/local/lib", "etc/cni/net.d",
-                   "etc/kubernetes/manifests", "proc", "sys", "dev", "tmp", "run", "var/lib", "var/log", "root"):
+    for folder in ("usr/bin", "usr/sbin", "usr/lib", "usr/lib64", "usr/local/bin", "usr/local/lib", "proc",
+                    "sys", "dev", "tmp", "run", "var/lib", "var/log", "root"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     for name in ("bin", "sbin", "lib", "lib64"):
         (root / name).symlink_to(f"usr/{name}")
@@ -149,11 +147,19 @@ def skeleton(root):
     for tool in subprocess.run([busybox, "--list"], stdout=subprocess.PIPE, check=True, text=True).stdout.split():
         if not (root / "usr/bin" / tool).exists():
             (root / "usr/bin" / tool).symlink_to("busybox")
-    write(root / "etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")
-    write(root / "etc/group", "root:x:0:\ndocker:x:999:\n")
-    write(root / "etc/hosts", "127.0.0.1 localhost\n")
-    write(root / "etc/resolv.conf", "")
-    write(root / "etc/nsswitch.conf", "hosts: files\n")
+
+
+def write_etc(folder):
+    """The files that every layer needs in its /etc, in place of those of the packages."""
+    write(folder / "passwd", "root:x:0:0:root:/root:/bin/sh\n")
+    write(folder / "group", "root:x:0:\ndocker:x:999:\n")
+    write(folder / "hosts", "127.0.0.1 localhost\n")
+    write(folder / "nsswitch.conf", "hosts: files\n")
+    write(folder / "os-release", 'ID=debian\nNAME="Debian GNU/Linux"\nPRETTY_NAME="highwater lab"\n')
+    write(folder / "resolv.conf", "")
+    write(folder / "containerd/config.toml", CONTAINERD)
+    for empty in ("cni/net.d", "kubernetes/manifests"):
+        (folder / empty).mkdir(parents=True, exist_ok=True)
 
 
 def write(path, text, mode=0o644):

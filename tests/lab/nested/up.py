@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import uuid
 
 from . import archive, cri, docker, kubelet, kubelet_binary, observe, settings, trees
 from .machine import (GIVEN_UP, LabError, container_init, free_inotify_instances, make_cgroups, run, say,
@@ -13,12 +14,13 @@ from .machine import (GIVEN_UP, LabError, container_init, free_inotify_instances
 CTR = trees.HOST / "usr/bin/ctr"
 CONTAINERD_LOG = settings.LOGS / "containerd.log"
 KUBELET_LOG = settings.LOGS / "kubelet.log"
-MANIFESTS = settings.HOST / "manifests"
+# Layer 1's /etc; the machine's own may lack files, or have links into the /run that layer 1 does not see.
+ETC = settings.HOST / "etc"
 # inotify instances: six for a real kubelet, one or two for each containerd, some to spare.
 INOTIFY = {"real": 36, "imitation": 12}
 
-# Layer 1 lives in a mount and a network namespace of its own: a machine whose /var/lib, /var/log and /run are the lab's.
-# Its mounts go when its last process goes.
+# Layer 1 lives in a mount and a network namespace of its own: a machine whose /etc, /run, /var/lib and /var/log are the
+# lab's. Its mounts go when its last process goes.
 LAYER_1 = """\
 set -eu
 mount --no-mtab --bind "$1/var/lib" /var/lib
@@ -33,14 +35,15 @@ ip address add "$3/24" dev lab0
 ip link set lab0 up
 ip link set lab1 up
 ip route add default dev lab0
-exec "$2/usr/bin/containerd" --config "$4"
+mount --no-mtab --bind "$4" /etc
+exec "$2/usr/bin/containerd" --config /etc/containerd/config.toml
 """
 
 
 def up():
     """Everything, in order. The caller takes it down again when this fails."""
     check()
-    for folder in (settings.LAB_DIR, settings.HOST, settings.LOGS, MANIFESTS, settings.DISK):
+    for folder in (settings.LAB_DIR, settings.HOST, settings.LOGS, settings.DISK):
         folder.mkdir(parents=True, exist_ok=True)
     for log in (CONTAINERD_LOG, KUBELET_LOG):
         log.unlink(missing_ok=True)
@@ -55,7 +58,7 @@ def up():
 def check():
     """Refuse early, with the reason, what would fail late."""
     for name, place in (("LAB_DIR", settings.LAB_DIR), ("LAB_CACHE", settings.CACHE)):
-        for hidden in ("/var/lib", "/var/log", "/run"):
+        for hidden in ("/etc", "/run", "/var/lib", "/var/log"):
             if place.resolve().is_relative_to(hidden):
                 raise LabError(f"{name}={place}: must not be below {hidden}, which layer 1 replaces by its own")
     if not shutil.which("losetup") or not (archive.FOLDER / "complete").exists():
@@ -99,10 +102,10 @@ def spawn(name, command, log):
 def layer_1():
     """The Prow host: containerd with CRI and a kubelet that keeps the test pod."""
     say("layer 1: containerd")
-    (settings.HOST / "cni").mkdir(exist_ok=True)
-    trees.write(settings.HOST / "containerd.toml", trees.containerd_config(settings.HOST / "cni"))
+    trees.write_etc(ETC)
+    trees.write(ETC / "machine-id", uuid.uuid4().hex + "\n")
     pid = spawn("containerd", ["unshare", "--mount", "--net", "--propagation", "slave", "sh", "-c", LAYER_1, "layer-1",
-                               settings.DISK, trees.HOST, settings.HOST_ADDRESS, settings.HOST / "containerd.toml"], CONTAINERD_LOG)
+                               settings.DISK, trees.HOST, settings.HOST_ADDRESS, ETC], CONTAINERD_LOG)
     socket = observe.socket(pid)
     wait_until("containerd of layer 1", lambda: cri.call(socket, "Version"), CONTAINERD_LOG, pid)
     for tar in (archive.HOST_PAUSE, archive.HOST_TEST, archive.HOST_OTHERS):
@@ -110,9 +113,9 @@ def layer_1():
     pin(pid, settings.PAUSE)
 
     say(f"layer 1: kubelet ({observe.kubelets()})")
-    trees.write(settings.DISK / settings.KUBELET_CONFIG[1:], kubelet.config(settings.HOST_POLICY, f"/{settings.CGROUP}", str(MANIFESTS)))
+    trees.write(settings.DISK / settings.KUBELET_CONFIG[1:], kubelet.config(settings.HOST_POLICY, f"/{settings.CGROUP}"))
     pod = kubelet.test_pod()
-    trees.write(MANIFESTS / "test-pod.yaml", kubelet.yaml(pod) + "\n")
+    trees.write(ETC / "kubernetes/manifests/test-pod.yaml", kubelet.yaml(pod) + "\n")
     host_kubelet(pid)
     if observe.kubelets() == "imitation":
         (settings.DISK / settings.GRAPH_VOLUME[1:]).mkdir(parents=True)
@@ -181,7 +184,7 @@ def make_node(dockerd, node):
             pin(pid, image.name)
     for trace in node.traces:
         trees.write(root / trace[1:], "")
-    trees.write(root / settings.KUBELET_CONFIG[1:], kubelet.config(node.policy, "/kubelet", "/etc/kubernetes/manifests"))
+    trees.write(root / settings.KUBELET_CONFIG[1:], kubelet.config(node.policy, "/kubelet"))
     for pod in kubelet.node_pods(node):
         trees.write(root / f"etc/kubernetes/manifests/{pod['metadata']['name']}.yaml", kubelet.yaml(pod) + "\n")
     trees.write(root / "etc/kubernetes/kubelet.sh", kubelet.node_script(node))

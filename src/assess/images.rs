@@ -1,0 +1,278 @@
+//! What do a layer's images mean: which would go at each trigger, which have gone, and what is remembered of them in between?
+//! Joins the runtime's lists with the model; keeps the kubelet's records, and the counts of deletions, from sample to sample.
+//!
+//! Kept in memory only: a restart of highwater begins anew, and last use is then not known for a while.
+
+use super::Measured;
+use crate::model::candidates::{ContainersCounted, Pass, Standing, standings, uses};
+use crate::model::deletions::{Circumstances, deletions};
+use crate::model::prediction::{Prediction, Subject, predict};
+use crate::model::recovery::{Critical, Recoverable, critical, recoverable};
+use crate::model::victims::SafeReason;
+use crate::model::{GcPolicy, Inventory, Release, Trigger, TriggerLevel, schedule};
+use crate::sample::{ImageId, ImageStore, KubeletSample, Reading};
+use crate::time::{Span, Timestamp};
+use crate::units::Bytes;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What is known of the images of one layer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImagesAssessment {
+    /// When the runtime listed them.
+    pub listed_at: Timestamp,
+    /// Whether the lists were whole.
+    pub complete: bool,
+    /// One for each image of the sample, in its order.
+    pub images: Vec<ImageNote>,
+    /// What each trigger that deletes images would do; empty without a kubelet, or where its settings or disk are not known.
+    pub predictions: Vec<Prediction>,
+    /// Since when the kubelet's records could be followed; `None`: not at all yet.
+    pub followed_since: Option<Timestamp>,
+}
+
+/// What is known of one image, whatever strikes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageNote {
+    /// Which.
+    pub id: ImageId,
+    /// What it is to the next check of the kubelet.
+    pub state: ImageState,
+    /// Whether it can be pulled again.
+    pub recoverable: Recoverable,
+    /// Why its loss would stop the node; `None`: it would not.
+    pub critical: Option<Critical>,
+    /// When it was last used, as the kubelet noted it.
+    pub last_used: LastUsed,
+}
+
+/// What an image is to the kubelet; the value of the `state` label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImageState {
+    /// A container uses it.
+    InUse,
+    /// The runtime pins it.
+    Pinned,
+    /// The kubelet has not known it for the minimum age.
+    TooYoung,
+    /// It can be deleted, or that cannot be excluded.
+    Evictable,
+}
+
+/// When the kubelet last saw an image in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LastUsed {
+    /// It is not known: highwater has not watched for long enough.
+    Unknown,
+    /// Never, since the kubelet started.
+    Never,
+    /// At a pass at this time.
+    At(Timestamp),
+}
+
+/// What was seen to be deleted by one trigger since highwater started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Observed {
+    /// Bursts of deletions.
+    pub runs: u64,
+    /// Images.
+    pub images: u64,
+    /// Their sizes as the runtime lists them.
+    pub bytes: Bytes,
+}
+
+/// What is kept of one layer from sample to sample.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Watched {
+    inventory: Inventory,
+    followed_since: Option<Timestamp>,
+    last: Option<(Timestamp, ImageStore)>,
+    /// The last time at which the line of image GC was seen crossed.
+    gc_crossed: Option<Timestamp>,
+    /// The last time at which the line of an eviction was seen crossed, and one that deletes images.
+    evicting: Option<Timestamp>,
+    evicting_images: Option<Timestamp>,
+    /// By trigger; `None`: it cannot be told what deleted them.
+    observed: BTreeMap<Option<Trigger>, Observed>,
+    cached: Option<Cached>,
+}
+
+#[derive(Debug, Clone)]
+struct Cached {
+    listed_at: Timestamp,
+    assessment: ImagesAssessment,
+}
+
+/// What is needed to know of a layer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Given<'a> {
+    pub(super) now: Timestamp,
+    pub(super) kubelet: Option<&'a KubeletSample>,
+    pub(super) policy: Option<&'a GcPolicy>,
+    pub(super) release: Release,
+    pub(super) imagefs: Measured<'a>,
+    pub(super) nodefs: Measured<'a>,
+    pub(super) levels: &'a [TriggerLevel],
+    pub(super) images: &'a Reading<ImageStore>,
+}
+
+/// A tick decides on numbers of up to one eviction period before, and is seen up to one sample later.
+const SEEN_BEFORE_TICK: Span = Span::from_secs(16);
+/// Larger stores are judged anew only when their list is: 5,000 images take some milliseconds.
+const ALWAYS_JUDGED: usize = 500;
+
+impl Watched {
+    /// Takes note of a sample.
+    pub(super) fn observe(&mut self, given: Given<'_>) {
+        for level in given.levels.iter().filter(|level| level.headroom.is_some_and(|headroom| headroom < 0)) {
+            match level.trigger {
+                Trigger::ImageGc => self.gc_crossed = Some(given.now),
+                Trigger::ImageEviction | Trigger::InodeEviction => {
+                    self.evicting = Some(given.now);
+                    self.evicting_images = Some(given.now);
+                }
+                Trigger::PodEviction => self.evicting = Some(given.now),
+                Trigger::DiskFull => {}
+            }
+        }
+        let Reading::Present { value: store, at } = given.images else { return };
+        if self.last.as_ref().is_some_and(|(last, _)| last >= at) {
+            return;
+        }
+        let since_last =
+            |seen: Option<Timestamp>| seen.is_some_and(|seen| self.last.as_ref().is_none_or(|l| seen >= l.0));
+        let (under_pressure, evicting) = (since_last(self.evicting), since_last(self.evicting_images));
+        if let Some((last, earlier)) = &self.last {
+            let circumstances = Circumstances {
+                tripping_tick: given.kubelet.and_then(|kubelet| self.tripping_tick(kubelet, given, *last, *at)),
+                eviction_line_crossed: evicting,
+            };
+            if let Some(gone) = deletions((*last, earlier), (*at, store), circumstances) {
+                let observed = self.observed.entry(gone.trigger).or_default();
+                observed.runs = observed.runs.saturating_add(1);
+                observed.images = observed.images.saturating_add(u64::try_from(gone.images.len()).unwrap_or(u64::MAX));
+                observed.bytes = observed.bytes.saturating_add(gone.bytes);
+            }
+        }
+        if let Some(kubelet) = given.kubelet {
+            if self.inventory.kubelet() != Some(kubelet.started_at) {
+                self.followed_since = Some(*at);
+            }
+            self.inventory.observe(*at, kubelet.started_at, given.release, store, under_pressure);
+        }
+        if store.complete {
+            self.last = Some((*at, store.clone()));
+        }
+    }
+
+    /// The tick that may lie between two lists, if the line was seen crossed when it decided.
+    fn tripping_tick(
+        &self,
+        kubelet: &KubeletSample,
+        given: Given<'_>,
+        last: Timestamp,
+        at: Timestamp,
+    ) -> Option<schedule::Expected> {
+        given.policy.filter(|policy| policy.image_gc.enabled)?;
+        let tick = schedule::next_check(kubelet.started_at, last - Span::from_secs(5), given.release);
+        let crossed = self.gc_crossed.is_some_and(|seen| seen >= tick.earliest - SEEN_BEFORE_TICK);
+        (crossed && tick.earliest <= at + Span::from_secs(5)).then_some(tick)
+    }
+
+    /// What the images mean; `None` where the runtime does not tell them.
+    pub(super) fn assess(&mut self, given: Given<'_>) -> Option<ImagesAssessment> {
+        let Reading::Present { value: store, at } = given.images else { return None };
+        if let Some(cached) = &self.cached
+            && cached.listed_at == *at
+            && store.images.len() > ALWAYS_JUDGED
+        {
+            return Some(cached.assessment.clone());
+        }
+        let assessment = ImagesAssessment {
+            listed_at: *at,
+            complete: store.complete,
+            images: self.notes(store, given),
+            predictions: self.predict(given, Bytes::ZERO),
+            followed_since: self.followed_since,
+        };
+        if store.images.len() > ALWAYS_JUDGED {
+            self.cached = Some(Cached { listed_at: *at, assessment: assessment.clone() });
+        }
+        Some(assessment)
+    }
+
+    /// What each trigger that deletes images would do, after so many more bytes were written.
+    pub(super) fn predict(&self, given: Given<'_>, written: Bytes) -> Vec<Prediction> {
+        let (Some(kubelet), Some(policy), Some(store)) = (given.kubelet, given.policy, given.images.value()) else {
+            return Vec::new();
+        };
+        let subject = Subject {
+            policy,
+            release: given.release,
+            started_at: kubelet.started_at,
+            now: given.now,
+            imagefs: given.imagefs,
+            nodefs: given.nodefs,
+            store,
+            inventory: &self.inventory,
+        };
+        predict(subject, written)
+    }
+
+    fn notes(&self, store: &ImageStore, given: Given<'_>) -> Vec<ImageNote> {
+        let at = given
+            .kubelet
+            .map_or(given.now, |kubelet| schedule::next_check(kubelet.started_at, given.now, given.release).at);
+        let minimum_age =
+            given.policy.filter(|_| given.kubelet.is_some()).map(|policy| policy.image_gc.minimum_age.value);
+        let pass = Pass { release: given.release, at, minimum_age, inventory: &self.inventory };
+        let uses = uses(store, given.release, ContainersCounted::All);
+        let critical = critical(store, &[]);
+        let notes = store.images.iter().zip(standings(store, &uses, pass)).map(|(image, standing)| ImageNote {
+            id: image.id.clone(),
+            state: match standing {
+                Standing::Safe(SafeReason::InUse) => ImageState::InUse,
+                Standing::Safe(SafeReason::Pinned) => ImageState::Pinned,
+                Standing::Safe(SafeReason::TooYoung) => ImageState::TooYoung,
+                Standing::Safe(_) | Standing::Contender(_) => ImageState::Evictable,
+            },
+            recoverable: recoverable(image),
+            critical: critical.get(&image.id).copied(),
+            last_used: self.last_used(&image.id),
+        });
+        notes.collect()
+    }
+
+    fn last_used(&self, image: &ImageId) -> LastUsed {
+        let Some(record) = self.inventory.record(image) else {
+            // No record is no use only where the records are known at all.
+            return if self.inventory.kubelet().is_some() { LastUsed::Never } else { LastUsed::Unknown };
+        };
+        match (record.last_used_earliest, record.last_used_latest) {
+            (_, None) => LastUsed::Never,
+            (Some(earliest), Some(latest)) if earliest == latest => LastUsed::At(latest),
+            (_, Some(_)) => LastUsed::Unknown,
+        }
+    }
+
+    pub(super) fn observed(&self) -> BTreeMap<Option<Trigger>, Observed> {
+        self.observed.clone()
+    }
+}
+
+impl ImageState {
+    /// Every state.
+    pub const ALL: [Self; 4] = [Self::InUse, Self::Pinned, Self::TooYoung, Self::Evictable];
+
+    /// The value of the `state` label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InUse => "in_use",
+            Self::Pinned => "pinned",
+            Self::TooYoung => "too_young",
+            Self::Evictable => "evictable",
+        }
+    }
+}

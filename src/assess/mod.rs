@@ -1,0 +1,259 @@
+//! What does a sample mean? The one place where what was seen, the kubelet's rules and the forecast meet; pure.
+
+mod images;
+
+pub use images::{ImageNote, ImageState, ImagesAssessment, LastUsed, Observed};
+
+use crate::forecast::{Forecast, History, Observation, Outlook};
+use crate::layer::LayerId;
+use crate::model::{GcPolicy, Release, Signal, Trigger, TriggerLevel, schedule, triggers, usage};
+use crate::sample::{FilesystemId, KubeletSample, LayerSample, Reading, Sample, Space};
+use crate::time::{Span, Timestamp};
+use crate::units::{ByteRate, Bytes, Inodes, Percent};
+use images::{Given, Watched};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What one sample means.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Assessment {
+    /// One for each filesystem of the sample, in its order.
+    pub filesystems: Vec<FilesystemAssessment>,
+    /// One for each layer of the sample, in its order.
+    pub layers: Vec<LayerAssessment>,
+}
+
+/// What is known of one filesystem beyond its numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FilesystemAssessment {
+    /// Which.
+    pub id: FilesystemId,
+    /// The kubelet's integer percentage; `None` where the filesystem could not be measured.
+    pub kubelet_percent: Option<Percent>,
+    /// df's Use%.
+    pub df_percent: Option<Percent>,
+    /// Net rate at which it fills; negative when emptying; `None` before there are enough samples.
+    pub fill_rate: Option<ByteRate>,
+}
+
+/// What is known of one layer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LayerAssessment {
+    /// Which.
+    pub id: LayerId,
+    /// The settings in force: `None` while a kubelet runs whose settings cannot be read, and in an inner layer without a kubelet,
+    /// where nobody collects. A machine without any kubelet of its own is given the defaults that one would have.
+    pub policy: Option<GcPolicy>,
+    /// When the kubelet looks next whether images must go; `None` without a kubelet or where its loop is off.
+    pub next_gc_check: Option<Timestamp>,
+    /// Every trigger that is armed in this layer. What is not in the list cannot strike.
+    pub triggers: Vec<TriggerAssessment>,
+    /// What its images mean; `None` where the runtime does not tell them.
+    pub images: Option<ImagesAssessment>,
+    /// What was seen to be deleted since highwater started, by what deleted it; `None`: it cannot be told. Not kept across a
+    /// restart.
+    pub observed: BTreeMap<Option<Trigger>, Observed>,
+}
+
+/// How near one trigger is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TriggerAssessment {
+    /// Which.
+    pub trigger: Trigger,
+    /// The eviction signal with the highest threshold, where an eviction signal is behind it.
+    pub signal: Option<Signal>,
+    /// The filesystem it watches.
+    pub filesystem: FilesystemId,
+    /// Bytes (or inodes, for inode_eviction) available below which it strikes.
+    pub strikes_below: u64,
+    /// Bytes (or inodes) that can still be used up before that; negative once crossed; `None` where the filesystem
+    /// could not be measured.
+    pub headroom: Option<i64>,
+    /// When the line is crossed; `None` while too little has been seen.
+    pub forecast: Option<Forecast>,
+    /// When the kubelet acts on it: at its next check after the crossing. `None` where `forecast` is.
+    pub action: Option<Action>,
+}
+
+/// When a trigger acts, at quantiles of the forecast. `None`: not foreseen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Action {
+    /// With 10 % probability it is sooner.
+    pub p10: Option<Span>,
+    /// As likely sooner as later.
+    pub p50: Option<Span>,
+    /// With 90 % probability it is sooner.
+    pub p90: Option<Span>,
+}
+
+/// What is kept from one sample to the next: the history of each filesystem, and what each kubelet remembers of its images.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    histories: BTreeMap<FilesystemId, History>,
+    watched: BTreeMap<LayerId, Watched>,
+}
+
+/// A filesystem and its numbers, where they are known.
+type Measured<'a> = Option<(FilesystemId, &'a Space)>;
+
+/// What `sample` means, given what was seen before. Filesystems and layers that are not in the sample any more are forgotten.
+pub fn assess(sample: &Sample, state: State) -> (Assessment, State) {
+    let mut before = state.histories;
+    let mut histories = BTreeMap::new();
+    let mut outlooks = BTreeMap::new();
+    let mut filesystems = Vec::with_capacity(sample.filesystems.len());
+    for filesystem in &sample.filesystems {
+        let mut history = before.remove(&filesystem.id).unwrap_or_default();
+        if let Reading::Present { value, at } = &filesystem.space {
+            history.observe(Observation {
+                at: *at,
+                capacity: value.capacity,
+                available: value.available,
+                files: value.files,
+                files_free: value.files_free,
+            });
+        }
+        let space = filesystem.space.value();
+        filesystems.push(FilesystemAssessment {
+            id: filesystem.id,
+            kubelet_percent: space.and_then(|space| usage::kubelet_percent(space.capacity, space.available)),
+            df_percent: space.and_then(usage::df_percent),
+            // A rate that is older than the last failed measurement would be an invented one.
+            fill_rate: space.and_then(|_| history.fill_rate()),
+        });
+        if space.is_some() {
+            outlooks.insert(filesystem.id, history.outlook());
+        }
+        histories.insert(filesystem.id, history);
+    }
+    let mut watched_before = state.watched;
+    let mut watched = BTreeMap::new();
+    let mut layers = Vec::with_capacity(sample.layers.len());
+    for layer in &sample.layers {
+        // Of two layers of one name, which only a hostile one makes, the first is remembered.
+        let mut memory = watched_before.remove(&layer.id).unwrap_or_default();
+        layers.push(assess_layer(layer, sample, &outlooks, &mut memory));
+        watched.entry(layer.id.clone()).or_insert(memory);
+    }
+    (Assessment { filesystems, layers }, State { histories, watched })
+}
+
+/// The assessment of the same sample with other predictions: of what would go after so many more bytes were written to the
+/// filesystem of each layer's images. `state` is the one that came with the assessment.
+#[must_use]
+pub fn after_writing(sample: &Sample, state: &State, mut assessment: Assessment, written: Bytes) -> Assessment {
+    for (layer, assessed) in sample.layers.iter().zip(&mut assessment.layers) {
+        if let (Some(images), Some(memory)) = (&mut assessed.images, state.watched.get(&layer.id)) {
+            let settings = Settings::of(layer, sample);
+            images.predictions = memory.predict(settings.given(layer, sample.at, &[]), written);
+        }
+    }
+    assessment
+}
+
+/// What decides in one layer.
+struct Settings<'a> {
+    kubelet: Option<&'a KubeletSample>,
+    release: Release,
+    policy: Option<GcPolicy>,
+    imagefs: Measured<'a>,
+    nodefs: Measured<'a>,
+}
+
+impl<'a> Settings<'a> {
+    fn of(layer: &'a LayerSample, sample: &'a Sample) -> Self {
+        let kubelet = layer.kubelet.as_ref();
+        let readable = kubelet.is_some_and(|kubelet| kubelet.config.value().is_some());
+        let outermost = || sample.layers.iter().filter(|layer| layer.parent.is_none());
+        let assumed = layer.parent.is_none() && outermost().all(|layer| layer.kubelet.is_none());
+        let measured = |id: &Reading<FilesystemId>| {
+            let id = *id.value()?;
+            let filesystem = sample.filesystems.iter().find(|filesystem| filesystem.id == id)?;
+            Some((id, filesystem.space.value()?))
+        };
+        Self {
+            kubelet,
+            release: kubelet.map_or(Release::Unknown, Release::of),
+            policy: (readable || assumed).then(|| GcPolicy::of(kubelet)),
+            imagefs: measured(&layer.imagefs),
+            nodefs: measured(&layer.nodefs),
+        }
+    }
+
+    fn given(&'a self, layer: &'a LayerSample, now: Timestamp, levels: &'a [TriggerLevel]) -> Given<'a> {
+        Given {
+            now,
+            kubelet: self.kubelet,
+            policy: self.policy.as_ref(),
+            release: self.release,
+            imagefs: self.imagefs,
+            nodefs: self.nodefs,
+            levels,
+            images: &layer.images,
+        }
+    }
+}
+
+fn assess_layer(
+    layer: &LayerSample,
+    sample: &Sample,
+    outlooks: &BTreeMap<FilesystemId, Outlook>,
+    memory: &mut Watched,
+) -> LayerAssessment {
+    let settings = Settings::of(layer, sample);
+    let levels = match &settings.policy {
+        Some(policy) => triggers::levels(policy, settings.imagefs, settings.nodefs),
+        None => triggers::disk_full(settings.imagefs.or(settings.nodefs)).into_iter().collect(),
+    };
+    let given = settings.given(layer, sample.at, &levels);
+    memory.observe(given);
+    let images = memory.assess(given);
+    let triggers = levels.iter().map(|level| {
+        let outlook = outlooks.get(&level.filesystem);
+        let forecast = match level.trigger {
+            Trigger::InodeEviction => outlook.and_then(|o| o.forecast_inodes(Inodes::new(level.strikes_below))),
+            _ => outlook.and_then(|o| o.forecast(Bytes::new(level.strikes_below))),
+        };
+        TriggerAssessment {
+            trigger: level.trigger,
+            signal: level.signal,
+            filesystem: level.filesystem,
+            strikes_below: level.strikes_below,
+            headroom: level.headroom,
+            forecast,
+            action: forecast.map(|forecast| action(level, &forecast, &settings, sample.at)),
+        }
+    });
+    let triggers = triggers.collect();
+    let loop_runs = settings.policy.as_ref().is_some_and(|policy| policy.image_gc.enabled);
+    let next_gc_check = settings
+        .kubelet
+        .filter(|_| loop_runs)
+        .map(|kubelet| schedule::next_check(kubelet.started_at, sample.at, settings.release).at);
+    LayerAssessment {
+        id: layer.id.clone(),
+        policy: settings.policy,
+        next_gc_check,
+        triggers,
+        images,
+        observed: memory.observed(),
+    }
+}
+
+/// When the kubelet acts on a line that is crossed as forecast. A later crossing is never acted on sooner, so that each quantile
+/// of the one gives that of the other. Without a kubelet nobody acts, and the crossing is all there is.
+fn action(level: &TriggerLevel, forecast: &Forecast, settings: &Settings<'_>, now: Timestamp) -> Action {
+    let acts = |crossing: Option<Span>| {
+        let crossing = crossing?;
+        let Some(kubelet) = settings.kubelet else { return Some(crossing) };
+        let (started_at, release) = (kubelet.started_at, settings.release);
+        let at = if level.trigger == Trigger::ImageGc && crossing == Span::ZERO {
+            // Crossed at some time before: the next tick sees it.
+            schedule::next_check(started_at, now, release).at
+        } else {
+            schedule::acts_at(level.trigger, now + crossing, level.grace_period, started_at, release).at
+        };
+        Some(at.since(now).max(crossing))
+    };
+    Action { p10: acts(forecast.p10), p50: acts(forecast.p50), p90: acts(forecast.p90) }
+}
