@@ -30,6 +30,11 @@ pub enum Command {
     /// Exit code: 0 nothing foreseen, 1 a trigger is foreseen within --warning, 2 crossed or foreseen within --critical,
     /// 3 a layer could not be measured, 4 highwater itself failed.
     Check(CheckArgs),
+    /// Walk through a recording and compare what was foretold with the images that were deleted
+    ///
+    /// Before each burst of deletions the prediction is taken, and each image is counted: foretold as certain, possible or safe,
+    /// and deleted or not. Exit code: 0 nothing foretold was wrong, 1 something was, 2 the recording cannot be read.
+    Replay(ReplayArgs),
     /// Play a three-layer node that fills up, through the same pipeline, without touching this machine
     Demo(DemoArgs),
 }
@@ -55,6 +60,23 @@ pub struct RunArgs {
     /// Pause between two walks that count what each layer holds; 0s: no walks [default: 5m]
     #[arg(long = "usage.interval", value_name = "DURATION", value_parser = span)]
     pub usage_interval: Option<Span>,
+    /// Append what is seen to this file, for `explain --recording` and `replay`
+    #[arg(long, value_name = "FILE")]
+    pub recording: Option<PathBuf>,
+    /// The most that FILE and its older generation FILE.1 may take together [default: 64MiB]
+    #[arg(long = "recording.max-size", value_name = "SIZE", value_parser = recording_size, requires = "recording")]
+    pub recording_max_size: Option<u64>,
+}
+
+/// Flags of `replay`.
+#[derive(Debug, Clone, Args)]
+pub struct ReplayArgs {
+    /// The recording; may be compressed with gzip
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// How to print the result
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
 }
 
 /// Flags of `check`.
@@ -172,6 +194,27 @@ pub enum LogFormat {
 
 fn span(text: &str) -> Result<Span, String> {
     humantime::parse_duration(text).map(Span::from).map_err(|_| "write a duration as 30s, 5m or 1h30m".to_owned())
+}
+
+/// A size from 1 MiB on, as 64MiB, 1GiB or a number of bytes.
+fn recording_size(text: &str) -> Result<u64, String> {
+    const LEAST: u64 = 1 << 20;
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let scale: u64 = match unit {
+        "" | "B" => 1,
+        "KiB" | "Ki" => 1 << 10,
+        "MiB" | "Mi" => 1 << 20,
+        "GiB" | "Gi" => 1 << 30,
+        "TiB" | "Ti" => 1 << 40,
+        "kB" | "k" => 1_000,
+        "MB" | "M" => 1_000_000,
+        "GB" | "G" => 1_000_000_000,
+        _ => return Err("write a size as 64MiB or 1GiB".to_owned()),
+    };
+    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(scale));
+    let bytes = bytes.ok_or_else(|| "write a size as 64MiB or 1GiB".to_owned())?;
+    if bytes < LEAST { Err("the least size is 1MiB".to_owned()) } else { Ok(bytes) }
 }
 
 impl RunArgs {

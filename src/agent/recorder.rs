@@ -80,9 +80,6 @@ struct Failed {
 const PAUSE: Span = Span::from_secs(30);
 
 impl Recorder {
-    /// The smallest size that may be asked for.
-    pub const LEAST: Bytes = Bytes::from_mib(1);
-
     /// Opens FILE for appending, or makes it, for its owner only. `most` is for FILE and FILE.1 together.
     ///
     /// # Errors
@@ -214,6 +211,8 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
     use tempfile::TempDir;
 
+    const LIMIT: Bytes = Bytes::from_mib(1);
+
     fn sample(seconds: i64) -> Sample {
         let at = Timestamp::from_micros(seconds * 1_000_000);
         Sample { at, filesystems: Vec::new(), layers: Vec::new() }
@@ -230,13 +229,13 @@ mod tests {
     fn a_second_start_appends_also_behind_a_torn_line() {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("node.jsonl");
-        Recorder::open(&path, Recorder::LEAST).unwrap().record(&sample(1));
+        Recorder::open(&path, LIMIT).unwrap().record(&sample(1));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let length = fs::metadata(&path).unwrap().len();
-        Recorder::open(&path, Recorder::LEAST).unwrap().record(&sample(2));
+        Recorder::open(&path, LIMIT).unwrap().record(&sample(2));
         assert_eq!(times(&path), [1, 2]);
         File::options().write(true).open(&path).unwrap().set_len(length + 30).unwrap();
-        Recorder::open(&path, Recorder::LEAST).unwrap().record(&sample(3));
+        Recorder::open(&path, LIMIT).unwrap().record(&sample(3));
         assert_eq!(times(&path), [1, 3]);
     }
 
@@ -261,15 +260,15 @@ mod tests {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("precious");
         fs::write(&path, "precious").unwrap();
-        let error = Recorder::open(&path, Recorder::LEAST).unwrap_err();
+        let error = Recorder::open(&path, LIMIT).unwrap_err();
         assert_eq!(error.to_string(), "the file is there and is not a recording");
         let link = directory.path().join("link");
         symlink(directory.path().join("elsewhere"), &link).unwrap();
-        assert!(Recorder::open(&link, Recorder::LEAST).is_err());
-        assert!(Recorder::open(Path::new("/dev/null"), Recorder::LEAST).is_err());
+        assert!(Recorder::open(&link, LIMIT).is_err());
+        assert!(Recorder::open(Path::new("/dev/null"), LIMIT).is_err());
         let path = directory.path().join("used");
-        let _used = Recorder::open(&path, Recorder::LEAST).unwrap();
-        let error = Recorder::open(&path, Recorder::LEAST).unwrap_err();
+        let _used = Recorder::open(&path, LIMIT).unwrap();
+        let error = Recorder::open(&path, LIMIT).unwrap_err();
         assert_eq!(error.to_string(), "another process records to it");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 3);
     }
@@ -278,7 +277,7 @@ mod tests {
     fn a_disk_that_refuses_costs_the_samples_of_that_time_only() {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("node.jsonl");
-        let mut recorder = Recorder::open(&path, Recorder::LEAST).unwrap();
+        let mut recorder = Recorder::open(&path, LIMIT).unwrap();
         recorder.record(&sample(1));
         let writable = std::mem::replace(&mut recorder.file, File::open("/dev/null").unwrap());
         recorder.record(&sample(2));

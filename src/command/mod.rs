@@ -4,6 +4,8 @@ mod changes;
 pub mod check;
 pub mod demo;
 mod exit;
+pub mod recording;
+pub mod replay;
 pub mod run;
 mod serve;
 
