@@ -2,6 +2,7 @@
 
 use crate::config::{ListenAddress, Overrides};
 use crate::time::Span;
+use crate::units::Bytes;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -35,6 +36,10 @@ pub enum Command {
     /// Before each burst of deletions the prediction is taken, and each image is counted: foretold as certain, possible or safe,
     /// and deleted or not. Exit code: 0 nothing foretold was wrong, 1 something was, 2 the recording cannot be read.
     Replay(ReplayArgs),
+    /// Say which images each trigger would delete, which stay and why, and which losses are fatal
+    ///
+    /// Looks once, deletes nothing. Without a layer it explains every one that has a kubelet.
+    Explain(ExplainArgs),
     /// Play a three-layer node that fills up, through the same pipeline, without touching this machine
     Demo(DemoArgs),
 }
@@ -100,6 +105,26 @@ pub struct CheckArgs {
     /// A trigger foreseen within this is a warning [default: 2h]
     #[arg(long, value_name = "DURATION", value_parser = span)]
     pub warning: Option<Span>,
+}
+
+/// Flags of `explain`.
+#[derive(Debug, Clone, Args)]
+pub struct ExplainArgs {
+    /// The layer, by its name or by an end of it that no other has, as `capd-worker`
+    #[arg(value_name = "LAYER")]
+    pub layer: Option<String>,
+    /// Answer as if so much more were written to the disk of the images first, as 20GiB
+    #[arg(long = "if-write", value_name = "SIZE")]
+    pub if_write: Option<Bytes>,
+    /// Where and what to read.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    /// How to print the result
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+    /// How long to watch the disk before a rate is given
+    #[arg(long, value_name = "DURATION", value_parser = span, default_value = "5s")]
+    pub window: Span,
 }
 
 /// Flags of `demo`.
@@ -235,6 +260,13 @@ impl CheckArgs {
     /// The settings that these flags override.
     pub fn overrides(&self) -> Overrides {
         Overrides { critical: self.critical, warning: self.warning, ..self.machine.overrides() }
+    }
+}
+
+impl ExplainArgs {
+    /// The settings that these flags override.
+    pub fn overrides(&self) -> Overrides {
+        self.machine.overrides()
     }
 }
 

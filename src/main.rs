@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use highwater::cli::{Cli, Command, LogArgs, LogFormat, LogLevel};
-use highwater::command::{Failure, check, demo, replay, report, run};
+use highwater::command::{Failure, check, demo, explain, replay, report, run};
 use std::io::{IsTerminal, Write, stderr};
 use std::process::ExitCode;
 use tracing::level_filters::LevelFilter;
@@ -24,6 +24,10 @@ fn main() -> ExitCode {
         Command::Replay(args) => {
             log(&LogArgs { level: LogLevel::Error, ..LogArgs::default() });
             finish(replay::replay(&args), None)
+        }
+        Command::Explain(args) => {
+            log(&LogArgs { level: LogLevel::Error, ..LogArgs::default() });
+            finish(explain::explain(&args).map(|()| 0), None)
         }
         Command::Demo(args) => {
             log(&args.log);

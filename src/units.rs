@@ -93,6 +93,38 @@ impl Bytes {
     }
 }
 
+/// `20GiB`, `1.5GiB`, `500MB`, `20Gi`, `4096`: binary units with an i, decimal ones without, as Kubernetes and df have it.
+impl std::str::FromStr for Bytes {
+    type Err = SizeError;
+
+    fn from_str(text: &str) -> Result<Self, SizeError> {
+        let text = text.trim();
+        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+        let (number, unit) = text.split_at_checked(end).ok_or(SizeError)?;
+        let number: f64 = number.parse().map_err(|_| SizeError)?;
+        let unit = unit.trim_start();
+        let (prefix, base) = match unit.strip_suffix('B').unwrap_or(unit) {
+            "" => return Ok(Self::from_f64_saturating(number)),
+            binary if binary.ends_with('i') => (binary.trim_end_matches('i'), 1024.0_f64),
+            decimal => (decimal, 1000.0),
+        };
+        let power = match prefix {
+            "K" | "k" => 1,
+            "M" => 2,
+            "G" => 3,
+            "T" => 4,
+            "P" => 5,
+            _ => return Err(SizeError),
+        };
+        Ok(Self::from_f64_saturating(number * base.powi(power)))
+    }
+}
+
+/// Text that is no size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("write a size as 20GiB, 1.5GiB or 500MB")]
+pub struct SizeError;
+
 impl Inodes {
     /// Takes a plain count.
     pub const fn new(count: u64) -> Self {
@@ -225,6 +257,26 @@ mod tests {
         ];
         for (bytes, text) in cases {
             assert_eq!(Bytes::new(bytes).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn sizes_are_read_in_binary_and_in_decimal_units() {
+        let cases = [
+            ("20GiB", 21_474_836_480),
+            ("1.5GiB", 1_610_612_736),
+            ("500MB", 500_000_000),
+            ("20Gi", 21_474_836_480),
+            ("3 TiB", 3_298_534_883_328),
+            ("2k", 2_000),
+            ("4096", 4_096),
+            ("7B", 7),
+        ];
+        for (text, bytes) in cases {
+            assert_eq!(text.parse(), Ok(Bytes::new(bytes)), "{text}");
+        }
+        for text in ["", "GiB", "-1GiB", "1..5GiB", "5 parrots", "500m", "1iB", "1e9", "1GiBi", "NaN"] {
+            assert_eq!(text.parse::<Bytes>(), Err(SizeError), "{text}");
         }
     }
 

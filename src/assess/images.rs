@@ -27,6 +27,8 @@ pub struct ImagesAssessment {
     pub images: Vec<ImageNote>,
     /// What each trigger that deletes images would do; empty without a kubelet, or where its settings or disk are not known.
     pub predictions: Vec<Prediction>,
+    /// When an image that is loaded now, and never used, could be collected at the earliest; `None` where nothing collects.
+    pub first_chance: Option<Timestamp>,
     /// Since when the kubelet's records could be followed; `None`: not at all yet.
     pub followed_since: Option<Timestamp>,
 }
@@ -44,6 +46,8 @@ pub struct ImageNote {
     pub critical: Option<Critical>,
     /// When it was last used, as the kubelet noted it.
     pub last_used: LastUsed,
+    /// Whether a pass of the kubelet surely has seen it. Without one the next pass may be the first, to which it is too young.
+    pub seen: bool,
 }
 
 /// What an image is to the kubelet; the value of the `state` label.
@@ -195,6 +199,7 @@ impl Watched {
             complete: store.complete,
             images: self.notes(store, given),
             predictions: self.predict(given, Bytes::ZERO),
+            first_chance: first_chance(given),
             followed_since: self.followed_since,
         };
         if store.images.len() > ALWAYS_JUDGED {
@@ -241,6 +246,7 @@ impl Watched {
             recoverable: recoverable(image),
             critical: critical.get(&image.id).copied(),
             last_used: self.last_used(&image.id),
+            seen: self.inventory.record(&image.id).is_some_and(|record| record.first_detected_latest.is_some()),
         });
         notes.collect()
     }
@@ -260,6 +266,12 @@ impl Watched {
     pub(super) fn observed(&self) -> BTreeMap<Option<Trigger>, Observed> {
         self.observed.clone()
     }
+}
+
+fn first_chance(given: Given<'_>) -> Option<Timestamp> {
+    let gc = &given.policy?.image_gc;
+    let kubelet = given.kubelet.filter(|_| gc.enabled)?;
+    Some(schedule::first_chance(kubelet.started_at, given.now, gc.minimum_age.value, given.release).earliest)
 }
 
 impl ImageState {

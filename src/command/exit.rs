@@ -2,6 +2,7 @@
 
 use crate::access::AccessError;
 use crate::config::{ConfigError, ListenError};
+use crate::export::explain::UnknownLayer;
 use std::error::Error as _;
 use std::io;
 use std::path::PathBuf;
@@ -19,6 +20,9 @@ pub enum Failure {
     /// The machine cannot be read at all.
     #[error("cannot read the processes of this machine")]
     Machine(#[from] AccessError),
+    /// No layer has that name, or several end in it.
+    #[error("{0}")]
+    Layer(UnknownLayer),
     /// Standard output or a thread failed.
     #[error("{attempt}")]
     Io {
@@ -59,7 +63,7 @@ impl Failure {
     /// ones mean something.
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Listen(_) | Self::Recording { .. } => 2,
+            Self::Config(_) | Self::Listen(_) | Self::Layer(_) | Self::Recording { .. } => 2,
             _ => 1,
         }
     }

@@ -4,6 +4,7 @@ mod changes;
 pub mod check;
 pub mod demo;
 mod exit;
+pub mod explain;
 pub mod recording;
 pub mod replay;
 pub mod run;

@@ -3,6 +3,7 @@
 //! No clock, no disk, no socket: the time at which something is shown is an argument.
 
 pub mod catalogue;
+pub mod explain;
 pub mod exposition;
 pub mod json;
 pub mod metrics;

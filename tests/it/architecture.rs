@@ -28,7 +28,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("demo", &["layer", "sample", "time", "units", "untrusted"]),
     ("config", &["time"]),
     ("web", &["export", "snapshot", "time"]),
-    ("cli", &["command", "config", "time"]),
+    ("cli", &["command", "config", "time", "units"]),
     (
         "agent",
         &[

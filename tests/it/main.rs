@@ -11,6 +11,7 @@ mod architecture;
 mod cli;
 mod contract;
 mod discovery;
+mod explain;
 mod exposition;
 mod fake_proc;
 mod hostile_files;

@@ -336,6 +336,7 @@ fn new_capd_layer() -> LayerSample {
         || Reading::absent(AbsenceReason::Unsafe, "/var/lib/kubelet/config.yaml: symbolic link out of the root");
     LayerSample {
         origin: node_origin("control-plane"),
+        images: Reading::absent(AbsenceReason::TimedOut, "/run/containerd/containerd.sock: no answer within 2s"),
         kubelet: Some(kubelet(denied())),
         sources: vec![
             up(Source::Statfs, 0),
