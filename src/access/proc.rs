@@ -66,6 +66,21 @@ impl Procfs {
         self.read_path(&format!("{pid}/{name}"), limit)
     }
 
+    /// The name of a process's executable, without the newline, by one read into a buffer on the stack: this is the only thing
+    /// that is read of most processes, so its cost is the cost of a scan.
+    pub fn comm(&self, pid: u32) -> Result<Vec<u8>, AccessError> {
+        let name = format!("{pid}/comm");
+        let path = Path::new(&name);
+        let fail = |attempt| move |e| AccessError::os(attempt, path, e);
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        let fd = openat(self.directory.as_fd(), path, flags, Mode::empty()).map_err(fail("open"))?;
+        // The kernel keeps 15 bytes, and gives them all at once.
+        let mut buffer = [0_u8; 32];
+        let length = nix::unistd::read(&fd, &mut buffer).map_err(fail("read"))?;
+        let comm = buffer.get(..length).unwrap_or_default();
+        Ok(comm.strip_suffix(b"\n").unwrap_or(comm).to_vec())
+    }
+
     /// An entry that belongs to no process, for example `uptime`; cut off at `limit` bytes.
     pub fn read_path(&self, name: &str, limit: usize) -> Result<Vec<u8>, AccessError> {
         let path = Path::new(name);

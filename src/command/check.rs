@@ -65,7 +65,7 @@ fn print(snapshot: &Snapshot, output: Output, verdict: Verdict) -> Result<(), Fa
     let now = clock::now();
     let text = match output {
         Output::Table => format!("{}\n{}\n", table::render(snapshot, now, terminal_width()), verdict.as_str()),
-        Output::Json => format!("{}\n", json::snapshot(snapshot, now)),
+        Output::Json => json::snapshot(snapshot, now),
     };
     let mut out = stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| Failure::io("print", error))

@@ -29,7 +29,6 @@ enum Known {
 
 /// After its first rounds a process is looked at again every so many rounds; at one round in 5 s, every 80 s.
 const ROTATION: u32 = 16;
-const COMM_LIMIT: usize = 64;
 const STAT_LIMIT: usize = 4 << 10;
 const STATUS_LIMIT: usize = 16 << 10;
 const CGROUP_LIMIT: usize = 64 << 10;
@@ -120,8 +119,7 @@ fn is_still(procfs: &Procfs, process: &Process) -> bool {
 }
 
 fn read_process(procfs: &Procfs, pid: u32, own: Option<&str>) -> Option<Process> {
-    let comm = procfs.read(pid, "comm", COMM_LIMIT).ok()?;
-    let role = Role::of(comm.strip_suffix(b"\n").unwrap_or(&comm))?;
+    let role = Role::of(&procfs.comm(pid).ok()?)?;
     let stat = parse::stat(&procfs.read(pid, "stat", STAT_LIMIT).ok()?)?;
     let argv = arguments(procfs, pid);
     let mut containers = containers_around(procfs, pid, stat.ppid);

@@ -14,7 +14,6 @@ use crate::model::{EvictionThreshold, ThresholdValue, Trigger};
 use crate::sample::Reading;
 use crate::snapshot::{AgentHealth, Snapshot};
 use crate::time::{Span, Timestamp};
-use crate::units::Bytes;
 use crate::untrusted::Label;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -241,16 +240,13 @@ const fn quantiles(forecast: &Forecast) -> [(&'static str, Option<Span>); 3] {
 
 /// The amount below which a threshold is met, where the capacity that a fraction refers to is known.
 fn threshold_amount(view: &View<'_>, layer: &LayerView<'_>, threshold: &EvictionThreshold) -> Option<u64> {
-    match threshold.value {
-        ThresholdValue::Quantity(amount) => Some(amount),
-        ThresholdValue::Fraction(fraction) => {
-            let position = if threshold.signal.is_imagefs() { layer.imagefs } else { layer.nodefs };
-            let space = view.filesystems.get(position?)?.space()?;
-            let capacity =
-                if threshold.signal.counts_inodes() { space.files.as_f64() } else { space.capacity.as_f64() };
-            Some(Bytes::from_f64_saturating((capacity * f64::from(fraction)).floor()).get())
-        }
+    if let ThresholdValue::Quantity(amount) = threshold.value {
+        return Some(amount);
     }
+    let position = if threshold.signal.is_imagefs() { layer.imagefs } else { layer.nodefs };
+    let space = view.filesystems.get(position?)?.space()?;
+    let whole = if threshold.signal.counts_inodes() { space.files.get() } else { space.capacity.get() };
+    Some(threshold.value.of(whole))
 }
 
 fn agent(health: Option<&AgentHealth>) -> Vec<Series> {

@@ -1,7 +1,12 @@
-//! Given the rates, when is a level reached, and how sure is that? Pure arithmetic, no state.
+//! Given the past, when is a level reached, and how sure is that? Joins the surfaces (`surface`) with the line (`line`).
 
-use super::gaussian::first_passage;
-use super::rate::Rate;
+use super::drawdown::{LADDER, drawdowns};
+use super::history::RATE_SECONDS;
+use super::line::Line;
+use super::past::{Past, float};
+use super::rate::{recent_rate, steady_rate};
+use super::series::Series;
+use super::surface::{Surface, Traits};
 use super::{Forecast, Horizon};
 use crate::time::Span;
 use crate::units::{Bytes, Inodes, Ratio};
@@ -13,21 +18,30 @@ pub struct Outlook {
     pub(super) inodes: Option<Level>,
 }
 
-/// The same for one of its two levels.
+/// The same for one of its two levels. All amounts are fractions of the capacity.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Level {
-    /// Available now.
-    pub(super) now: f64,
-    /// The rate of the last minutes.
-    pub(super) near: Rate,
-    /// The rate of the last hours.
-    pub(super) far: Rate,
+    capacity: f64,
+    /// Available now, in the unit of the capacity.
+    now: f64,
+    line: Line,
+    /// What the past says now and a minute ago; `None` while the past is too short.
+    past: Option<[Surface; 2]>,
+    /// How much of the answer comes from the line alone: 1 at the beginning, 0 once there is a past to learn from.
+    cold: f64,
 }
 
-/// The near rate gives way to the far one with this time constant: fills of CI jobs last some tens of minutes.
-const DECAY_SECONDS: f64 = 1_200.0;
-/// Beyond this nothing is foreseen.
-const FARTHEST_SECONDS: f64 = 86_400.0;
+/// The part of the answer of a minute ago. Two answers in a row even out what a single sample changes, so that an alert
+/// flaps less.
+const MINUTE_AGO: f64 = 0.5;
+/// Up to this age in minutes the line alone answers ...
+const COLD_MINUTES: f64 = 5.0;
+/// ... and from this age on the past alone, but for a steady fill.
+const WARM_MINUTES: f64 = 15.0;
+const SIX_HOURS: f64 = 21_600.0;
+/// Times for which the probability is worked out: 10 s to a day, each 1.25 times the one before, and the ladder.
+const FIRST_SECONDS: f64 = 10.0;
+const LAST_SECONDS: f64 = 86_400.0;
 
 impl Outlook {
     /// Time until fewer than `below` bytes are available; `below` 0 stands for "none available".
@@ -43,45 +57,112 @@ impl Outlook {
 }
 
 impl Level {
+    pub(super) fn new(series: &Series) -> Option<Self> {
+        let capacity = series.capacity();
+        let now = series.last()?.level;
+        let near = recent_rate(series.since(RATE_SECONDS))?.scaled(1.0 / capacity);
+        let whole = series.since(SIX_HOURS);
+        let (oldest, newest) = (whole.first()?, whole.last()?);
+        let far = (oldest.level - newest.level) / (newest.at - oldest.at) / capacity;
+        let steady = steady_rate(whole).map(|rate| rate.scaled(1.0 / capacity));
+        let past = Past::new(series.minutes())?;
+        let age = float(past.len());
+        let cold = ((WARM_MINUTES - age) / (WARM_MINUTES - COLD_MINUTES)).clamp(0.0, 1.0);
+        let surfaces = (cold < 1.0).then(|| {
+            let records = drawdowns(&past);
+            let traits = Traits::new(&past);
+            let last = past.len() - 1;
+            [last, last.saturating_sub(1)].map(|k| Surface::new(&past, &records, &traits, k))
+        });
+        Some(Self { capacity, now, line: Line { near, far, steady }, past: surfaces, cold })
+    }
+
     fn forecast(&self, below: f64) -> Forecast {
         // "Fewer than 0" cannot happen; the question behind it is when nothing is left.
         let distance = if below > 0.0 { self.now - below } else { self.now };
         if distance < 0.0 || (distance <= 0.0 && below <= 0.0) {
             return Forecast::REACHED;
         }
-        let distance = distance.max(f64::MIN_POSITIVE);
+        let curve = self.curve((distance / self.capacity).max(1e-12), below / self.capacity);
         Forecast {
-            p10: self.quantile(distance, 0.1),
-            p50: self.quantile(distance, 0.5),
-            p90: self.quantile(distance, 0.9),
-            probability: Horizon::ALL.map(|horizon| Ratio::new(self.within(distance, horizon.span().as_secs_f64()))),
+            p10: curve.quantile(0.1),
+            p50: curve.quantile(0.5),
+            p90: curve.quantile(0.9),
+            probability: Horizon::ALL.map(|horizon| Ratio::new(curve.within(horizon.span().as_secs_f64()))),
         }
     }
 
-    /// Probability of a fall by `distance` within `seconds`.
-    fn within(&self, distance: f64, seconds: f64) -> f64 {
-        let memory = DECAY_SECONDS * (1.0 - (-seconds / DECAY_SECONDS).exp());
-        let drift = self.far.fall.mul_add(seconds, (self.near.fall - self.far.fall) * memory);
-        // A rate seen for a minute says less about the next hour than about the next minute.
-        let unproven = 0.1 * self.near.fall.abs() * (1.0 + 15.0 / self.near.span);
-        let spread = (self.near.spread + unproven) * memory + self.far.spread * seconds;
-        first_passage(distance, drift, spread)
-    }
-
-    /// The time by which the level is reached with the given probability: bisection on log time.
-    fn quantile(&self, distance: f64, probability: f64) -> Option<Span> {
-        let (mut low, mut high) = (0.1f64.ln(), FARTHEST_SECONDS.ln());
-        if self.within(distance, FARTHEST_SECONDS) < probability {
-            return None;
-        }
-        for _ in 0..24 {
-            let middle = f64::midpoint(low, high);
-            if self.within(distance, middle.exp()) < probability {
-                low = middle;
-            } else {
-                high = middle;
+    /// The probability over time for one distance.
+    fn curve(&self, distance: f64, below: f64) -> Curve {
+        let learned = self.past.as_ref().map(|[now, ago]| {
+            let then = ago.level - below;
+            let then = now_or(then, distance);
+            let (now, ago) = (now.along(distance), ago.along(then));
+            let mut mixed = [0.0; LADDER.len()];
+            for ((mixed, now), ago) in mixed.iter_mut().zip(now).zip(ago) {
+                *mixed = (1.0 - MINUTE_AGO).mul_add(now, MINUTE_AGO * ago);
             }
+            mixed
+        });
+        let trust = self.line.trust(distance);
+        let mut times = Vec::with_capacity(64);
+        let mut time = FIRST_SECONDS;
+        while time < LAST_SECONDS {
+            times.push(time);
+            time *= 1.25;
         }
-        Some(Span::from_secs_f64(high.exp()))
+        times.extend(LADDER.map(|minutes| float(minutes) * 60.0));
+        times.push(LAST_SECONDS);
+        times.sort_unstable_by(f64::total_cmp);
+        let mut highest: f64 = 0.0;
+        let points = times
+            .into_iter()
+            .map(|seconds| {
+                let warm = learned.map_or(0.0, |ladder| along(&ladder, seconds));
+                let usual = self.cold * self.line.reaches(distance, seconds) + (1.0 - self.cold) * warm;
+                let steady = if trust > 0.0 { self.line.steady_reaches(distance, seconds) } else { 0.0 };
+                highest = highest.max((1.0 - trust).mul_add(usual, trust * steady).clamp(0.0, 1.0));
+                (seconds, highest)
+            })
+            .collect();
+        Curve { points }
+    }
+}
+
+fn now_or(then: f64, now: f64) -> f64 {
+    if then > 0.0 { then } else { now }
+}
+
+/// The learned probability at any time: linear in log time along the ladder, 0 at 15 s, level beyond six hours.
+fn along(ladder: &[f64; LADDER.len()], seconds: f64) -> f64 {
+    const START: f64 = 15.0;
+    let (mut t0, mut p0) = (START, 0.0);
+    for (minutes, p1) in LADDER.iter().zip(ladder) {
+        let t1 = float(*minutes) * 60.0;
+        if seconds <= t1 {
+            return ((seconds / t0).ln() / (t1 / t0).ln()).clamp(0.0, 1.0).mul_add(p1 - p0, p0);
+        }
+        (t0, p0) = (t1, *p1);
+    }
+    p0
+}
+
+/// Probability of the crossing by time: seconds and probability, both rising.
+struct Curve {
+    points: Vec<(f64, f64)>,
+}
+
+impl Curve {
+    fn within(&self, seconds: f64) -> f64 {
+        let known = self.points.partition_point(|(time, _)| *time <= seconds);
+        known.checked_sub(1).and_then(|i| self.points.get(i)).map_or(0.0, |(_, p)| *p)
+    }
+
+    fn quantile(&self, probability: f64) -> Option<Span> {
+        let next = self.points.partition_point(|(_, p)| *p < probability);
+        let (t1, p1) = self.points.get(next)?;
+        let (t0, p0) = next.checked_sub(1).and_then(|i| self.points.get(i)).unwrap_or(&(1.0, 0.0));
+        let part = ((probability - p0) / (p1 - p0)).clamp(0.0, 1.0);
+        Some(Span::from_secs_f64(t0 * (t1 / t0).powf(part)))
     }
 }

@@ -1,5 +1,6 @@
-//! What is kept of the past of one level? A bounded list of points, dense where recent, sparse where old.
+//! What is kept of the past of one level? Points, dense where recent, sparse where old; and a day of minutes.
 
+use super::minutes::{BLOCK_SECONDS, Minutes};
 use serde::{Deserialize, Serialize};
 
 /// One kept value.
@@ -16,6 +17,7 @@ pub(super) struct Point {
 pub(super) struct Series {
     capacity: f64,
     points: Vec<Point>,
+    minutes: Minutes,
 }
 
 const MOST_POINTS: usize = 128;
@@ -33,18 +35,20 @@ impl Series {
             }
             if (capacity - self.capacity).abs() > 0.0 {
                 let shift = level - last.level;
+                self.minutes.rescale(self.capacity / capacity, shift / capacity);
                 for point in &mut self.points {
                     point.level += shift;
                 }
             }
         }
         self.capacity = capacity;
-        self.points.push(Point { at, level });
+        self.minutes.push(number_of_block(at), level / capacity);
         let oldest = at - KEPT_SECONDS;
         self.points.retain(|point| point.at >= oldest);
-        if self.points.len() > MOST_POINTS {
+        if self.points.len() >= MOST_POINTS {
             self.thin(at);
         }
+        self.points.push(Point { at, level });
     }
 
     /// Removes the inner point whose neighbours are closest together for their age.
@@ -63,6 +67,21 @@ impl Series {
         }
     }
 
+    /// The newest capacity, more than 0 once there is a value.
+    pub(super) fn capacity(&self) -> f64 {
+        self.capacity
+    }
+
+    /// Bytes of memory behind it.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.points.capacity() * size_of::<Point>() + self.minutes.heap_bytes()
+    }
+
+    /// The last day.
+    pub(super) fn minutes(&self) -> &Minutes {
+        &self.minutes
+    }
+
     /// The newest value.
     pub(super) fn last(&self) -> Option<Point> {
         self.points.last().copied()
@@ -79,6 +98,11 @@ impl Series {
             .map_or(0, |i| i + 1);
         self.points.get(start.max(after_gap)..).unwrap_or(&[])
     }
+}
+
+/// A sample on the border of two minutes belongs to the one that ends: a question on the minute sees a whole block.
+fn number_of_block(at: f64) -> u64 {
+    u64::try_from(floor_index((at / BLOCK_SECONDS - 1e-9).max(0.0).ceil())).unwrap_or(u64::MAX)
 }
 
 /// The largest index not above `value`; 0 for negative values and NaN.

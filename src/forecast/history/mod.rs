@@ -3,7 +3,7 @@
 //! Reads no clock: the time of a forecast is the time of the newest observation.
 
 use super::Forecast;
-use super::rate::median_rate;
+use super::rate::recent_rate;
 use super::series::Series;
 use crate::forecast::outlook::{Level, Outlook};
 use crate::time::{Span, Timestamp};
@@ -61,7 +61,7 @@ struct Clock {
 }
 
 /// The window of [`History::fill_rate`].
-const RATE_SECONDS: f64 = 180.0;
+pub(in crate::forecast) const RATE_SECONDS: f64 = 120.0;
 
 impl History {
     /// Nothing seen yet.
@@ -89,15 +89,20 @@ impl History {
         }
     }
 
-    /// The recent net rate, robust against single spikes; negative while the disk empties. `None` before there are three
+    /// The recent net rate, over the last two minutes: the middle one of five windows that end now, so that a single spike does not decide; negative while the disk empties. `None` before there are three
     /// samples over at least a second, or so few since the last gap.
     pub fn fill_rate(&self) -> Option<ByteRate> {
-        median_rate(self.bytes.since(RATE_SECONDS)).map(|rate| ByteRate::new(rate.fall))
+        recent_rate(self.bytes.since(RATE_SECONDS)).map(|rate| ByteRate::new(rate.fall))
     }
 
     /// What the past says about the future, from which the forecast for any number of levels follows cheaply.
     pub fn outlook(&self) -> Outlook {
-        Outlook { bytes: level(&self.bytes), inodes: level(&self.inodes) }
+        Outlook { bytes: Level::new(&self.bytes), inodes: Level::new(&self.inodes) }
+    }
+
+    /// Bytes of memory it takes, at most 64 KiB.
+    pub fn state_bytes(&self) -> usize {
+        size_of::<Self>() + self.bytes.heap_bytes() + self.inodes.heap_bytes()
     }
 
     /// Time until fewer than `below` bytes are available, counted from the newest observation. `None` while too little
@@ -112,12 +117,7 @@ impl History {
     }
 }
 
-fn level(series: &Series) -> Option<Level> {
-    let now = series.last()?.level;
-    let near = median_rate(series.since(RATE_SECONDS))?;
-    let far = median_rate(series.since(6.0 * 3_600.0))?;
-    Some(Level { now, near, far })
-}
-
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;
