@@ -1,8 +1,8 @@
 //! What may be typed? Flags and subcommands; no behaviour, no default that needs the machine.
 
 use crate::config::{ListenAddress, Overrides};
-use crate::time::Span;
-use crate::units::Bytes;
+use crate::time::{Span, Timestamp};
+use crate::units::{Bytes, SizeError};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -70,7 +70,7 @@ pub struct RunArgs {
     pub recording: Option<PathBuf>,
     /// The most that FILE and its older generation FILE.1 may take together [default: 64MiB]
     #[arg(long = "recording.max-size", value_name = "SIZE", value_parser = recording_size, requires = "recording")]
-    pub recording_max_size: Option<u64>,
+    pub recording_max_size: Option<Bytes>,
 }
 
 /// Flags of `replay`.
@@ -116,6 +116,12 @@ pub struct ExplainArgs {
     /// Answer as if so much more were written to the disk of the images first, as 20GiB
     #[arg(long = "if-write", value_name = "SIZE")]
     pub if_write: Option<Bytes>,
+    /// Answer from this recording instead of from this machine
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config_file", "procfs", "rootfs", "window"])]
+    pub recording: Option<PathBuf>,
+    /// With --recording: the time to answer for, from what was known up to then [default: the end]
+    #[arg(long, value_name = "TIME", value_parser = timestamp, requires = "recording")]
+    pub at: Option<Timestamp>,
     /// Where and what to read.
     #[command(flatten)]
     pub machine: MachineArgs,
@@ -221,25 +227,20 @@ fn span(text: &str) -> Result<Span, String> {
     humantime::parse_duration(text).map(Span::from).map_err(|_| "write a duration as 30s, 5m or 1h30m".to_owned())
 }
 
-/// A size from 1 MiB on, as 64MiB, 1GiB or a number of bytes.
-fn recording_size(text: &str) -> Result<u64, String> {
-    const LEAST: u64 = 1 << 20;
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let scale: u64 = match unit {
-        "" | "B" => 1,
-        "KiB" | "Ki" => 1 << 10,
-        "MiB" | "Mi" => 1 << 20,
-        "GiB" | "Gi" => 1 << 30,
-        "TiB" | "Ti" => 1 << 40,
-        "kB" | "k" => 1_000,
-        "MB" | "M" => 1_000_000,
-        "GB" | "G" => 1_000_000_000,
-        _ => return Err("write a size as 64MiB or 1GiB".to_owned()),
-    };
-    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(scale));
-    let bytes = bytes.ok_or_else(|| "write a size as 64MiB or 1GiB".to_owned())?;
-    if bytes < LEAST { Err("the least size is 1MiB".to_owned()) } else { Ok(bytes) }
+fn recording_size(text: &str) -> Result<Bytes, String> {
+    let size: Bytes = text.parse().map_err(|error: SizeError| error.to_string())?;
+    if size < Bytes::from_mib(1) { Err("the least size is 1MiB".to_owned()) } else { Ok(size) }
+}
+
+/// A point in time as RFC 3339, or as seconds since 1970.
+fn timestamp(text: &str) -> Result<Timestamp, String> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Ok(Timestamp::from_secs_f64(seconds));
+    }
+    let time = humantime::parse_rfc3339_weak(text).ok();
+    let since_epoch = time.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+    let micros = since_epoch.and_then(|span| i64::try_from(span.as_micros()).ok());
+    micros.map(Timestamp::from_micros).ok_or_else(|| "write a time as 2026-11-24T07:45:54Z, in UTC".to_owned())
 }
 
 impl RunArgs {

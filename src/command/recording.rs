@@ -8,7 +8,7 @@ use crate::time::Timestamp;
 use flate2::bufread::MultiGzDecoder;
 use std::error::Error;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write, stderr};
 use std::path::Path;
 
 /// What was known at one time of a recording.
@@ -41,18 +41,18 @@ pub fn open(path: &Path) -> Result<Samples, Failure> {
     Ok(Reader::new(Box::new(input)))
 }
 
-/// What was known at `time`: every sample up to then is assessed in its order.
+/// What was known at `time`, or at the end: every sample up to then is assessed in its order.
 ///
 /// # Errors
 /// A file that cannot be read, or has no sample up to then.
-pub fn sample_at(path: &Path, time: Timestamp) -> Result<Known, Failure> {
+pub fn sample_at(path: &Path, time: Option<Timestamp>) -> Result<Known, Failure> {
     let mut samples = open(path)?;
     let mut state = State::default();
     let mut known = None;
     let mut first_after = None;
     while let Some(sample) = samples.next_sample() {
-        if sample.at > time {
-            first_after = Some(sample.at);
+        if let Some(time) = time.filter(|time| sample.at > *time) {
+            first_after = Some((sample.at, time));
             break;
         }
         let (assessment, next) = assess(&sample, state);
@@ -62,7 +62,7 @@ pub fn sample_at(path: &Path, time: Timestamp) -> Result<Known, Failure> {
     match known {
         Some((sample, assessment)) => Ok(Known { sample, assessment, state, report: samples.into_report() }),
         None => Err(match first_after {
-            Some(first) => unreadable(path, format!("it begins at {first}, after {time}")),
+            Some((first, time)) => unreadable(path, format!("it begins at {first}, after {time}")),
             None => nothing(path, samples.into_report()),
         }),
     }
@@ -78,6 +78,14 @@ pub(super) fn nothing(path: &Path, report: Report) -> Failure {
 
 fn unreadable(path: &Path, source: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
     Failure::Recording { attempt: "read", path: path.to_owned(), source: source.into() }
+}
+
+/// Says on standard error what [`warnings`] has to say.
+pub(super) fn warn(path: &Path, report: &Report) {
+    for line in warnings(path, report) {
+        // Nothing is left to be done when standard error is closed.
+        writeln!(stderr(), "highwater: {line}").ok();
+    }
 }
 
 /// What has to be said of a recording that was not read as a whole, a line for each.

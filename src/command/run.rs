@@ -53,13 +53,13 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
 /// What a recording and its older generation take where nothing else is said.
 const RECORDING_SIZE: Bytes = Bytes::from_mib(64);
 
-fn record(path: &Path, most: Option<u64>) -> Result<Recording, Failure> {
+fn record(path: &Path, most: Option<Bytes>) -> Result<Recording, Failure> {
     let failure = |source: std::io::Error| Failure::Recording {
         attempt: "write",
         path: path.to_owned(),
         source: Box::new(source),
     };
-    let recorder = Recorder::open(path, most.map_or(RECORDING_SIZE, Bytes::new)).map_err(failure)?;
+    let recorder = Recorder::open(path, most.unwrap_or(RECORDING_SIZE)).map_err(failure)?;
     Recording::start(recorder).map_err(|error| Failure::io("start a thread", error))
 }
 

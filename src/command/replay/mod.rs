@@ -7,7 +7,7 @@ use super::{Failure, recording};
 use crate::assess::{State, assess};
 use crate::cli::{Output, ReplayArgs};
 use judge::Judge;
-use std::io::{Write, stderr, stdout};
+use std::io::{Write, stdout};
 
 /// Replays the file and prints what was foretold and what happened; 0 where nothing foretold was wrong, else 1.
 ///
@@ -26,15 +26,11 @@ pub fn replay(args: &ReplayArgs) -> Result<u8, Failure> {
     if report.samples == 0 {
         return Err(recording::nothing(&args.file, report));
     }
-    let warnings = recording::warnings(&args.file, &report);
-    for line in &warnings {
-        // Nothing is left to be done when standard error is closed.
-        writeln!(stderr(), "highwater: {line}").ok();
-    }
+    recording::warn(&args.file, &report);
     let result = judge.finish();
     let text = match args.output {
         Output::Table => print::table(&result, report.samples),
-        Output::Json => print::json(&result, &report, &warnings),
+        Output::Json => print::json(&result, &report, &recording::warnings(&args.file, &report)),
     };
     let mut out = stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| Failure::io("print", error))?;
