@@ -2,6 +2,11 @@
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use highwater::assess::{Assessment, State, assess};
+use highwater::demo::Scenario;
+use highwater::sample::Sample;
+use highwater::sample::recording::{Encoder, Reader};
+use highwater::time::Timestamp;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -129,7 +134,7 @@ fn a_damaged_line_is_named_and_what_came_before_counts() {
     assert!(message.starts_with("highwater: /changed.jsonl: line 47: the line is not a JSON object: "), "{message}");
     assert!(
         message.contains(
-            "17 samples were read; after damage everything up to the next header is passed over, here 8 lines"
+            "17 samples were read; after damage everything up to the next header is passed over, here 6 lines"
         ),
         "{message}"
     );
@@ -204,4 +209,85 @@ fn a_recording_that_cannot_be_written_is_an_error_at_the_start() {
     let output = highwater(&["run", "--recording", file, "--recording.max-size", "1"]);
     let message = String::from_utf8(output.stderr).unwrap();
     assert!(message.contains("the least size is 1MiB"), "{message}");
+}
+
+#[test]
+fn explain_answers_from_what_was_known_at_the_time() {
+    let fixture = fixture();
+    let explain = |arguments: &[&str]| {
+        let output =
+            highwater(&[&["explain", "--recording", fixture.to_str().unwrap(), "-o", "json"], arguments].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let images = json["layers"][0]["images"].as_array().unwrap().len();
+        (json["sampled_at"].as_str().unwrap().to_owned(), images)
+    };
+    assert_eq!(explain(&["--at", "2026-01-01T00:14:58Z"]), ("2026-01-01T00:14:55Z".to_owned(), 5));
+    assert_eq!(explain(&["--at", "1767226530", "host"]), ("2026-01-01T00:15:30Z".to_owned(), 3));
+    assert_eq!(explain(&[]), ("2026-01-01T00:19:30Z".to_owned(), 2));
+
+    let output = highwater(&["explain", "--recording", fixture.to_str().unwrap(), "--at", "2025-01-01T00:00:00Z"]);
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(message.ends_with(": it begins at 2026-01-01T00:00:30Z, after 2025-01-01T00:00:00Z\n"), "{message}");
+    let output = highwater(&["explain", "--at", "2025-01-01T00:00:00Z"]);
+    assert_eq!(output.status.code(), Some(2), "a time without a recording");
+}
+
+/// Assesses samples one after the other.
+fn answers(samples: &[Sample]) -> Vec<Assessment> {
+    let mut state = State::default();
+    let mut answers = Vec::new();
+    for sample in samples {
+        let (assessment, next) = assess(sample, state);
+        state = next;
+        answers.push(assessment);
+    }
+    answers
+}
+
+#[test]
+fn a_recording_gives_the_answers_that_the_live_run_gave() {
+    let mut scenario = Scenario::new(7, Timestamp::from_micros(1_767_225_600_250_003));
+    // In a recording lists have the order of their ids.
+    let live: Vec<Sample> = (0..400).map(|_| in_order(scenario.advance())).collect();
+    let mut encoder = Encoder::new("a test");
+    let mut file = Vec::new();
+    for sample in &live {
+        encoder.encode(sample, &mut file);
+    }
+    let mut reader = Reader::new(file.as_slice());
+    let recorded: Vec<Sample> = std::iter::from_fn(|| reader.next_sample()).collect();
+    assert!(reader.report().damage.is_empty());
+    assert!(live == recorded, "the samples are the same");
+    assert!(live.iter().flat_map(|sample| &sample.layers).any(|layer| layer.images.value().is_some()));
+    assert!(answers(&live) == answers(&recorded), "and so are the answers");
+    let whole: usize = live.iter().map(|sample| serde_json::to_string(sample).unwrap().len()).sum();
+    assert!(file.len() * 10 < whole, "only changes are written: {} of {whole} bytes", file.len());
+}
+
+fn in_order(mut sample: Sample) -> Sample {
+    for layer in &mut sample.layers {
+        layer.images = layer.images.clone().map(|mut store| {
+            store.images.sort_by(|one, other| one.id.cmp(&other.id));
+            store.containers.sort_by(|one, other| one.id.cmp(&other.id));
+            store.pods.sort_by(|one, other| one.id.cmp(&other.id));
+            store
+        });
+    }
+    sample
+}
+
+#[test]
+fn the_example_of_the_documentation_is_a_recording() {
+    let text = include_str!("../../docs/recording.md");
+    let example = text.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("example.jsonl");
+    fs::write(&path, example).unwrap();
+    let output = highwater(&["replay", path.to_str().unwrap()]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(0), String::new()));
+    assert!(text.contains("host   image_gc  1/1 "), "{text}");
+    assert!(text.ends_with("\n1 right, 0 wrong, 0 that cannot be judged\n"), "{text}");
 }
