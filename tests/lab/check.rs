@@ -34,6 +34,7 @@ fn check_while_quiet(lab: &Lab, arguments: &[&str]) -> (String, i32) {
 }
 
 #[test]
+#[ignore = "needs root and a lab that is up: tests/lab/test"]
 fn check_prints_one_row_for_each_layer_and_finds_nothing_near() {
     let lab = Lab::take();
     let facts = lab.facts();
@@ -67,6 +68,7 @@ fn check_prints_one_row_for_each_layer_and_finds_nothing_near() {
 }
 
 #[test]
+#[ignore = "needs root and a lab that is up: tests/lab/test"]
 fn check_in_json_agrees_with_the_lab() {
     let lab = Lab::take();
     let facts = lab.facts();
@@ -89,6 +91,7 @@ fn check_in_json_agrees_with_the_lab() {
 /// Between the line of image GC (16 % available) and that of image eviction (15 %): nothing acts there but a kubelet's look at its
 /// images every five minutes.
 #[test]
+#[ignore = "needs root and a lab that is up: tests/lab/test"]
 fn check_is_critical_when_a_line_is_crossed() {
     let lab = Lab::take();
     let space = lab.space();
@@ -102,6 +105,7 @@ fn check_is_critical_when_a_line_is_crossed() {
 }
 
 #[test]
+#[ignore = "needs root and a lab that is up: tests/lab/test"]
 fn check_is_critical_while_a_fill_reaches_a_line_within_the_window() {
     let lab = Lab::take();
     let line = lab.space().size / 100 * 20;

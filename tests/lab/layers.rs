@@ -79,6 +79,7 @@ pub(crate) fn assert_places(snapshot: &Snapshot, facts: &Facts) {
 }
 
 #[test]
+#[ignore = "needs root and a lab that is up: tests/lab/test"]
 fn every_layer_is_found_once_in_its_place_and_nothing_else_is() {
     let lab = Lab::take();
     let (_agent, facts, snapshot) = complete(&lab);
@@ -100,6 +101,7 @@ fn every_layer_is_found_once_in_its_place_and_nothing_else_is() {
 }
 
 #[test]
+#[ignore = "needs root and a lab that is up: tests/lab/test"]
 fn labels_are_those_of_the_job_the_cluster_and_the_node() {
     let lab = Lab::take();
     let (_agent, facts, snapshot) = complete(&lab);
@@ -121,6 +123,7 @@ fn labels_are_those_of_the_job_the_cluster_and_the_node() {
 /// Process starts in /proc are counted in hundredths of a second since the boot, which is itself known to one. The JSON has
 /// whole seconds; the time of the next check has all digits and hangs on the kubelet's start.
 #[test]
+#[ignore = "needs root and a lab that is up: tests/lab/test"]
 fn kubelets_started_when_the_lab_says_to_a_tenth_of_a_second() {
     /// Where the first pass of the kubelet's loop is put after its start: 0.2 s where the release is known, which a node image
     /// tells in a file, 0.3 s on the host, where nothing does. Passes then come every 300.006 s. See `model/schedule.rs`.

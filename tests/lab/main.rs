@@ -1,4 +1,5 @@
-//! The real agent on the real three-layer node: does it say what is so? Run by `tests/lab/test`, see README.md.
+//! The real agent on the real three-layer node: does it say what is so? Run by `tests/lab/test`, see README.md; a
+//! plain `cargo test` compiles it and runs none of it.
 //!
 //! The truth is `facts.json`, which the lab writes from Docker's and the CRI's own answers, and what `stat -f` and `du` say.
 //! Nothing waits for a fixed time: what must come is polled for, with deadlines for a machine that is busy with other things,

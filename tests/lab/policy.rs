@@ -52,6 +52,7 @@ fn in_force(told: &Eviction) -> Evictions {
 }
 
 #[test]
+#[ignore = "needs root and a lab that is up: tests/lab/test"]
 fn every_kubelets_policy_is_known_with_its_origin() {
     let lab = Lab::take();
     let (_agent, facts, snapshot) = complete(&lab);
@@ -79,6 +80,7 @@ fn share(capacity: u64, (numerator, denominator): (u64, u64)) -> u64 {
 }
 
 #[test]
+#[ignore = "needs root and a lab that is up: tests/lab/test"]
 fn every_trigger_strikes_where_the_kubelet_would_and_no_other_is_armed() {
     let lab = Lab::take();
     let (_agent, facts, snapshot) = complete(&lab);

@@ -50,6 +50,7 @@ fn assert_sums(snapshot: &Snapshot, lab: &Lab) {
 }
 
 #[test]
+#[ignore = "needs root and a lab that is up: tests/lab/test"]
 fn a_file_counts_for_the_layer_it_is_written_in_and_for_no_other() {
     const SIZE: u64 = 64 * MIB;
     let lab = Lab::take();
@@ -102,6 +103,7 @@ fn directories(facts: &Facts) -> Vec<(&str, PathBuf)> {
 }
 
 #[test]
+#[ignore = "needs root and a lab that is up: tests/lab/test"]
 fn each_layer_holds_what_du_says() {
     let lab = Lab::take();
     let (agent, facts, _) = complete(&lab);
@@ -124,6 +126,7 @@ fn each_layer_holds_what_du_says() {
 }
 
 #[test]
+#[ignore = "needs root and a lab that is up: tests/lab/test"]
 fn what_a_runtime_says_of_its_images_is_quoted() {
     let lab = Lab::take();
     let (agent, facts, _) = complete(&lab);
