@@ -291,3 +291,17 @@ fn the_example_of_the_documentation_is_a_recording() {
     assert!(text.contains("host   image_gc  1/1 "), "{text}");
     assert!(text.ends_with("\n1 right, 0 wrong, 0 that cannot be judged\n"), "{text}");
 }
+
+#[test]
+fn a_tick_between_a_list_and_the_next_sample_is_judged_by_what_was_foretold_before() {
+    let (code, text, _) = replayed(|text| {
+        let seen_too_late = r#"{"type":"sample","at":"2026-01-01T00:14:55Z"}
+{"type":"images","layer":"host","at":"2026-01-01T00:14:59Z"}
+{"type":"space","filesystem":"disk","available":23500000000}
+{"type":"sample","at":"2026-01-01T00:15:02Z"}
+{"type":"images","layer":"host"}"#;
+        text.replace(r#"{"type":"sample","at":"2026-01-01T00:14:55Z"}"#, seen_too_late)
+    });
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("2026-01-01T00:14:59Z  2026-01-01T00:15:30Z  host   image_gc        2/2 "), "{text}");
+}

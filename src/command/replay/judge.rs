@@ -44,6 +44,7 @@ pub(super) struct Row {
 #[derive(Debug, Clone)]
 pub(super) struct Foretold {
     pub(super) at: Timestamp,
+    listed_at: Timestamp,
     pub(super) available: Bytes,
     pub(super) prediction: Prediction,
 }
@@ -147,7 +148,8 @@ impl Watched {
     /// Keeps the predictions of this sample where they are nearer to what the kubelet will see: for each pass the one from the
     /// lowest level, since after it the deletions themselves raise the level.
     fn foretell(&mut self, sample: &Sample, assessed: &LayerAssessment) {
-        let predictions = assessed.images.iter().flat_map(|images| &images.predictions);
+        let Some(images) = &assessed.images else { return };
+        let (predictions, listed_at) = (&images.predictions, images.listed_at);
         let mut crossed = false;
         for prediction in predictions {
             let trigger = prediction.level.trigger;
@@ -156,8 +158,9 @@ impl Watched {
             let Some(space) = disk.and_then(|disk| disk.space.value()) else { continue };
             let tick = (trigger == Trigger::ImageGc).then_some(prediction.at.at);
             let known = self.foretold.get(&(trigger, tick));
-            if known.is_none_or(|known| space.available <= known.available) {
-                let foretold = Foretold { at: sample.at, available: space.available, prediction: prediction.clone() };
+            if known.is_none_or(|known| known.listed_at < listed_at || space.available <= known.available) {
+                let foretold =
+                    Foretold { at: sample.at, listed_at, available: space.available, prediction: prediction.clone() };
                 self.foretold.insert((trigger, tick), foretold);
             }
         }
@@ -183,7 +186,8 @@ impl Watched {
                 None
             }
         };
-        if gone.is_empty() {
+        let same_list = gone.is_empty();
+        if same_list {
             rows.extend(self.missed(layer, &earlier, &now));
         } else {
             let mut row = open.unwrap_or_else(|| Row {
@@ -198,8 +202,11 @@ impl Watched {
             row.gone.extend(gone.into_iter().map(|(id, (bytes, _))| (id.clone(), *bytes)));
             self.open = Some(row);
         }
-        // What was foretold from the list before is of the past; a pass that is still to come will be foretold from this one.
-        self.foretold.clear();
+        // What was foretold from the list before is of the past, unless its tick may fall between this list and the next sample.
+        self.foretold.retain(|(trigger, _), foretold| {
+            let to_come = now.at <= foretold.prediction.at.latest + TOLERANCE;
+            *trigger == Trigger::ImageGc && same_list && to_come
+        });
         self.listed = Some(now);
     }
 

@@ -53,19 +53,18 @@ pub struct Skipped {
 #[derive(Debug, Error)]
 pub enum LineError {
     /// Not JSON, or not an object.
-    #[error("the line is not a JSON object")]
-    NotJson(#[source] serde_json::Error),
+    #[error("the line is not a JSON object: {0}")]
+    NotJson(Label),
     /// An object without a type.
     #[error("the line has no \"type\"")]
     NoType,
     /// A field is missing or has the wrong form.
-    #[error("the {kind} line cannot be understood")]
+    #[error("the {kind} line cannot be understood: {problem}")]
     Malformed {
         /// Its type.
         kind: Label,
-        /// What is wrong.
-        #[source]
-        source: serde_json::Error,
+        /// What is wrong; it repeats text of the line.
+        problem: Label,
     },
     /// The file does not begin with a header.
     #[error(
@@ -138,7 +137,7 @@ impl Decoder {
         }
         let object: serde_json::Map<String, Value> = match serde_json::from_slice(bytes) {
             Ok(object) => object,
-            Err(error) => return self.or_lost(LineError::NotJson(error)),
+            Err(error) => return self.or_lost(LineError::NotJson(Label::from(error.to_string()))),
         };
         let Some(kind) = object.get("type").and_then(Value::as_str).map(str::to_owned) else {
             return self.or_lost(LineError::NoType);
@@ -152,8 +151,10 @@ impl Decoder {
         };
         let unknown = object.keys().filter(|name| *name != "type" && !known.contains(&name.as_str())).count();
         self.skipped.fields = self.skipped.fields.saturating_add(u64::try_from(unknown).unwrap_or(u64::MAX));
-        let line: Line = serde_json::from_value(Value::Object(object))
-            .map_err(|source| LineError::Malformed { kind: Label::new(&kind), source })?;
+        let line: Line = serde_json::from_value(Value::Object(object)).map_err(|error| LineError::Malformed {
+            kind: Label::new(&kind),
+            problem: Label::from(error.to_string()),
+        })?;
         self.grown = self.grown.saturating_add(bytes.len());
         let sample = self.apply(line, bytes.len())?;
         if self.grown > STATE_LIMIT / 4 {

@@ -125,6 +125,10 @@ fn what_is_wrong_is_said_with_its_line() {
             "line 2: the sample line cannot be understood: invalid value: floating point",
         ),
         (
+            r#"{"type":"layer","layer":"host","kind":"\u001b[2J"}"#,
+            "line 2: the layer line cannot be understood: unknown variant `\u{FFFD}[2J`, expected one of",
+        ),
+        (
             r#"{"type":"sample","at":"noon"}"#,
             "line 2: the sample line cannot be understood: invalid value: string \"noon\", expected seconds",
         ),
