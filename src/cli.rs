@@ -1,8 +1,8 @@
 //! What may be typed? Flags and subcommands; no behaviour, no default that needs the machine.
 
 use crate::config::{ListenAddress, Overrides};
-use crate::time::Span;
-use crate::units::Bytes;
+use crate::time::{Span, Timestamp};
+use crate::units::{Bytes, SizeError};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -31,6 +31,11 @@ pub enum Command {
     /// Exit code: 0 nothing foreseen, 1 a trigger is foreseen within --warning, 2 crossed or foreseen within --critical,
     /// 3 a layer could not be measured, 4 highwater itself failed.
     Check(CheckArgs),
+    /// Walk through a recording and compare what was foretold with the images that were deleted
+    ///
+    /// Before each burst of deletions the prediction is taken, and each image is counted: foretold as certain, possible or safe,
+    /// and deleted or not. Exit code: 0 nothing foretold was wrong, 1 something was, 2 the recording cannot be read.
+    Replay(ReplayArgs),
     /// Say which images each trigger would delete, which stay and why, and which losses are fatal
     ///
     /// Looks once, deletes nothing. Without a layer it explains every one that has a kubelet.
@@ -60,6 +65,23 @@ pub struct RunArgs {
     /// Pause between two walks that count what each layer holds; 0s: no walks [default: 5m]
     #[arg(long = "usage.interval", value_name = "DURATION", value_parser = span)]
     pub usage_interval: Option<Span>,
+    /// Append what is seen to this file, for `explain --recording` and `replay`
+    #[arg(long, value_name = "FILE")]
+    pub recording: Option<PathBuf>,
+    /// The most that FILE and its older generation FILE.1 may take together [default: 64MiB]
+    #[arg(long = "recording.max-size", value_name = "SIZE", value_parser = recording_size, requires = "recording")]
+    pub recording_max_size: Option<Bytes>,
+}
+
+/// Flags of `replay`.
+#[derive(Debug, Clone, Args)]
+pub struct ReplayArgs {
+    /// The recording; may be compressed with gzip
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// How to print the result
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
 }
 
 /// Flags of `check`.
@@ -94,6 +116,12 @@ pub struct ExplainArgs {
     /// Answer as if so much more were written to the disk of the images first, as 20GiB
     #[arg(long = "if-write", value_name = "SIZE")]
     pub if_write: Option<Bytes>,
+    /// Answer from this recording instead of from this machine
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config_file", "procfs", "rootfs", "window"])]
+    pub recording: Option<PathBuf>,
+    /// With --recording: the time to answer for, from what was known up to then [default: the end]
+    #[arg(long, value_name = "TIME", value_parser = timestamp, requires = "recording")]
+    pub at: Option<Timestamp>,
     /// Where and what to read.
     #[command(flatten)]
     pub machine: MachineArgs,
@@ -197,6 +225,22 @@ pub enum LogFormat {
 
 fn span(text: &str) -> Result<Span, String> {
     humantime::parse_duration(text).map(Span::from).map_err(|_| "write a duration as 30s, 5m or 1h30m".to_owned())
+}
+
+fn recording_size(text: &str) -> Result<Bytes, String> {
+    let size: Bytes = text.parse().map_err(|error: SizeError| error.to_string())?;
+    if size < Bytes::from_mib(1) { Err("the least size is 1MiB".to_owned()) } else { Ok(size) }
+}
+
+/// A point in time as RFC 3339, or as seconds since 1970.
+fn timestamp(text: &str) -> Result<Timestamp, String> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Ok(Timestamp::from_secs_f64(seconds));
+    }
+    let time = humantime::parse_rfc3339_weak(text).ok();
+    let since_epoch = time.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+    let micros = since_epoch.and_then(|span| i64::try_from(span.as_micros()).ok());
+    micros.map(Timestamp::from_micros).ok_or_else(|| "write a time as 2026-11-24T07:45:54Z, in UTC".to_owned())
 }
 
 impl RunArgs {

@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use highwater::cli::{Cli, Command, LogArgs, LogFormat, LogLevel};
-use highwater::command::{Failure, check, demo, explain, report, run};
+use highwater::command::{Failure, check, demo, explain, replay, report, run};
 use std::io::{IsTerminal, Write, stderr};
 use std::process::ExitCode;
 use tracing::level_filters::LevelFilter;
@@ -20,6 +20,10 @@ fn main() -> ExitCode {
         Command::Check(args) => {
             log(&LogArgs { level: LogLevel::Error, ..LogArgs::default() });
             finish(check::check(&args).map(highwater::verdict::Verdict::exit_code), Some(CHECK_FAILED))
+        }
+        Command::Replay(args) => {
+            log(&LogArgs { level: LogLevel::Error, ..LogArgs::default() });
+            finish(replay::replay(&args), None)
         }
         Command::Explain(args) => {
             log(&LogArgs { level: LogLevel::Error, ..LogArgs::default() });

@@ -8,6 +8,7 @@ mod filesystems;
 mod identity;
 mod images;
 mod process;
+mod recorder;
 pub mod runtimes;
 mod sampler;
 mod threads;
@@ -15,6 +16,7 @@ pub mod usage;
 mod watch;
 
 pub use process::OwnProcess;
+pub use recorder::{Recorder, Recording};
 pub use sampler::{Round, Sampler, SamplerOptions};
 pub use threads::Agent;
 pub use watch::Watch;

@@ -5,6 +5,7 @@ use crate::config::{ConfigError, ListenError};
 use crate::export::explain::UnknownLayer;
 use std::error::Error as _;
 use std::io;
+use std::path::PathBuf;
 use thiserror::Error;
 
 /// Why a command could not do its work.
@@ -31,6 +32,17 @@ pub enum Failure {
         #[source]
         source: io::Error,
     },
+    /// A recording cannot be opened or holds nothing that can be read.
+    #[error("cannot {attempt} the recording {}", path.display())]
+    Recording {
+        /// `read` or `write`.
+        attempt: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The sampling thread is gone.
     #[error("the sampling thread ended; this is a defect of highwater, please report it")]
     SamplerEnded,
@@ -51,7 +63,7 @@ impl Failure {
     /// ones mean something.
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Listen(_) | Self::Layer(_) => 2,
+            Self::Config(_) | Self::Listen(_) | Self::Layer(_) | Self::Recording { .. } => 2,
             _ => 1,
         }
     }

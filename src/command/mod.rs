@@ -5,6 +5,8 @@ pub mod check;
 pub mod demo;
 mod exit;
 pub mod explain;
+pub mod recording;
+pub mod replay;
 pub mod run;
 mod serve;
 

@@ -4,14 +4,16 @@ use super::changes::Changes;
 use super::{Failure, serve};
 use crate::access::socket::ReplyLimits;
 use crate::agent::runtimes::ask_all;
-use crate::agent::{Agent, Watch, clock};
+use crate::agent::{Agent, Recorder, Recording, Watch, clock};
 use crate::cli::RunArgs;
 use crate::config::Settings;
 use crate::export::table;
 use crate::snapshot::Snapshot;
+use crate::units::Bytes;
 use crate::verdict::Windows;
 use crate::web::Published;
 use std::io::{Write, stdout};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,20 +27,40 @@ const NAMES_WITHIN: Duration = Duration::from_millis(700);
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let settings = Settings::load(args.overrides())?;
     let listeners = serve::bind(&settings)?;
+    let mut recording = args.recording.as_deref().map(|path| record(path, args.recording_max_size)).transpose()?;
     let mut watch = Watch::new(&settings, settings.sample_interval)?;
     let first = first_snapshot(&mut watch);
     greet(&first, &listeners.iter().map(serve::url).collect::<Vec<_>>())?;
 
+    if let Some(recording) = &mut recording {
+        recording.record(&first.sample);
+    }
     let published = Arc::new(Published::new());
     published.publish(Arc::new(first));
     let publisher = Arc::clone(&published);
     let mut changes = Changes::new(Windows { critical: settings.critical, warning: settings.warning });
     let mut agent = Agent::start(watch, &settings, move |snapshot| {
         changes.log(&snapshot);
+        if let Some(recording) = &mut recording {
+            recording.record(&snapshot.sample);
+        }
         publisher.publish(Arc::new(snapshot));
     })
     .map_err(|error| Failure::io("start a thread", error))?;
     serve::until_stopped(&settings, listeners, published, None, clock::now, agent.ended())
+}
+
+/// What a recording and its older generation take where nothing else is said.
+const RECORDING_SIZE: Bytes = Bytes::from_mib(64);
+
+fn record(path: &Path, most: Option<Bytes>) -> Result<Recording, Failure> {
+    let failure = |source: std::io::Error| Failure::Recording {
+        attempt: "write",
+        path: path.to_owned(),
+        source: Box::new(source),
+    };
+    let recorder = Recorder::open(path, most.unwrap_or(RECORDING_SIZE)).map_err(failure)?;
+    Recording::start(recorder).map_err(|error| Failure::io("start a thread", error))
 }
 
 /// The layers as processes tell, then with the names that runtimes tell, if they do so soon.

@@ -14,6 +14,42 @@ pub(super) const NEAREST: f64 = 1e-4;
 /// 1.25^41 > 10,000.
 pub(super) const DISTANCES: usize = 42;
 
+/// Finds the bin of a fall without a logarithm, which would cost more than all the rest: the exponent and the first two bits
+/// of the mantissa name a range in which at most one distance begins.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Bins {
+    distances: [f64; DISTANCES],
+    /// For each range, the number of distances not above its beginning, less one.
+    first: [usize; RANGES],
+    lowest_range: u64,
+}
+
+/// Ranges between [`NEAREST`] and 1: 13.3 octaves of four.
+const RANGES: usize = 56;
+/// All bits of a float but the sign, the exponent and the first two of the mantissa.
+const RANGE_BITS: u32 = 50;
+
+impl Bins {
+    pub(super) fn new() -> Self {
+        let distances = distances();
+        let lowest_range = NEAREST.to_bits() >> RANGE_BITS;
+        let mut range = lowest_range;
+        let first = [(); RANGES].map(|()| {
+            let begin = f64::from_bits(range << RANGE_BITS);
+            range += 1;
+            distances.partition_point(|distance| *distance <= begin).saturating_sub(1)
+        });
+        Self { distances, first, lowest_range }
+    }
+
+    /// The farthest distance that a fall of at least [`NEAREST`] reaches.
+    fn of(&self, fall: f64) -> usize {
+        let range = usize::try_from((fall.to_bits() >> RANGE_BITS) - self.lowest_range).unwrap_or(RANGES);
+        let first = self.first.get(range).copied().unwrap_or(DISTANCES - 1);
+        first + usize::from(self.distances.get(first + 1).is_some_and(|next| *next <= fall))
+    }
+}
+
 /// Falls after each minute, for one horizon; NaN where more than half of the minutes that follow are unknown.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Drawdowns {
@@ -97,12 +133,18 @@ impl Drawdowns {
 
     /// The shares of the falls that had matured at minute `k`, each fall moved by what `rates` says was different then,
     /// each weighted.
-    pub(super) fn shares(&self, k: usize, persistence: f64, rates: &[f64], weights: Option<&[f64]>) -> Shares {
+    pub(super) fn shares(
+        &self,
+        bins: &Bins,
+        k: usize,
+        persistence: f64,
+        rates: &[f64],
+        weights: Option<&[f64]>,
+    ) -> Shares {
         let now = at(rates, k);
         let gain = persistence * float(self.horizon);
         let mut weight_of_bin = [0.0; DISTANCES];
         let mut all = 0.0;
-        let scale = 1.0 / DISTANCE_STEP.ln();
         let mut weights = weights.map(|weights| weights.iter().copied());
         for (fall, rate) in self.matured(k).zip(rates) {
             let weight = weights.as_mut().map_or(Some(1.0), Iterator::next).unwrap_or(0.0);
@@ -110,12 +152,11 @@ impl Drawdowns {
                 continue;
             }
             all += weight;
-            let moved = gain.mul_add(now - rate, fall);
-            if moved >= NEAREST {
-                let bin = super::series::floor_index((moved / NEAREST).ln() * scale + 1e-9);
-                if let Some(sum) = weight_of_bin.get_mut(bin.min(DISTANCES - 1)) {
-                    *sum += weight;
-                }
+            let moved = fall + gain * (now - rate);
+            if moved >= NEAREST
+                && let Some(sum) = weight_of_bin.get_mut(bins.of(moved))
+            {
+                *sum += weight;
             }
         }
         let mut sum = 0.0;
@@ -186,10 +227,24 @@ mod tests {
     }
 
     #[test]
+    fn bins_are_found_as_by_a_plain_search() {
+        let bins = Bins::new();
+        let mut fall = NEAREST;
+        while fall < 3.0 {
+            let plain = distances().partition_point(|distance| *distance <= fall) - 1;
+            assert_eq!(bins.of(fall), plain, "{fall}");
+            fall *= 1.003;
+        }
+        for (i, distance) in distances().into_iter().enumerate() {
+            assert_eq!(bins.of(distance), i);
+        }
+    }
+
+    #[test]
     fn shares_fall_with_the_distance() {
         let levels: Vec<_> = (0..200).map(|i| Some(0.9 - 0.001 * float(i % 50))).collect();
         let record = &drawdowns(&past(&levels))[2];
-        let shares = record.shares(199, 0.0, &[0.0; 200], None);
+        let shares = record.shares(&Bins::new(), 199, 0.0, &[0.0; 200], None);
         assert!((shares.all - 190.0).abs() < 1e-9, "{}", shares.all);
         assert!(shares.reached.windows(2).all(|two| two[0] >= two[1]));
         // Ten minutes of falling by a thousandth: distances up to 0.0095 are reached whenever no release came between.

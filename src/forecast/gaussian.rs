@@ -7,7 +7,7 @@ use std::f64::consts::TAU;
 
 /// Standard normal distribution function; absolute error below 1e-7. NaN stays NaN.
 pub(super) fn normal_cdf(x: f64) -> f64 {
-    let t = 1.0 / 0.231_641_9f64.mul_add(x.abs(), 1.0);
+    let t = 1.0 / (1.0 + 0.231_641_9 * x.abs());
     let polynomial =
         t * (0.319_381_530 + t * (-0.356_563_782 + t * (1.781_477_937 + t * (-1.821_255_978 + t * 1.330_274_429))));
     let tail = (-0.5 * x * x).exp() / TAU.sqrt() * polynomial;
@@ -23,12 +23,16 @@ pub(super) fn first_passage(distance: f64, drift: f64, spread: f64) -> f64 {
     if spread <= 0.0 {
         return if drift >= distance { 1.0 } else { 0.0 };
     }
+    // Both terms are below exp(-32) then; most distances are that far away.
+    if distance - drift > 8.0 * spread {
+        return 0.0;
+    }
     let ended_beyond = normal_cdf((drift - distance) / spread);
     let z = (distance + drift) / spread;
     let exponent = 2.0 * drift * distance / (spread * spread);
     // For large z the product of a huge and a tiny number is replaced by its asymptote.
     let came_back = if z > 5.0 {
-        z.mul_add(-0.5 * z, exponent).exp() / (z * TAU.sqrt())
+        (exponent - 0.5 * z * z).exp() / (z * TAU.sqrt())
     } else {
         exponent.min(700.0).exp() * normal_cdf(-z)
     };

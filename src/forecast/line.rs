@@ -25,7 +25,7 @@ impl Line {
         let memory = FADE_SECONDS * (1.0 - (-seconds / FADE_SECONDS).exp());
         // A pause after a burst is no burst: what comes later is never faster than now.
         let far = self.far.clamp(0.0, near.fall.max(0.0));
-        let drift = far.mul_add(seconds, (near.fall - far) * memory);
+        let drift = far * seconds + (near.fall - far) * memory;
         // A rate seen for a minute says less about the next hour than about the next minute.
         let fall = near.fall.max(0.0);
         let unproven = 0.1 * fall * (1.0 + 15.0 / near.span);

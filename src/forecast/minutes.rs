@@ -64,7 +64,7 @@ impl Minutes {
     /// Rewrites the past after a resize: every level becomes `level * scale + shift`.
     pub(super) fn rescale(&mut self, scale: f64, shift: f64) {
         for block in self.blocks.iter_mut().flatten() {
-            let moved = |parts: i32| to_parts((f64::from(parts) / PARTS).mul_add(scale, shift));
+            let moved = |parts: i32| to_parts(f64::from(parts) / PARTS * scale + shift);
             *block = Block(moved(block.0), moved(block.1));
         }
     }

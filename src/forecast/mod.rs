@@ -1,5 +1,6 @@
 //! When will a level be reached? Pure: no I/O, no clock, no threshold of its own.
 
+pub mod backtest;
 mod drawdown;
 mod fitted;
 #[expect(clippy::module_inception, reason = "the form of a forecast is the folder's first question")]

@@ -100,7 +100,7 @@ impl Level {
             let (now, ago) = (now.along(distance), ago.along(then));
             let mut mixed = [0.0; LADDER.len()];
             for ((mixed, now), ago) in mixed.iter_mut().zip(now).zip(ago) {
-                *mixed = (1.0 - MINUTE_AGO).mul_add(now, MINUTE_AGO * ago);
+                *mixed = (1.0 - MINUTE_AGO) * now + MINUTE_AGO * ago;
             }
             mixed
         });
@@ -119,9 +119,10 @@ impl Level {
             .into_iter()
             .map(|seconds| {
                 let warm = learned.map_or(0.0, |ladder| along(&ladder, seconds));
-                let usual = self.cold * self.line.reaches(distance, seconds) + (1.0 - self.cold) * warm;
+                let cold = if self.cold > 0.0 { self.line.reaches(distance, seconds) } else { 0.0 };
+                let usual = self.cold * cold + (1.0 - self.cold) * warm;
                 let steady = if trust > 0.0 { self.line.steady_reaches(distance, seconds) } else { 0.0 };
-                highest = highest.max((1.0 - trust).mul_add(usual, trust * steady).clamp(0.0, 1.0));
+                highest = highest.max(((1.0 - trust) * usual + trust * steady).clamp(0.0, 1.0));
                 (seconds, highest)
             })
             .collect();
@@ -140,7 +141,7 @@ fn along(ladder: &[f64; LADDER.len()], seconds: f64) -> f64 {
     for (minutes, p1) in LADDER.iter().zip(ladder) {
         let t1 = float(*minutes) * 60.0;
         if seconds <= t1 {
-            return ((seconds / t0).ln() / (t1 / t0).ln()).clamp(0.0, 1.0).mul_add(p1 - p0, p0);
+            return p0 + ((seconds / t0).ln() / (t1 / t0).ln()).clamp(0.0, 1.0) * (p1 - p0);
         }
         (t0, p0) = (t1, *p1);
     }

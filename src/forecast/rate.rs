@@ -65,7 +65,7 @@ pub(super) fn steady_rate(points: &[Point]) -> Option<Rate> {
         let fall = (oldest.level - newest.level) / span;
         let off = window
             .iter()
-            .map(|point| (fall.mul_add(oldest.at - point.at, oldest.level) - point.level).abs())
+            .map(|point| (oldest.level - fall * (point.at - oldest.at) - point.level).abs())
             .fold(0.0, f64::max);
         // On a line through the ends no point is off by more than a small part of the whole fall.
         (fall > 0.0 && off <= TOLERANCE / 2.0 * fall * span).then_some(Rate { fall, spread: off / span, span })

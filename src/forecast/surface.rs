@@ -6,7 +6,7 @@
 //!
 //! Independent of any threshold: the forecast for one more threshold is a look-up.
 
-use super::drawdown::{DISTANCES, Drawdowns, LADDER, distances, likeness};
+use super::drawdown::{Bins, DISTANCES, Drawdowns, LADDER, distances, likeness};
 use super::fitted::{Indicators, Model};
 use super::gaussian::first_passage;
 use super::past::{Past, at, float};
@@ -67,7 +67,7 @@ impl Walk {
     fn reaches(&self, distance: f64, minutes: f64) -> f64 {
         const FADE: f64 = 10.0;
         let memory = FADE * (1.0 - (-minutes / FADE).exp());
-        let drift = self.far.mul_add(minutes, (self.near - self.far) * memory);
+        let drift = self.far * minutes + (self.near - self.far) * memory;
         first_passage(distance, drift, self.volatility * minutes.sqrt() + 1e-9)
     }
 }
@@ -80,14 +80,14 @@ impl Surface {
         let walk = Walk::new(past, k);
         let alike = likeness(&traits.written, k);
         let indicators = indicators(past, k);
-        let distances = distances();
+        let (bins, distances) = (Bins::new(), distances());
         let mut probability = [[0.0; DISTANCES]; LADDER.len()];
         let mut before = [0.0; DISTANCES];
         for (row, record) in probability.iter_mut().zip(records) {
             let minutes = float(record.horizon);
             let persistence = record.persistence(k, &traits.rates);
             let weights = (record.horizon <= LONGEST_LIKENESS).then_some(alike.as_slice());
-            let like_now = record.shares(k, persistence, &traits.rates, weights);
+            let like_now = record.shares(&bins, k, persistence, &traits.rates, weights);
             let pseudo = 10.0 * (minutes / 10.0).sqrt();
             let model = Model::at(minutes, &indicators);
             for (((cell, before), distance), reached) in
@@ -115,7 +115,7 @@ impl Surface {
         let (d0, d1) = (at(&distances, near), at(&distances, far));
         let part = if next == 0 || near == far { 0.0 } else { ((distance / d0).ln() / (d1 / d0).ln()).clamp(0.0, 1.0) };
         let (near, far) = if next == 0 { (0, 0) } else { (near, far) };
-        self.probability.each_ref().map(|row| (1.0 - part).mul_add(at(row, near), part * at(row, far)))
+        self.probability.each_ref().map(|row| (1.0 - part) * at(row, near) + part * at(row, far))
     }
 }
 

@@ -6,6 +6,7 @@ mod image;
 mod kubelet;
 mod layer;
 mod reading;
+pub mod recording;
 mod usage;
 
 pub use duration::parse_go_duration;

@@ -18,6 +18,7 @@ mod hostile_files;
 mod hostile_sockets;
 mod metrics;
 mod node;
+mod recording;
 mod surfaces;
 mod tools;
 mod web;

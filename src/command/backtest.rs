@@ -1,0 +1,325 @@
+//! `highwater backtest DIR`: how good would the forecasts have been? Reads recorded traces, prints and writes scores.
+//!
+//! Changes nothing but the files named by `--emit-forecasts` and `--plots`. What is read is limited in size and number; every
+//! trace is read, played and let go before the next one.
+
+use crate::forecast::backtest::{
+    Method, Played, Scores, Threshold, Trace, TraceError, calibration, course, lines, parse_csv, parse_prometheus,
+    play, score, table,
+};
+use clap::{Args, ValueEnum};
+use flate2::read::MultiGzDecoder;
+use serde::Serialize;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// Flags of `backtest`.
+#[derive(Debug, Clone, Args)]
+pub struct BacktestArgs {
+    /// A trace, or a folder of traces: NAME.csv or NAME.csv.gz with the columns t_seconds,size_bytes,avail_bytes, or
+    /// NAME.json (also .gz) with the answer of Prometheus to a range query for {__name__=~"node_filesystem_(avail|size)_bytes"}
+    #[arg(value_name = "DIR")]
+    pub path: PathBuf,
+    /// Score predict_linear over 15m, 1h and 6h and the average rate of 1h beside the forecasts
+    #[arg(long)]
+    pub baseline: bool,
+    /// How to print the scores
+    #[arg(short, long, value_enum, default_value_t = BacktestOutput::Table)]
+    pub output: BacktestOutput,
+    /// Write every forecast into this file, one JSON line each
+    #[arg(long, value_name = "FILE")]
+    pub emit_forecasts: Option<PathBuf>,
+    /// Write plots into this folder, as SVG: calibration.svg and one for each trace
+    #[arg(long, value_name = "DIR")]
+    pub plots: Option<PathBuf>,
+}
+
+/// How scores are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BacktestOutput {
+    /// For people
+    Table,
+    /// For programs: schema highwater/backtest/v1
+    Json,
+}
+
+/// Why a backtest stopped.
+#[derive(Debug, Error)]
+pub enum BacktestError {
+    /// A file or folder cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file is larger than any trace.
+    #[error("{} is larger than {} MiB when unpacked", path.display(), MOST_BYTES >> 20)]
+    TooLarge {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A trace is malformed.
+    #[error("{}", path.display())]
+    Trace {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: TraceError,
+    },
+    /// Nothing to play.
+    #[error("no .csv, .csv.gz, .json or .json.gz in {}", path.display())]
+    Nothing {
+        /// Where.
+        path: PathBuf,
+    },
+    /// A result cannot be written.
+    #[error("cannot write {what}")]
+    Write {
+        /// The file, or "the scores".
+        what: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A day of samples every second is 4 MiB; a month every 15 s is 9 MiB.
+const MOST_BYTES: u64 = 64 << 20;
+
+#[derive(Serialize)]
+struct Report<'a> {
+    schema: &'static str,
+    traces: usize,
+    scores: Vec<Row<'a>>,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    method: &'a str,
+    threshold: &'a str,
+    #[serde(flatten)]
+    scores: &'a Scores,
+}
+
+/// Plays every trace below `args.path` and writes the scores to `out`.
+///
+/// # Errors
+/// Where a trace cannot be read or a result cannot be written; nothing is printed then.
+pub fn run(args: &BacktestArgs, out: &mut dyn Write) -> Result<(), BacktestError> {
+    let thresholds = Threshold::standard();
+    let mut methods = vec![Method::Highwater];
+    if args.baseline {
+        methods.extend(Method::BASELINES);
+    }
+    let mut emitted = args.emit_forecasts.as_deref().map(create).transpose()?;
+    if let Some(folder) = &args.plots {
+        fs::create_dir_all(folder).map_err(|source| write_error(folder, source))?;
+    }
+    let mut played: Vec<Vec<Played>> = vec![Vec::new(); methods.len()];
+    let mut traces = 0;
+    for path in files(&args.path)? {
+        for trace in read(&path)? {
+            traces += 1;
+            for (method, played) in methods.iter().zip(&mut played) {
+                let new = play(&trace, &thresholds, *method);
+                if *method == Method::Highwater {
+                    record(args, &trace, &new, emitted.as_mut())?;
+                }
+                played.extend(new);
+            }
+        }
+    }
+    if let (Some(folder), Some(own)) = (&args.plots, played.first()) {
+        write_file(&folder.join("calibration.svg"), &calibration(own))?;
+    }
+    if let Some((path, file)) = args.emit_forecasts.as_deref().zip(emitted.as_mut()) {
+        file.flush().map_err(|source| write_error(path, source))?;
+    }
+    let rows = rows(&methods, &thresholds, &played);
+    print(args.output, traces, &rows, out)
+        .map_err(|source| BacktestError::Write { what: "the scores".to_owned(), source })
+}
+
+fn rows(methods: &[Method], thresholds: &[Threshold], played: &[Vec<Played>]) -> Vec<(String, String, Scores)> {
+    let mut rows = Vec::new();
+    for (method, played) in methods.iter().zip(played) {
+        for threshold in thresholds {
+            let of_threshold = played.iter().filter(|one| one.threshold == threshold.name);
+            rows.push((method.name(), threshold.name.clone(), score(of_threshold)));
+        }
+        rows.push((method.name(), "all".to_owned(), score(played)));
+    }
+    rows
+}
+
+fn print(
+    output: BacktestOutput,
+    traces: usize,
+    rows: &[(String, String, Scores)],
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    match output {
+        BacktestOutput::Table => out.write_all(table(rows).as_bytes())?,
+        BacktestOutput::Json => {
+            let scores = rows.iter().map(|(method, threshold, scores)| Row { method, threshold, scores }).collect();
+            serde_json::to_writer_pretty(&mut *out, &Report { schema: "highwater/backtest/v1", traces, scores })?;
+            out.write_all(b"\n")?;
+        }
+    }
+    out.flush()
+}
+
+/// Writes the forecasts and the plot of one trace.
+fn record(
+    args: &BacktestArgs,
+    trace: &Trace,
+    played: &[Played],
+    emitted: Option<&mut BufWriter<File>>,
+) -> Result<(), BacktestError> {
+    if let (Some(file), Some(path)) = (emitted, &args.emit_forecasts) {
+        for one in played {
+            let text = lines(one).map_err(|error| write_error(path, error.into()))?;
+            file.write_all(text.as_bytes()).map_err(|source| write_error(path, source))?;
+        }
+    }
+    if let Some(folder) = &args.plots {
+        write_file(&folder.join(format!("{}.svg", file_name(&trace.name))), &course(trace, played))?;
+    }
+    Ok(())
+}
+
+/// Traces of a range query are named by foreign labels: only harmless characters reach the file name.
+fn file_name(trace: &str) -> String {
+    trace.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' }).take(120).collect()
+}
+
+/// The traces of a folder by name, or the one file.
+fn files(path: &Path) -> Result<Vec<PathBuf>, BacktestError> {
+    let error = |source| BacktestError::Read { path: path.to_owned(), source };
+    if !fs::metadata(path).map_err(error)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path).map_err(error)? {
+        let file = entry.map_err(error)?.path();
+        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let plain = name.strip_suffix(".gz").unwrap_or(name);
+        // An index of the traces is no trace.
+        let json = plain.strip_suffix(".json").is_some_and(|stem| stem != "index");
+        if json || plain.strip_suffix(".csv").is_some() {
+            files.push(file);
+        }
+    }
+    files.sort_unstable();
+    if files.is_empty() { Err(BacktestError::Nothing { path: path.to_owned() }) } else { Ok(files) }
+}
+
+fn read(path: &Path) -> Result<Vec<Trace>, BacktestError> {
+    let error = |source| BacktestError::Read { path: path.to_owned(), source };
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let file = File::open(path).map_err(error)?;
+    let (mut reader, plain): (Box<dyn Read>, &str) = match name.strip_suffix(".gz") {
+        Some(plain) => (Box::new(MultiGzDecoder::new(file)), plain),
+        None => (Box::new(file), name),
+    };
+    let mut text = String::new();
+    reader.by_ref().take(MOST_BYTES + 1).read_to_string(&mut text).map_err(error)?;
+    if u64::try_from(text.len()).unwrap_or(u64::MAX) > MOST_BYTES {
+        return Err(BacktestError::TooLarge { path: path.to_owned() });
+    }
+    let traces = match plain.strip_suffix(".json") {
+        Some(_) => parse_prometheus(&text),
+        None => parse_csv(plain.strip_suffix(".csv").unwrap_or(plain), &text).map(|trace| vec![trace]),
+    };
+    traces.map_err(|source| BacktestError::Trace { path: path.to_owned(), source })
+}
+
+fn create(path: &Path) -> Result<BufWriter<File>, BacktestError> {
+    File::create(path).map(BufWriter::new).map_err(|source| write_error(path, source))
+}
+
+fn write_file(path: &Path, text: &str) -> Result<(), BacktestError> {
+    let mut file = create(path)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.flush()).map_err(|source| write_error(path, source))
+}
+
+fn write_error(path: &Path, source: io::Error) -> BacktestError {
+    BacktestError::Write { what: path.display().to_string(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(path: &Path) -> BacktestArgs {
+        BacktestArgs {
+            path: path.to_owned(),
+            baseline: false,
+            output: BacktestOutput::Table,
+            emit_forecasts: None,
+            plots: None,
+        }
+    }
+
+    fn output(args: &BacktestArgs) -> String {
+        let mut out = Vec::new();
+        run(args, &mut out).expect("traces of the repository");
+        String::from_utf8(out).expect("text")
+    }
+
+    fn traces() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/traces")
+    }
+
+    #[test]
+    fn the_traces_of_the_repository_have_their_scores() {
+        let text = output(&BacktestArgs { baseline: true, ..args(&traces()) });
+        insta::with_settings!({ snapshot_path => "../../tests/golden", prepend_module_to_snapshot => false }, {
+            insta::assert_snapshot!("backtest", text);
+        });
+    }
+
+    #[test]
+    fn forecasts_and_plots_are_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (forecasts, plots) = (folder.path().join("f.jsonl"), folder.path().join("plots"));
+        let text = output(&BacktestArgs {
+            output: BacktestOutput::Json,
+            emit_forecasts: Some(forecasts.clone()),
+            plots: Some(plots.clone()),
+            ..args(&traces().join("d018.csv.gz"))
+        });
+        let report: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!((&report["schema"], &report["traces"]), (&"highwater/backtest/v1".into(), &1.into()));
+        let mut written = String::new();
+        File::open(forecasts).and_then(|mut file| file.read_to_string(&mut written)).expect("written");
+        // A day of minutes and two thresholds; the very first minute has too few samples for a forecast.
+        assert_eq!(written.lines().count(), 2 * 1_439);
+        assert!(plots.join("calibration.svg").exists() && plots.join("d018.svg").exists());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut out = Vec::new();
+        let error = run(&args(folder.path()), &mut out).expect_err("empty");
+        assert!(error.to_string().starts_with("no .csv, .csv.gz, .json or .json.gz in /"), "{error}");
+        let error = run(&args(&folder.path().join("absent")), &mut out).expect_err("absent");
+        assert!(error.to_string().starts_with("cannot read /"), "{error}");
+        write_file(&folder.path().join("a.csv"), "t,s,a\n1,2\n").expect("written");
+        let error = run(&args(folder.path()), &mut out).expect_err("malformed");
+        assert!(error.to_string().ends_with("a.csv"), "{error}");
+        assert!(out.is_empty());
+    }
+
+    #[test]
+    fn foreign_names_stay_in_their_folder() {
+        assert_eq!(file_name("../../etc/x:9100/"), "______etc_x_9100_");
+    }
+}

@@ -1,0 +1,125 @@
+//! Opens recordings, and answers from them by the same `assess` that answers from a machine.
+
+use super::Failure;
+use crate::assess::{Assessment, State, assess};
+use crate::sample::Sample;
+use crate::sample::recording::{Damage, Reader, Report};
+use crate::time::Timestamp;
+use flate2::bufread::MultiGzDecoder;
+use std::error::Error;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write, stderr};
+use std::path::Path;
+
+/// What was known at one time of a recording.
+#[derive(Debug)]
+pub struct Known {
+    /// The last sample up to then.
+    pub sample: Sample,
+    /// What it meant.
+    pub assessment: Assessment,
+    /// What had been seen before.
+    pub state: State,
+    /// How the reading went.
+    pub report: Report,
+}
+
+/// The samples of a file.
+pub type Samples = Reader<Box<dyn BufRead>>;
+
+/// Opens a recording, compressed with gzip or not.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn open(path: &Path) -> Result<Samples, Failure> {
+    let failure = |error: std::io::Error| unreadable(path, error);
+    let mut input = BufReader::with_capacity(64 << 10, File::open(path).map_err(failure)?);
+    let is_gzip = input.fill_buf().map_err(failure)?.starts_with(&[0x1f, 0x8b]);
+    if is_gzip {
+        return Ok(Reader::new(Box::new(BufReader::with_capacity(64 << 10, MultiGzDecoder::new(input)))));
+    }
+    Ok(Reader::new(Box::new(input)))
+}
+
+/// What was known at `time`, or at the end: every sample up to then is assessed in its order.
+///
+/// # Errors
+/// A file that cannot be read, or has no sample up to then.
+pub fn sample_at(path: &Path, time: Option<Timestamp>) -> Result<Known, Failure> {
+    let mut samples = open(path)?;
+    let mut state = State::default();
+    let mut known = None;
+    let mut first_after = None;
+    while let Some(sample) = samples.next_sample() {
+        if let Some(time) = time.filter(|time| sample.at > *time) {
+            first_after = Some((sample.at, time));
+            break;
+        }
+        let (assessment, next) = assess(&sample, state);
+        state = next;
+        known = Some((sample, assessment));
+    }
+    match known {
+        Some((sample, assessment)) => Ok(Known { sample, assessment, state, report: samples.into_report() }),
+        None => Err(match first_after {
+            Some((first, time)) => unreadable(path, format!("it begins at {first}, after {time}")),
+            None => nothing(path, samples.into_report()),
+        }),
+    }
+}
+
+/// The failure of a recording without any sample.
+pub(super) fn nothing(path: &Path, report: Report) -> Failure {
+    match report.damage.into_iter().next() {
+        Some(damage) => unreadable(path, damage),
+        None => unreadable(path, "it has no samples"),
+    }
+}
+
+fn unreadable(path: &Path, source: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
+    Failure::Recording { attempt: "read", path: path.to_owned(), source: source.into() }
+}
+
+/// Says on standard error what [`warnings`] has to say.
+pub(super) fn warn(path: &Path, report: &Report) {
+    for line in warnings(path, report) {
+        // Nothing is left to be done when standard error is closed.
+        writeln!(stderr(), "highwater: {line}").ok();
+    }
+}
+
+/// What has to be said of a recording that was not read as a whole, a line for each.
+pub fn warnings(path: &Path, report: &Report) -> Vec<String> {
+    let name = path.display();
+    let mut lines: Vec<String> = report.damage.iter().map(|damage| format!("{name}: {}", chain(damage))).collect();
+    if report.more_damage > 0 {
+        lines.push(format!("{name}: {} more damaged lines", report.more_damage));
+    }
+    if !report.damage.is_empty() {
+        let (samples, lost) = (report.samples, report.skipped.lost);
+        lines.push(format!(
+            "{name}: {samples} samples were read; after damage everything up to the next header is passed over, here {lost} lines"
+        ));
+    }
+    let (unknown, fields) = (report.skipped.lines, report.skipped.fields);
+    if unknown > 0 || fields > 0 {
+        lines.push(format!(
+            "{name}: skipped {unknown} lines and {fields} fields of kinds that this highwater does not know; a newer one may"
+        ));
+    }
+    lines
+}
+
+fn chain(damage: &Damage) -> String {
+    let mut text = damage.to_string();
+    let mut cause = damage.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        // A transparent cause is its own first cause.
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
+}

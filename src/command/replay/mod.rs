@@ -1,0 +1,38 @@
+//! `highwater replay`: was what was foretold right? Walks through a recording, and says by the exit code.
+
+mod judge;
+mod print;
+
+use super::{Failure, recording};
+use crate::assess::{State, assess};
+use crate::cli::{Output, ReplayArgs};
+use judge::Judge;
+use std::io::{Write, stdout};
+
+/// Replays the file and prints what was foretold and what happened; 0 where nothing foretold was wrong, else 1.
+///
+/// # Errors
+/// A file that cannot be read, or holds no sample.
+pub fn replay(args: &ReplayArgs) -> Result<u8, Failure> {
+    let mut samples = recording::open(&args.file)?;
+    let mut state = State::default();
+    let mut judge = Judge::default();
+    while let Some(sample) = samples.next_sample() {
+        let (assessment, next) = assess(&sample, state);
+        state = next;
+        judge.observe(&sample, &assessment);
+    }
+    let report = samples.into_report();
+    if report.samples == 0 {
+        return Err(recording::nothing(&args.file, report));
+    }
+    recording::warn(&args.file, &report);
+    let result = judge.finish();
+    let text = match args.output {
+        Output::Table => print::table(&result, report.samples),
+        Output::Json => print::json(&result, &report, &recording::warnings(&args.file, &report)),
+    };
+    let mut out = stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| Failure::io("print", error))?;
+    Ok(u8::from(result.rows.iter().any(|row| row.verdict() == judge::Verdict::Wrong)))
+}
