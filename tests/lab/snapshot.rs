@@ -113,8 +113,11 @@ pub(crate) struct Trigger {
 }
 
 #[derive(Debug, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "as the JSON has them")]
 pub(crate) struct Forecast {
+    pub(crate) p10_seconds: Option<f64>,
     pub(crate) p50_seconds: Option<f64>,
+    pub(crate) p90_seconds: Option<f64>,
 }
 
 #[derive(Debug, Deserialize)]
