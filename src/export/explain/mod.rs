@@ -52,13 +52,13 @@ fn chosen<'v, 'a>(view: &'v View<'a>, question: Question<'_>) -> Result<Vec<&'v 
 
 /// One image of a layer, with everything that is known of it.
 #[derive(Debug, Clone, Copy)]
-struct Known<'a> {
-    image: &'a Image,
-    note: &'a ImageNote,
+pub(in crate::export) struct Known<'a> {
+    pub(in crate::export) image: &'a Image,
+    pub(in crate::export) note: &'a ImageNote,
 }
 
 /// The images of a layer in the order of its lists.
-fn known<'a>(layer: &LayerView<'a>) -> Vec<Known<'a>> {
+pub(in crate::export) fn known<'a>(layer: &LayerView<'a>) -> Vec<Known<'a>> {
     let store = layer.sample.images.value();
     let notes = layer.assessment.and_then(|found| found.images.as_ref()).map(|images| &images.images);
     let pairs = store.into_iter().flat_map(|store| &store.images).zip(notes.into_iter().flatten());
@@ -66,23 +66,23 @@ fn known<'a>(layer: &LayerView<'a>) -> Vec<Known<'a>> {
 }
 
 /// The predictions of a layer.
-fn predictions<'a>(layer: &LayerView<'a>) -> &'a [Prediction] {
+pub(in crate::export) fn predictions<'a>(layer: &LayerView<'a>) -> &'a [Prediction] {
     layer.assessment.and_then(|found| found.images.as_ref()).map_or(&[], |images| &images.predictions)
 }
 
 /// The verdicts of a prediction with the images that they are of.
-fn judged<'a>(prediction: &'a Prediction, images: &[Known<'a>]) -> Vec<(Known<'a>, &'a Verdict)> {
+pub(in crate::export) fn judged<'a>(prediction: &'a Prediction, images: &[Known<'a>]) -> Vec<(Known<'a>, &'a Verdict)> {
     images.iter().zip(&prediction.verdicts).map(|(known, verdict)| (*known, verdict)).collect()
 }
 
 impl Known<'_> {
     /// Whether its loss is more than a pull: it cannot come back, or the node needs it.
-    fn is_fatal(self) -> bool {
+    pub(in crate::export) fn is_fatal(self) -> bool {
         self.note.recoverable == Recoverable::No || self.note.critical.is_some()
     }
 
     /// When it was last used, in words.
-    fn last_used(self, now: crate::time::Timestamp) -> String {
+    pub(in crate::export) fn last_used(self, now: crate::time::Timestamp) -> String {
         match self.note.last_used {
             LastUsed::Unknown => "last use unknown".to_owned(),
             LastUsed::Never => "never used".to_owned(),
@@ -92,7 +92,7 @@ impl Known<'_> {
 }
 
 /// One word for tables and JSON.
-const fn recoverable(value: Recoverable) -> &'static str {
+pub(in crate::export) const fn recoverable(value: Recoverable) -> &'static str {
     match value {
         Recoverable::Yes => "yes",
         Recoverable::No => "no",

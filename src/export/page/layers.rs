@@ -1,7 +1,9 @@
 //! How near is each layer's kubelet, in sentences and as a table? And what could not be read.
 
 use super::html::Escaped;
+use super::victims::{Losses, losses};
 use crate::assess::TriggerAssessment;
+use crate::export::explain::predictions;
 use crate::export::phrase;
 use crate::export::put::put;
 use crate::export::view::{LayerView, View};
@@ -81,7 +83,18 @@ fn sentence(page: &mut String, view: &View<'_>, line: &Foreseen<'_>, windows: Wi
     if let Some(headroom) = line.trigger.headroom.filter(|headroom| *headroom >= 0) {
         put!(page, ", {} to go", phrase::headroom(trigger, headroom));
     }
-    put!(page, "; {} likely within 30 minutes.</li>\n", phrase::chance(line.forecast.within(Horizon::HalfHour)));
+    put!(page, "; {} likely within 30 minutes.", phrase::chance(line.forecast.within(Horizon::HalfHour)));
+    if trigger == Trigger::ImageGc || trigger == Trigger::ImageEviction {
+        let of_named = view.layers.iter().filter(|layer| line.layers.contains(&&*layer.name));
+        // The first trigger that deletes images; a later one finds what that leaves.
+        let first =
+            of_named.filter(|layer| predictions(layer).first().is_some_and(|first| first.level.trigger == trigger));
+        let lost = first.map(losses).fold(Losses::default(), Losses::and).sentence();
+        if !lost.is_empty() {
+            put!(page, " It {lost}.");
+        }
+    }
+    page.push_str("</li>\n");
 }
 
 fn severity(trigger: &TriggerAssessment, windows: Windows) -> &'static str {

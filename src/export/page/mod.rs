@@ -7,6 +7,7 @@
 mod disk;
 mod html;
 mod layers;
+mod victims;
 
 use super::put::put;
 use super::view::View;
@@ -99,5 +100,6 @@ fn body(page: &mut String, view: &View<'_>, windows: Windows) {
         disk::section(page, view, position, filesystem);
     }
     layers::table(page, view, windows);
+    victims::section(page, view);
     layers::problems(page, view);
 }
