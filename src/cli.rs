@@ -1,5 +1,6 @@
 //! What may be typed? Flags and subcommands; no behaviour, no default that needs the machine.
 
+use crate::command::backtest::BacktestArgs;
 use crate::config::{ListenAddress, Overrides};
 use crate::time::{Span, Timestamp};
 use crate::units::{Bytes, SizeError};
@@ -36,6 +37,8 @@ pub enum Command {
     /// Before each burst of deletions the prediction is taken, and each image is counted: foretold as certain, possible or safe,
     /// and deleted or not. Exit code: 0 nothing foretold was wrong, 1 something was, 2 the recording cannot be read.
     Replay(ReplayArgs),
+    /// Play recorded disk usage through the forecast and score what it would have said
+    Backtest(BacktestArgs),
     /// Say which images each trigger would delete, which stay and why, and which losses are fatal
     ///
     /// Looks once, deletes nothing. Without a layer it explains every one that has a kubelet.

@@ -2,8 +2,8 @@
 
 use clap::Parser;
 use highwater::cli::{Cli, Command, LogArgs, LogFormat, LogLevel};
-use highwater::command::{Failure, check, demo, explain, replay, report, run};
-use std::io::{IsTerminal, Write, stderr};
+use highwater::command::{Failure, backtest, check, demo, explain, replay, report, run};
+use std::io::{IsTerminal, Write, stderr, stdout};
 use std::process::ExitCode;
 use tracing::level_filters::LevelFilter;
 
@@ -28,6 +28,10 @@ fn main() -> ExitCode {
         Command::Explain(args) => {
             log(&LogArgs { level: LogLevel::Error, ..LogArgs::default() });
             finish(explain::explain(&args).map(|()| 0), None)
+        }
+        Command::Backtest(args) => {
+            log(&LogArgs { level: LogLevel::Error, ..LogArgs::default() });
+            finish(backtest::run(&args, &mut stdout().lock()).map(|()| 0).map_err(Failure::from), None)
         }
         Command::Demo(args) => {
             log(&args.log);

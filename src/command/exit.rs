@@ -1,5 +1,6 @@
 //! How does a command fail? One line for the chain of causes, and a documented exit code.
 
+use super::backtest::BacktestError;
 use crate::access::AccessError;
 use crate::config::{ConfigError, ListenError};
 use crate::export::explain::UnknownLayer;
@@ -23,6 +24,9 @@ pub enum Failure {
     /// No layer has that name, or several end in it.
     #[error("{0}")]
     Layer(UnknownLayer),
+    /// Traces cannot be read, or scores not written.
+    #[error(transparent)]
+    Backtest(#[from] BacktestError),
     /// Standard output or a thread failed.
     #[error("{attempt}")]
     Io {
@@ -56,14 +60,19 @@ impl Failure {
 
     /// Whether standard output was closed by its reader, as `highwater check | head -1` does. That is no failure.
     pub fn is_closed_pipe(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
+        match self {
+            Self::Io { source, .. } | Self::Backtest(BacktestError::Write { source, .. }) => {
+                source.kind() == io::ErrorKind::BrokenPipe
+            }
+            _ => false,
+        }
     }
 
     /// The exit code: 2 for a mistake in flags or files, as clap has it, 1 for the rest. `check` has 4 for both, since its lower
     /// ones mean something.
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Listen(_) | Self::Layer(_) | Self::Recording { .. } => 2,
+            Self::Config(_) | Self::Listen(_) | Self::Backtest(_) | Self::Layer(_) | Self::Recording { .. } => 2,
             _ => 1,
         }
     }

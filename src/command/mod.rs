@@ -1,5 +1,6 @@
 //! One file per subcommand: what it does, in which order, and what it prints.
 
+pub mod backtest;
 mod changes;
 pub mod check;
 pub mod demo;

@@ -294,14 +294,18 @@ fn the_example_of_the_documentation_is_a_recording() {
 
 #[test]
 fn a_tick_between_a_list_and_the_next_sample_is_judged_by_what_was_foretold_before() {
-    let (code, text, _) = replayed(|text| {
-        let seen_too_late = r#"{"type":"sample","at":"2026-01-01T00:14:55Z"}
+    let seen_too_late = r#"{"type":"sample","at":"2026-01-01T00:14:55Z"}
 {"type":"images","layer":"host","at":"2026-01-01T00:14:59Z"}
 {"type":"space","filesystem":"disk","available":23500000000}
 {"type":"sample","at":"2026-01-01T00:15:02Z"}
 {"type":"images","layer":"host"}"#;
-        text.replace(r#"{"type":"sample","at":"2026-01-01T00:14:55Z"}"#, seen_too_late)
-    });
-    assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("2026-01-01T00:14:59Z  2026-01-01T00:15:30Z  host   image_gc        2/2 "), "{text}");
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("late.jsonl");
+    let text = fs::read_to_string(fixture()).unwrap();
+    fs::write(&path, text.replace(r#"{"type":"sample","at":"2026-01-01T00:14:55Z"}"#, seen_too_late)).unwrap();
+    let output = highwater(&["replay", path.to_str().unwrap(), "-o", "json"]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let row = &json["rows"][0];
+    assert_eq!((&row["after"], &row["verdict"]), (&"2026-01-01T00:14:59Z".into(), &"ok".into()));
+    assert_eq!(row["foretold"]["at"], "2026-01-01T00:14:55Z");
 }
