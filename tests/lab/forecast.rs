@@ -40,7 +40,8 @@ fn prediction(agent: &Agent, layer: &str) -> Result<Prediction, String> {
 }
 
 /// Acceptance of the first version: within a fifth of the true time, once a minute of the fill was seen, and as long as half a
-/// minute is left. The line is really crossed, and the fill undone at once. A kubelet looks at it every five minutes only, and
+/// minute is left. What is judged is an agent that has seen this fill and nothing before it: one that saw the disk at rest for
+/// hours takes the rate of its last three minutes and believes in a fill only after two. The line is really crossed, and the fill undone at once. A kubelet looks at it every five minutes only, and
 /// would delete unused images if it did so in that second, which nothing here depends on; the line at which it evicts lies
 /// 60 MiB further.
 #[test]
