@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-/// Only a defect takes this long: a round of the agent takes a second, a start of a node five.
-const PATIENCE: Duration = Duration::from_mins(3);
+/// Only a defect takes this long: a round of the agent takes a second, and a rule is evaluated every 30 seconds.
+const PATIENCE: Duration = Duration::from_secs(90);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Asks until the answer is `Ok`.

@@ -1,7 +1,7 @@
 //! What does a method say at every minute of a trace? Streams the samples in time order; nothing later than the question is
 //! seen before it is answered.
 
-use super::baseline::{Method, fall_rate, forecast};
+use super::baseline::{Line, Method};
 use super::trace::{Trace, TracePoint};
 use super::truth::{Truth, minutes, truth};
 use crate::forecast::{Forecast, History, Observation};
@@ -80,7 +80,7 @@ pub fn play(trace: &Trace, thresholds: &[Threshold], method: Method) -> Vec<Play
             seen += 1;
         }
         let so_far = trace.points.get(..seen).unwrap_or(&[]);
-        let answers = answers(method, &history, so_far, thresholds);
+        let answers = answers(method, &history, so_far, thresholds, minute);
         for ((played, truth), forecast) in played.iter_mut().zip(&truths).zip(answers) {
             let next = truth.events.get(truth.events.partition_point(|event| *event <= minute));
             played.minutes.push(Judged {
@@ -95,7 +95,13 @@ pub fn play(trace: &Trace, thresholds: &[Threshold], method: Method) -> Vec<Play
     played
 }
 
-fn answers(method: Method, history: &History, seen: &[TracePoint], thresholds: &[Threshold]) -> Vec<Option<Forecast>> {
+fn answers(
+    method: Method,
+    history: &History,
+    seen: &[TracePoint],
+    thresholds: &[Threshold],
+    now: i64,
+) -> Vec<Option<Forecast>> {
     let Some(newest) = seen.last() else { return vec![None; thresholds.len()] };
     if method == Method::Highwater {
         let outlook = history.outlook();
@@ -103,9 +109,11 @@ fn answers(method: Method, history: &History, seen: &[TracePoint], thresholds: &
         let below = |part: f64| Bytes::from_f64_saturating((part * u64_as_f64(newest.size)).ceil());
         return thresholds.iter().map(|threshold| outlook.forecast(below(threshold.part))).collect();
     }
-    let rate = fall_rate(method, seen);
-    let distance = |part: f64| u64_as_f64(newest.available) - part * u64_as_f64(newest.size);
-    thresholds.iter().map(|threshold| Some(forecast(rate, distance(threshold.part)))).collect()
+    let line = Line::new(method, seen, now);
+    thresholds
+        .iter()
+        .map(|threshold| line.map(|line| line.forecast(threshold.part * u64_as_f64(newest.size))))
+        .collect()
 }
 
 fn observation(point: &TracePoint) -> Observation {

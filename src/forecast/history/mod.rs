@@ -64,6 +64,9 @@ struct Clock {
 pub(in crate::forecast) const RATE_SECONDS: f64 = 120.0;
 
 impl History {
+    /// Version of the serialized form; a file with another one is not read. Rises with every change of a field or its meaning.
+    pub const VERSION: u32 = 1;
+
     /// Nothing seen yet.
     pub fn new() -> Self {
         Self::default()

@@ -106,3 +106,30 @@ fn a_clock_set_back_costs_no_history() {
     let rate = history.fill_rate().expect("known").get();
     assert!((rate / (0.1 * GIB) - 1.0).abs() < 0.05, "{rate}");
 }
+
+#[test]
+fn inodes_are_forecast_like_bytes_and_unknown_ones_are_not() {
+    let mut history = History::new();
+    let mut uncounted = History::new();
+    for second in 0..=60u32 {
+        let seen = observation(f64::from(second), 40.0);
+        history.observe(Observation { files_free: Inodes::new(500_000 - u64::from(second) * 1_000), ..seen });
+        uncounted.observe(Observation { files: Inodes::new(0), files_free: Inodes::new(0), ..seen });
+    }
+    // 440,000 free, 1,000 fewer each second: 50,000 are left in 390 s.
+    let p50 = history.forecast_inodes(Inodes::new(50_000)).and_then(|forecast| forecast.p50).expect("foreseen");
+    assert!((p50.as_secs_f64() / 390.0 - 1.0).abs() < 0.2, "{p50}");
+    assert_eq!(uncounted.forecast_inodes(Inodes::new(50_000)), None);
+}
+
+#[test]
+fn a_resize_of_the_disk_is_no_fill() {
+    let mut history = seen(5.0, 1_800.0, |_| 60.0);
+    for step in 1..=12 {
+        let seen = observation(1_800.0 + f64::from(step) * 5.0, 40.0);
+        history.observe(Observation { capacity: Bytes::from_gib(80), ..seen });
+    }
+    assert_eq!(history.fill_rate(), Some(ByteRate::new(0.0)));
+    let forecast = history.forecast(Bytes::from_gib(13)).expect("half an hour was seen");
+    assert!(forecast.within(Horizon::HalfHour).get() < 0.02, "{forecast:?}");
+}
