@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod assess;
 mod cli;
 mod contract;
 mod discovery;

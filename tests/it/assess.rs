@@ -1,0 +1,106 @@
+//! What does a series of samples of the fixed node mean: when do kubelets act, and who deleted what?
+
+use crate::node;
+use highwater::assess::{Assessment, ImageState, LastUsed, Observed, State, assess};
+use highwater::model::Trigger;
+use highwater::sample::{Reading, Sample};
+use highwater::time::Span;
+use highwater::units::Bytes;
+
+/// The fixed node so many seconds before its sample, with so much available; its kubelets started 7,000 s before it, and look at
+/// 200.3 s after it and every 300 s.
+fn at(seconds_before: i64, available: Bytes) -> Sample {
+    let mut sample = node::snapshot().sample;
+    sample.at = node::AT - Span::from_secs(seconds_before);
+    if let Reading::Present { value, at } = &mut sample.filesystems[0].space {
+        (value.available, *at) = (available, sample.at);
+    }
+    for layer in &mut sample.layers {
+        if let Reading::Present { at, .. } = &mut layer.images {
+            *at = sample.at;
+        }
+    }
+    sample
+}
+
+fn last(samples: impl IntoIterator<Item = Sample>) -> Assessment {
+    let mut state = State::default();
+    let mut last = None;
+    for sample in samples {
+        let (assessment, next) = assess(&sample, state);
+        (last, state) = (Some(assessment), next);
+    }
+    let Some(last) = last else { panic!("there is a sample") };
+    last
+}
+
+const OLD_CAPD: usize = 2;
+
+#[test]
+fn a_kubelet_acts_at_its_next_check_after_the_crossing_and_a_full_disk_at_once() {
+    // 10 MiB/s: the line, 3.2 GiB away, is crossed in about 327 s; the check before that sees nothing.
+    let filling = |seconds: i64| Bytes::from_mib(48 * 1_024 + 10 * u64::try_from(seconds).unwrap());
+    let assessment = last((0..=60).rev().map(|round| at(round * 5, filling(round * 5))));
+    let host = &assessment.layers[0];
+    let of = |trigger: Trigger| host.triggers.iter().find(|found| found.trigger == trigger).unwrap();
+    let crossing = of(Trigger::ImageGc).forecast.unwrap().p50.unwrap().as_secs_f64();
+    assert!((250.0..400.0).contains(&crossing), "{crossing}");
+    let action = of(Trigger::ImageGc).action.unwrap();
+    assert_eq!(action.p50.map(|span| span.micros() / 1_000_000), Some(500));
+    let full = of(Trigger::DiskFull);
+    assert_eq!(full.action.unwrap().p50, full.forecast.unwrap().p50);
+}
+
+#[test]
+fn a_line_that_is_crossed_is_acted_on_at_the_next_check() {
+    let assessment = last((0..=60).rev().map(|round| at(round * 5, Bytes::from_gib(40))));
+    let gc = &assessment.layers[OLD_CAPD].triggers[0];
+    assert_eq!(gc.forecast.unwrap().p50, Some(Span::ZERO));
+    assert_eq!(gc.action.unwrap().p50.map(|span| span.micros() / 1_000_000), Some(200));
+}
+
+#[test]
+fn a_deletion_is_counted_for_the_check_that_tripped_and_else_for_nobody() {
+    let with = |seconds_before: i64, available: Bytes, gone: bool| {
+        let mut sample = at(seconds_before, available);
+        let images = &mut sample.layers[OLD_CAPD].images;
+        *images = images.clone().map(|mut store| {
+            store.images.retain(|image| !gone || image.size != Some(Bytes::from_mib(7_000)));
+            store
+        });
+        sample
+    };
+    let observed = |samples: Vec<Sample>| last(samples).layers[OLD_CAPD].observed.clone();
+    let one = Observed { runs: 1, images: 1, bytes: Bytes::from_mib(7_000) };
+    // A check comes 99.7 s before the sample.
+    let crossed = Bytes::from_gib(40);
+    let by_gc = observed(vec![with(120, crossed, false), with(105, crossed, false), with(90, crossed, true)]);
+    assert_eq!(by_gc, [(Some(Trigger::ImageGc), one)].into());
+    let far_below = observed(vec![with(120, Bytes::from_gib(90), false), with(90, Bytes::from_gib(90), true)]);
+    assert_eq!(far_below, [(None, one)].into());
+    let between_checks = observed(vec![with(60, crossed, false), with(30, crossed, true)]);
+    assert_eq!(between_checks, [(None, one)].into());
+    // A list that was cut tells nothing.
+    let mut cut = with(90, crossed, true);
+    cut.layers[OLD_CAPD].images = cut.layers[OLD_CAPD].images.clone().map(|mut store| {
+        store.complete = false;
+        store
+    });
+    assert_eq!(observed(vec![with(105, crossed, false), cut]), [].into());
+}
+
+#[test]
+fn a_kubelet_that_restarts_has_forgotten_its_images() {
+    let images_of = |assessment: &Assessment| assessment.layers[OLD_CAPD].images.clone().unwrap();
+    let watched = || (0..=40).rev().map(|round| at(60 + round * 30, Bytes::from_gib(48)));
+    let used = |assessment: &Assessment| images_of(assessment).images[1].last_used;
+    let before = last(watched());
+    assert!(matches!(used(&before), LastUsed::At(_)));
+    assert!(images_of(&before).images.iter().filter(|note| note.state == ImageState::Evictable).all(|note| note.seen));
+    // Started 10 s before the sample: its first pass is over, and its minimum age counts anew.
+    let mut restarted = at(0, Bytes::from_gib(48));
+    restarted.layers[OLD_CAPD].kubelet.as_mut().unwrap().started_at = node::AT - Span::from_secs(10);
+    let after = last(watched().chain([restarted]));
+    assert_eq!(images_of(&after).followed_since, Some(node::AT));
+    assert_ne!(used(&after), used(&before));
+}
