@@ -122,7 +122,7 @@ mod tests {
         fn read(&self, argv: &[&str]) -> Result<KubeletConfig, Absence> {
             let argv: Vec<String> = argv.iter().map(|argument| (*argument).to_owned()).collect();
             let root = Root::open(&self.directory.path().join("root")).unwrap();
-            read(&root, &argv, Some(Path::new("/work/dir")))
+            read(&root, &argv, Some(Path::new("/srv/dir")))
         }
 
         fn reason(&self, argv: &[&str]) -> AbsenceReason {
@@ -183,12 +183,12 @@ mod tests {
 
     #[test]
     fn relative_paths_start_at_the_working_directory() {
-        let machine = Machine::new().file("/work/dir/kubelet.yaml", &format!("{HEAD}imageMinimumGCAge: 6m0s\n"));
+        let machine = Machine::new().file("/srv/dir/kubelet.yaml", &format!("{HEAD}imageMinimumGCAge: 6m0s\n"));
         let config = machine.read(&["kubelet", "--config", "kubelet.yaml", "--root-dir=data"]).unwrap();
         let (path, settings) = config.file.unwrap();
-        assert_eq!(path.as_str(), "/work/dir/kubelet.yaml");
+        assert_eq!(path.as_str(), "/srv/dir/kubelet.yaml");
         assert_eq!(settings.image_minimum_gc_age, Some(Span::from_secs(360)));
-        assert_eq!(config.root_dir.as_str(), "/work/dir/data");
+        assert_eq!(config.root_dir.as_str(), "/srv/dir/data");
         let root = Root::open(&machine.directory.path().join("root")).unwrap();
         let argv = ["kubelet".to_owned(), "--config=kubelet.yaml".to_owned()];
         assert_eq!(read(&root, &argv, None).unwrap_err().reason, AbsenceReason::Failed);
