@@ -131,10 +131,10 @@ fn a_prometheus_scrapes_every_sample_and_evaluates_every_rule() {
     for rule in &rules {
         assert_eq!((&rule["health"], rule.get("lastError")), (&json!("ok"), None), "{rule}");
     }
-    // The first evaluation may have come before the first scrape; the next one is an interval later.
-    until("the rules find the layers", || match server.query("count(layer:highwater_layer_disk:info)") {
-        Ok(5.0) => Ok(()),
-        other => Err(format!("{other:?}")),
+    // A first evaluation before the first scrape finds nothing; the next one must.
+    until("the rules to find all layers", || match server.query("count(layer:highwater_layer_disk:info)")? {
+        5.0 => Ok(()),
+        other => Err(format!("{other} layers")),
     });
 
     let log = server.log();
