@@ -14,10 +14,10 @@ help: ## List the targets
 run: ## Build and run the agent
 	$(CARGO) run --release --locked
 
-test: test-rust test-ops test-lab ## Everything: unit, property, golden, rules, dashboards, chart, browser, lab
+test: test-rust test-ops test-lab ## Everything: unit, property, golden, rules, dashboards, chart, lab
 
 test-rust: ## Unit, property, golden and integration tests
-	PATH="$$(tests/tools/install promtool prometheus chromium):$$PATH" $(CARGO) test --locked
+	PATH="$$(tests/tools/install promtool prometheus):$$PATH" $(CARGO) test --locked
 
 test-ops: ## Alerts, dashboards, chart and runbooks, with the real tools
 	tests/ops/run
