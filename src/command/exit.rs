@@ -4,7 +4,7 @@ use super::backtest::BacktestError;
 use crate::access::AccessError;
 use crate::config::{ConfigError, ListenError};
 use crate::export::explain::UnknownLayer;
-use std::error::Error as _;
+use std::error::Error as StdError;
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -78,10 +78,10 @@ impl Failure {
     }
 }
 
-/// The chain of causes in one line.
-pub fn report(failure: &Failure) -> String {
-    let mut text = failure.to_string();
-    let mut cause = failure.source();
+/// An error and the chain of its causes in one line.
+pub fn report(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
     while let Some(error) = cause {
         let next = error.to_string();
         // A transparent variant is its own first cause.

@@ -3,7 +3,7 @@
 use super::Failure;
 use crate::assess::{Assessment, State, assess};
 use crate::sample::Sample;
-use crate::sample::recording::{Damage, Reader, Report};
+use crate::sample::recording::{Reader, Report};
 use crate::time::Timestamp;
 use flate2::bufread::MultiGzDecoder;
 use std::error::Error;
@@ -91,7 +91,8 @@ pub(super) fn warn(path: &Path, report: &Report) {
 /// What has to be said of a recording that was not read as a whole, a line for each.
 pub fn warnings(path: &Path, report: &Report) -> Vec<String> {
     let name = path.display();
-    let mut lines: Vec<String> = report.damage.iter().map(|damage| format!("{name}: {}", chain(damage))).collect();
+    let mut lines: Vec<String> =
+        report.damage.iter().map(|damage| format!("{name}: {}", super::report(damage))).collect();
     if report.more_damage > 0 {
         lines.push(format!("{name}: {} more damaged lines", report.more_damage));
     }
@@ -108,18 +109,4 @@ pub fn warnings(path: &Path, report: &Report) -> Vec<String> {
         ));
     }
     lines
-}
-
-fn chain(damage: &Damage) -> String {
-    let mut text = damage.to_string();
-    let mut cause = damage.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        // A transparent cause is its own first cause.
-        if !text.ends_with(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    text
 }
