@@ -10,5 +10,7 @@ pub mod recording;
 pub mod replay;
 pub mod run;
 mod serve;
+mod service;
 
-pub use exit::{Failure, report};
+pub use crate::report::report;
+pub use exit::Failure;

@@ -112,7 +112,7 @@ fn api(snapshot: &Snapshot, now: Timestamp, headers: &HeaderMap) -> Response<Ful
     response
 }
 
-fn plain(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
+pub(super) fn plain(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
     let mut response = text(body, "text/plain; charset=utf-8");
     *response.status_mut() = status;
     response

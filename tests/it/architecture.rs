@@ -10,6 +10,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("units", &[]),
     ("time", &[]),
     ("untrusted", &[]),
+    ("report", &[]),
     ("layer", &["untrusted"]),
     ("sample", &["layer", "time", "units", "untrusted"]),
     ("model", &["layer", "sample", "time", "units", "untrusted"]),
@@ -27,7 +28,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("source", &["access", "discover", "layer", "sample", "time", "units", "untrusted"]),
     ("demo", &["layer", "sample", "time", "units", "untrusted"]),
     ("config", &["time"]),
-    ("web", &["export", "snapshot", "time"]),
+    ("web", &["config", "export", "report", "snapshot", "time"]),
     ("cli", &["command", "config", "time", "units"]),
     (
         "agent",
@@ -49,7 +50,7 @@ const RULES: &[(&str, &[&str])] = &[
         "command",
         &[
             "access", "agent", "assess", "cli", "config", "demo", "export", "forecast", "model", "sample", "snapshot",
-            "source", "time", "units", "verdict", "web",
+            "report", "source", "time", "units", "verdict", "web",
         ],
     ),
 ];
@@ -66,6 +67,7 @@ const PURE: &[&str] = &[
     "assess",
     "snapshot",
     "verdict",
+    "report",
     "export",
     "demo",
 ];

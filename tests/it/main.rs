@@ -23,3 +23,4 @@ mod recording;
 mod surfaces;
 mod tools;
 mod web;
+mod web_access;
