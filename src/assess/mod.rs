@@ -6,6 +6,7 @@ pub use images::{ImageNote, ImageState, ImagesAssessment, LastUsed, Observed};
 
 use crate::forecast::{Forecast, History, Observation, Outlook};
 use crate::layer::LayerId;
+use crate::model::prediction::Prediction;
 use crate::model::{GcPolicy, Release, Signal, Trigger, TriggerLevel, schedule, triggers, usage};
 use crate::sample::{FilesystemId, KubeletSample, LayerSample, Reading, Sample, Space};
 use crate::time::{Span, Timestamp};
@@ -138,17 +139,16 @@ pub fn assess(sample: &Sample, state: State) -> (Assessment, State) {
     (Assessment { filesystems, layers }, State { histories, watched })
 }
 
-/// The assessment of the same sample with other predictions: of what would go after so many more bytes were written to the
-/// filesystem of each layer's images. `state` is the one that came with the assessment.
-#[must_use]
-pub fn after_writing(sample: &Sample, state: &State, mut assessment: Assessment, written: Bytes) -> Assessment {
-    for (layer, assessed) in sample.layers.iter().zip(&mut assessment.layers) {
-        if let (Some(images), Some(memory)) = (&mut assessed.images, state.watched.get(&layer.id)) {
-            let settings = Settings::of(layer, sample);
-            images.predictions = memory.predict(settings.given(layer, sample.at, &[]), written);
-        }
-    }
-    assessment
+/// What each trigger that deletes images would do in a layer of `sample`, whose `images` these are, if so many more bytes had been
+/// written to the filesystem of its images first.
+pub fn after_writing(
+    sample: &Sample,
+    layer: &LayerSample,
+    images: &ImagesAssessment,
+    written: Bytes,
+) -> Vec<Prediction> {
+    let settings = Settings::of(layer, sample);
+    images::predictions(settings.given(layer, sample.at, &[]), &images.records, written)
 }
 
 /// What decides in one layer.
