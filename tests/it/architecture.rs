@@ -27,7 +27,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("source", &["access", "discover", "layer", "sample", "time", "units", "untrusted"]),
     ("demo", &["layer", "sample", "time", "units", "untrusted"]),
     ("config", &["time"]),
-    ("web", &["export", "snapshot", "time"]),
+    ("web", &["export", "snapshot", "time", "units"]),
     ("cli", &["command", "config", "time", "units"]),
     (
         "agent",

@@ -4,7 +4,7 @@
 use highwater::assess::{
     Action, Assessment, FilesystemAssessment, LayerAssessment, Observed, State, TriggerAssessment, assess,
 };
-use highwater::forecast::Forecast;
+use highwater::forecast::{Forecast, Tally};
 use highwater::layer::{LayerId, LayerKind};
 use highwater::model::{
     EvictionThreshold, GcPolicy, ImageGcPolicy, Origin, Setting, Signal, SoftThreshold, ThresholdValue, Trigger,
@@ -114,6 +114,7 @@ fn without_images() -> Snapshot {
                     observed: BTreeMap::new(),
                 },
             ],
+            scores: [(Trigger::ImageGc, scores()), (Trigger::DiskFull, Tally::default())].into(),
         },
         agent: AgentHealth {
             collectors: vec![run("discover", true, 12), run("statfs", true, 1), run("runtime", false, 2_000)],
@@ -434,6 +435,18 @@ fn layer_assessment(id: LayerId, origin: &Origin) -> LayerAssessment {
         ],
         images: None,
         observed: BTreeMap::new(),
+    }
+}
+
+fn scores() -> Tally {
+    Tally {
+        hit: 3,
+        missed: 1,
+        false_alarm: 2,
+        answered: [288, 284, 278, 216],
+        squared_error: [2.25, 11.36, 19.46, 27.0],
+        timed: 216,
+        covered: 189,
     }
 }
 
