@@ -467,6 +467,31 @@ fn disk_full() -> TriggerAssessment {
     }
 }
 
+/// The node with 60 more CAPD nodes in its pod and 5,000 images in the old one.
+pub(crate) fn crowd() -> Snapshot {
+    let mut snapshot = without_images();
+    for number in 0..60 {
+        let id = dind().child(&[&format!("capd-worker-{number}")]);
+        let layer = LayerSample { parent: Some(dind()), id: id.clone(), ..old_capd_layer() };
+        snapshot.sample.layers.push(layer);
+        snapshot.assessment.layers.push(layer_assessment(id, &Origin::Flag));
+    }
+    let mut images = old_capd_images();
+    images.images.extend((images.images.len()..5_000).map(|number| {
+        image(
+            &format!("example.com/crowd/image-{number}:v1"),
+            (number % 2 == 0).then_some("example.com/crowd/image"),
+            7,
+        )
+    }));
+    snapshot.sample.layers[2].images = Reading::present(images, AT - Span::from_secs(7));
+    let seen = seen_for_twenty_minutes(&snapshot.sample);
+    for (layer, seen) in snapshot.assessment.layers.iter_mut().zip(seen.layers) {
+        layer.images = seen.images;
+    }
+    snapshot
+}
+
 /// The node with every foreign text replaced.
 pub(crate) fn hostile(text: &str) -> Snapshot {
     let mut snapshot = snapshot();
