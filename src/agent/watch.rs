@@ -6,11 +6,10 @@ use super::runtimes::Runtimes;
 use super::sampler::{Sampler, SamplerOptions};
 use super::usage::Usage;
 use crate::access::AccessError;
-use crate::assess::{State, after_writing, assess};
+use crate::assess::{State, assess};
 use crate::config::Settings;
 use crate::snapshot::{AgentHealth, Snapshot};
 use crate::time::Span;
-use crate::units::Bytes;
 use std::sync::Arc;
 
 /// A machine under watch.
@@ -48,13 +47,6 @@ impl Watch {
     /// The disks to walk, for the thread that walks them.
     pub fn usage(&self) -> Arc<Usage> {
         Arc::clone(&self.usage)
-    }
-
-    /// The snapshot of the last round, as if so many more bytes had been written to the disks before the next check.
-    #[must_use]
-    pub fn after_writing(&self, mut snapshot: Snapshot, written: Bytes) -> Snapshot {
-        snapshot.assessment = after_writing(&snapshot.sample, &self.state, snapshot.assessment, written);
-        snapshot
     }
 
     /// One round. Always gives a snapshot: what cannot be read is absent in it.

@@ -15,6 +15,7 @@ use crate::time::{Span, Timestamp};
 use crate::units::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What is known of the images of one layer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +32,9 @@ pub struct ImagesAssessment {
     pub first_chance: Option<Timestamp>,
     /// Since when the kubelet's records could be followed; `None`: not at all yet.
     pub followed_since: Option<Timestamp>,
+    /// The kubelet's records that the predictions rest on, for questions that assume something else.
+    #[serde(skip)]
+    pub records: Arc<Inventory>,
 }
 
 /// What is known of one image, whatever strikes.
@@ -101,6 +105,8 @@ pub(super) struct Watched {
     /// By trigger; `None`: it cannot be told what deleted them.
     observed: BTreeMap<Option<Trigger>, Observed>,
     cached: Option<Cached>,
+    /// A copy of the inventory that snapshots share; `None` once the inventory has changed.
+    shared: Option<Arc<Inventory>>,
 }
 
 #[derive(Debug, Clone)]
@@ -165,6 +171,7 @@ impl Watched {
                 self.followed_since = Some(*at);
             }
             self.inventory.observe(*at, kubelet.started_at, given.release, store, under_pressure);
+            self.shared = None;
         }
         if store.complete {
             self.last = Some((*at, store.clone()));
@@ -194,36 +201,20 @@ impl Watched {
         {
             return Some(cached.assessment.clone());
         }
+        let records = Arc::clone(self.shared.get_or_insert_with(|| Arc::new(self.inventory.clone())));
         let assessment = ImagesAssessment {
             listed_at: *at,
             complete: store.complete,
             images: self.notes(store, given),
-            predictions: self.predict(given, Bytes::ZERO),
+            predictions: predictions(given, &records, Bytes::ZERO),
             first_chance: first_chance(given),
             followed_since: self.followed_since,
+            records,
         };
         if store.images.len() > ALWAYS_JUDGED {
             self.cached = Some(Cached { listed_at: *at, assessment: assessment.clone() });
         }
         Some(assessment)
-    }
-
-    /// What each trigger that deletes images would do, after so many more bytes were written.
-    pub(super) fn predict(&self, given: Given<'_>, written: Bytes) -> Vec<Prediction> {
-        let (Some(kubelet), Some(policy), Some(store)) = (given.kubelet, given.policy, given.images.value()) else {
-            return Vec::new();
-        };
-        let subject = Subject {
-            policy,
-            release: given.release,
-            started_at: kubelet.started_at,
-            now: given.now,
-            imagefs: given.imagefs,
-            nodefs: given.nodefs,
-            store,
-            inventory: &self.inventory,
-        };
-        predict(subject, written)
     }
 
     fn notes(&self, store: &ImageStore, given: Given<'_>) -> Vec<ImageNote> {
@@ -266,6 +257,24 @@ impl Watched {
     pub(super) fn observed(&self) -> BTreeMap<Option<Trigger>, Observed> {
         self.observed.clone()
     }
+}
+
+/// What each trigger that deletes images would do, after so many more bytes were written.
+pub(super) fn predictions(given: Given<'_>, records: &Inventory, written: Bytes) -> Vec<Prediction> {
+    let (Some(kubelet), Some(policy), Some(store)) = (given.kubelet, given.policy, given.images.value()) else {
+        return Vec::new();
+    };
+    let subject = Subject {
+        policy,
+        release: given.release,
+        started_at: kubelet.started_at,
+        now: given.now,
+        imagefs: given.imagefs,
+        nodefs: given.nodefs,
+        store,
+        inventory: records,
+    };
+    predict(subject, written)
 }
 
 fn first_chance(given: Given<'_>) -> Option<Timestamp> {

@@ -1,16 +1,19 @@
 //! What does a sample mean? The one place where what was seen, the kubelet's rules and the forecast meet; pure.
 
 mod images;
+mod scores;
 
 pub use images::{ImageNote, ImageState, ImagesAssessment, LastUsed, Observed};
 
-use crate::forecast::{Forecast, History, Observation, Outlook};
+use crate::forecast::{Forecast, History, Observation, Outlook, Tally};
 use crate::layer::LayerId;
+use crate::model::prediction::Prediction;
 use crate::model::{GcPolicy, Release, Signal, Trigger, TriggerLevel, schedule, triggers, usage};
 use crate::sample::{FilesystemId, KubeletSample, LayerSample, Reading, Sample, Space};
 use crate::time::{Span, Timestamp};
 use crate::units::{ByteRate, Bytes, Inodes, Percent};
 use images::{Given, Watched};
+use scores::Scores;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -21,6 +24,10 @@ pub struct Assessment {
     pub filesystems: Vec<FilesystemAssessment>,
     /// One for each layer of the sample, in its order.
     pub layers: Vec<LayerAssessment>,
+    /// How right earlier forecasts were, by trigger, over all filesystems and levels that were ever watched; a trigger that
+    /// never was armed is not in it.
+    #[serde(default)]
+    pub scores: BTreeMap<Trigger, Tally>,
 }
 
 /// What is known of one filesystem beyond its numbers.
@@ -86,11 +93,13 @@ pub struct Action {
     pub p90: Option<Span>,
 }
 
-/// What is kept from one sample to the next: the history of each filesystem, and what each kubelet remembers of its images.
+/// What is kept from one sample to the next: the history of each filesystem, what each kubelet remembers of its images, and
+/// the forecasts that wait for the truth.
 #[derive(Debug, Clone, Default)]
 pub struct State {
     histories: BTreeMap<FilesystemId, History>,
     watched: BTreeMap<LayerId, Watched>,
+    scores: Scores,
 }
 
 /// A filesystem and its numbers, where they are known.
@@ -135,20 +144,22 @@ pub fn assess(sample: &Sample, state: State) -> (Assessment, State) {
         layers.push(assess_layer(layer, sample, &outlooks, &mut memory));
         watched.entry(layer.id.clone()).or_insert(memory);
     }
-    (Assessment { filesystems, layers }, State { histories, watched })
+    let mut scores = state.scores;
+    scores.record(sample.at, layers.iter().flat_map(|layer: &LayerAssessment| &layer.triggers));
+    let assessment = Assessment { filesystems, layers, scores: scores.by_trigger() };
+    (assessment, State { histories, watched, scores })
 }
 
-/// The assessment of the same sample with other predictions: of what would go after so many more bytes were written to the
-/// filesystem of each layer's images. `state` is the one that came with the assessment.
-#[must_use]
-pub fn after_writing(sample: &Sample, state: &State, mut assessment: Assessment, written: Bytes) -> Assessment {
-    for (layer, assessed) in sample.layers.iter().zip(&mut assessment.layers) {
-        if let (Some(images), Some(memory)) = (&mut assessed.images, state.watched.get(&layer.id)) {
-            let settings = Settings::of(layer, sample);
-            images.predictions = memory.predict(settings.given(layer, sample.at, &[]), written);
-        }
-    }
-    assessment
+/// What each trigger that deletes images would do in a layer of `sample`, whose `images` these are, if so many more bytes had been
+/// written to the filesystem of its images first.
+pub fn after_writing(
+    sample: &Sample,
+    layer: &LayerSample,
+    images: &ImagesAssessment,
+    written: Bytes,
+) -> Vec<Prediction> {
+    let settings = Settings::of(layer, sample);
+    images::predictions(settings.given(layer, sample.at, &[]), &images.records, written)
 }
 
 /// What decides in one layer.

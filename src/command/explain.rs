@@ -5,7 +5,6 @@ use super::{Failure, recording};
 use crate::access::socket::ReplyLimits;
 use crate::agent::runtimes::ask_all;
 use crate::agent::{Watch, clock};
-use crate::assess::after_writing;
 use crate::cli::{ExplainArgs, Output};
 use crate::config::Settings;
 use crate::export::explain::{Question, json, table};
@@ -51,23 +50,16 @@ fn look(args: &ExplainArgs) -> Result<Snapshot, Failure> {
         std::thread::sleep(INTERVAL.to_std());
         snapshot = watch.round();
     }
-    Ok(match args.if_write {
-        Some(written) => watch.after_writing(snapshot, written),
-        None => snapshot,
-    })
+    Ok(snapshot)
 }
 
 /// What was known of another machine, or at another time, and the time for which it is answered.
 fn recorded(path: &Path, args: &ExplainArgs) -> Result<(Snapshot, Timestamp), Failure> {
     let known = recording::sample_at(path, args.at)?;
     recording::warn(path, &known.report);
-    let assessment = match args.if_write {
-        Some(written) => after_writing(&known.sample, &known.state, known.assessment, written),
-        None => known.assessment,
-    };
     let agent = AgentHealth { collectors: Vec::new(), sample_interval: INTERVAL, process: None };
     let now = args.at.unwrap_or(known.sample.at);
-    Ok((Snapshot { sample: known.sample, assessment, agent }, now))
+    Ok((Snapshot { sample: known.sample, assessment: known.assessment, agent }, now))
 }
 
 fn ask(watch: &Watch) -> Result<(), Failure> {

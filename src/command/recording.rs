@@ -18,8 +18,6 @@ pub struct Known {
     pub sample: Sample,
     /// What it meant.
     pub assessment: Assessment,
-    /// What had been seen before.
-    pub state: State,
     /// How the reading went.
     pub report: Report,
 }
@@ -60,7 +58,7 @@ pub fn sample_at(path: &Path, time: Option<Timestamp>) -> Result<Known, Failure>
         known = Some((sample, assessment));
     }
     match known {
-        Some((sample, assessment)) => Ok(Known { sample, assessment, state, report: samples.into_report() }),
+        Some((sample, assessment)) => Ok(Known { sample, assessment, report: samples.into_report() }),
         None => Err(match first_after {
             Some((first, time)) => unreadable(path, format!("it begins at {first}, after {time}")),
             None => nothing(path, samples.into_report()),

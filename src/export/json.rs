@@ -5,7 +5,7 @@
 
 use super::view::{FilesystemView, LayerView, View};
 use crate::assess::{ImageState, TriggerAssessment};
-use crate::forecast::{Forecast, Horizon};
+use crate::forecast::{Forecast, Horizon, Tally};
 use crate::model::prediction::Total;
 use crate::model::{EvictionThreshold, GcPolicy, Origin, Setting, ThresholdValue, Trigger};
 use crate::sample::{Absence, Reading};
@@ -28,6 +28,7 @@ pub fn snapshot(snapshot: &Snapshot, now: Timestamp) -> String {
         stale: view.is_stale(),
         filesystems: view.filesystems.iter().map(filesystem).collect(),
         layers: view.layers.iter().map(|found| layer(&view, found)).collect(),
+        forecast_scores: view.scores.iter().map(|(trigger, tally)| score(*trigger, tally)).collect(),
         agent: agent(view.agent),
     })
 }
@@ -52,6 +53,7 @@ struct Document<'a> {
     stale: bool,
     filesystems: Vec<FilesystemEntry<'a>>,
     layers: Vec<LayerEntry<'a>>,
+    forecast_scores: Vec<ScoreEntry>,
     agent: AgentEntry<'a>,
 }
 
@@ -223,6 +225,23 @@ struct ForecastEntry {
     p50_seconds: Option<f64>,
     p90_seconds: Option<f64>,
     probability: BTreeMap<&'static str, f64>,
+}
+
+#[derive(Serialize)]
+struct ScoreEntry {
+    trigger: &'static str,
+    hit: u64,
+    missed: u64,
+    false_alarm: u64,
+    by_horizon: BTreeMap<&'static str, BrierEntry>,
+    intervals_checked: u64,
+    coverage: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct BrierEntry {
+    checked: u64,
+    brier: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -450,6 +469,22 @@ fn forecast(forecast: &Forecast) -> ForecastEntry {
             .into_iter()
             .map(|horizon| (horizon.as_str(), forecast.within(horizon).get()))
             .collect(),
+    }
+}
+
+fn score(trigger: Trigger, tally: &Tally) -> ScoreEntry {
+    let by_horizon = Horizon::ALL
+        .into_iter()
+        .zip(tally.answered)
+        .map(|(horizon, checked)| (horizon.as_str(), BrierEntry { checked, brier: tally.brier(horizon) }));
+    ScoreEntry {
+        trigger: trigger.as_str(),
+        hit: tally.hit,
+        missed: tally.missed,
+        false_alarm: tally.false_alarm,
+        by_horizon: by_horizon.collect(),
+        intervals_checked: tally.timed,
+        coverage: tally.coverage(),
     }
 }
 

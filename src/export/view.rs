@@ -4,6 +4,7 @@
 //! in the assessment.
 
 use crate::assess::{FilesystemAssessment, LayerAssessment, TriggerAssessment};
+use crate::forecast::Tally;
 use crate::model::{GcPolicy, Trigger};
 use crate::sample::{AbsenceReason, Component, FilesystemId, FilesystemSample, LayerSample, Reading, Source, Space};
 use crate::snapshot::{AgentHealth, Snapshot};
@@ -26,6 +27,8 @@ pub struct View<'a> {
     pub layers: Vec<LayerView<'a>>,
     /// How the agent is.
     pub agent: &'a AgentHealth,
+    /// How right its forecasts were, by trigger.
+    pub scores: &'a BTreeMap<Trigger, Tally>,
 }
 
 /// A filesystem, joined.
@@ -81,7 +84,8 @@ impl<'a> View<'a> {
     pub fn new(snapshot: &'a Snapshot, now: Timestamp) -> Self {
         let filesystems = filesystems(snapshot);
         let layers = layers(snapshot, &filesystems);
-        Self { at: snapshot.sample.at, now, filesystems, layers, agent: &snapshot.agent }
+        let (agent, scores) = (&snapshot.agent, &snapshot.assessment.scores);
+        Self { at: snapshot.sample.at, now, filesystems, layers, agent, scores }
     }
 
     /// Whether the sample is so old that the agent must have stopped sampling: older than ten rounds and than a minute.

@@ -1,16 +1,14 @@
 //! What is answered to which path? From memory only: the newest snapshot, rendered for this client.
 
-use super::accept;
 use super::published::Published;
+use super::{accept, api};
 use crate::export::metrics::{self, Budget};
-use crate::export::view::View;
-use crate::export::{json, page};
-use crate::snapshot::Snapshot;
+use crate::export::page;
 use crate::time::Timestamp;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{self, HeaderValue};
-use hyper::{HeaderMap, Method, Response, StatusCode};
+use hyper::{HeaderMap, Method, Response, StatusCode, Uri};
 use std::fmt;
 use std::sync::Arc;
 
@@ -40,18 +38,19 @@ const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 /// May be kept, and must be asked for each time.
-const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+pub(super) const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
 /// For what is no page: nothing may be loaded, framed or sent anywhere.
 const DENY_ALL: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 
 impl Answers {
     /// The answer to one request. A HEAD request is answered as GET; hyper leaves the body out.
-    pub(super) fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {
+    pub(super) fn answer(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Response<Full<Bytes>> {
+        let path = uri.path();
         let known = path == self.telemetry_path
             || matches!(
                 path,
-                "/" | page::STYLE_PATH | page::SCRIPT_PATH | "/api/v1/snapshot" | "/-/healthy" | "/-/ready"
+                "/" | page::STYLE_PATH | page::SCRIPT_PATH | api::SNAPSHOT | api::EXPLAIN | "/-/healthy" | "/-/ready"
             );
         if !known {
             return plain(StatusCode::NOT_FOUND, "not found\n");
@@ -76,11 +75,8 @@ impl Answers {
             ("/-/healthy", _) => plain(StatusCode::OK, "highwater is healthy\n"),
             ("/-/ready", Some(_)) => plain(StatusCode::OK, "highwater is ready\n"),
             ("/-/ready", None) => plain(StatusCode::SERVICE_UNAVAILABLE, "no sample yet\n"),
-            ("/api/v1/snapshot", Some(snapshot)) => api(snapshot, now, headers),
-            ("/api/v1/snapshot", None) => {
-                let mut response = text(json::error("no sample yet"), "application/json");
-                *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-                response
+            (api::SNAPSHOT | api::EXPLAIN, snapshot) => {
+                api::answer(path, uri.query().unwrap_or_default(), snapshot, now, headers)
             }
             _ => {
                 let mut response = text(page::render(snapshot, now, &self.page), "text/html; charset=utf-8");
@@ -92,33 +88,13 @@ impl Answers {
     }
 }
 
-/// The snapshot as JSON, or nothing where the client has this sample already. The tag is weak: the age in it moves on.
-fn api(snapshot: &Snapshot, now: Timestamp, headers: &HeaderMap) -> Response<Full<Bytes>> {
-    let state = if View::new(snapshot, now).is_stale() { "stale" } else { "fresh" };
-    let tag = format!("W/\"{}-{state}\"", snapshot.sample.at.micros());
-    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let known = known.split(',').map(str::trim).any(|candidate| candidate == "*" || candidate == tag);
-    let mut response = if known {
-        let mut response = text("", "application/json");
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response
-    } else {
-        text(json::snapshot(snapshot, now), "application/json")
-    };
-    if let Ok(tag) = HeaderValue::from_str(&tag) {
-        response.headers_mut().insert(header::ETAG, tag);
-    }
-    response.headers_mut().insert(header::CACHE_CONTROL, NO_CACHE);
-    response
-}
-
 pub(super) fn plain(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
     let mut response = text(body, "text/plain; charset=utf-8");
     *response.status_mut() = status;
     response
 }
 
-fn text(body: impl Into<Bytes>, content_type: &'static str) -> Response<Full<Bytes>> {
+pub(super) fn text(body: impl Into<Bytes>, content_type: &'static str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -2,6 +2,7 @@
 
 mod accept;
 mod answer;
+mod api;
 mod guard;
 mod limits;
 mod patient;

@@ -53,7 +53,7 @@ impl Connection {
         let rules = self.guard.rules();
         let refusal = self.refusal(&rules, request).await;
         let mut response =
-            refusal.unwrap_or_else(|| self.answers.answer(request.method(), request.uri().path(), request.headers()));
+            refusal.unwrap_or_else(|| self.answers.answer(request.method(), request.uri(), request.headers()));
         for (name, value) in &rules.headers {
             response.headers_mut().insert(name, value.clone());
         }

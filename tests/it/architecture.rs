@@ -28,7 +28,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("source", &["access", "discover", "layer", "sample", "time", "units", "untrusted"]),
     ("demo", &["layer", "sample", "time", "units", "untrusted"]),
     ("config", &["time"]),
-    ("web", &["config", "export", "report", "snapshot", "time"]),
+    ("web", &["config", "export", "report", "snapshot", "time", "units"]),
     ("cli", &["command", "config", "time", "units"]),
     (
         "agent",

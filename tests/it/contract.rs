@@ -155,6 +155,7 @@ const LABELS: &str = "
 | `signal` | the kubelet's names: `nodefs.available`, `nodefs.inodesFree`, `imagefs.available`, `imagefs.inodesFree` |
 | `quantile` | `0.1`, `0.5`, `0.9` |
 | `horizon` | `10m`, `30m`, `1h`, `6h` |
+| `outcome` | `hit`, `missed`, `false_alarm` |
 | `component` | `store`, `kubelet`, `logs`, `volumes`; `other`: what no layer claims, counted for the outermost layer |
 | `collector` | `discover`, `statfs`, `kubelet_config`, `runtime`, `usage` |
 

@@ -4,7 +4,7 @@
 use highwater::assess::{
     Action, Assessment, FilesystemAssessment, LayerAssessment, Observed, State, TriggerAssessment, assess,
 };
-use highwater::forecast::Forecast;
+use highwater::forecast::{Forecast, Tally};
 use highwater::layer::{LayerId, LayerKind};
 use highwater::model::{
     EvictionThreshold, GcPolicy, ImageGcPolicy, Origin, Setting, Signal, SoftThreshold, ThresholdValue, Trigger,
@@ -114,6 +114,7 @@ fn without_images() -> Snapshot {
                     observed: BTreeMap::new(),
                 },
             ],
+            scores: [(Trigger::ImageGc, scores()), (Trigger::DiskFull, Tally::default())].into(),
         },
         agent: AgentHealth {
             collectors: vec![run("discover", true, 12), run("statfs", true, 1), run("runtime", false, 2_000)],
@@ -330,7 +331,7 @@ fn old_capd_images() -> ImageStore {
     for image in &mut store.images {
         // Unpacked it takes twice what the runtime lists.
         let bytes = image.size.unwrap_or(Bytes::ZERO);
-        image.layers = Some(vec![StoredLayer { id: image.tags[0].clone(), bytes: bytes.saturating_add(bytes) }]);
+        image.layers = Some([StoredLayer { id: image.tags[0].clone(), bytes: bytes.saturating_add(bytes) }].into());
     }
     add_pod(&mut store, "kube-system", "kube-proxy-y", PROXY);
     store
@@ -437,6 +438,18 @@ fn layer_assessment(id: LayerId, origin: &Origin) -> LayerAssessment {
     }
 }
 
+fn scores() -> Tally {
+    Tally {
+        hit: 3,
+        missed: 1,
+        false_alarm: 2,
+        answered: [288, 284, 278, 216],
+        squared_error: [2.25, 11.36, 19.46, 27.0],
+        timed: 216,
+        covered: 189,
+    }
+}
+
 fn disk_full() -> TriggerAssessment {
     TriggerAssessment {
         trigger: Trigger::DiskFull,
@@ -452,6 +465,31 @@ fn disk_full() -> TriggerAssessment {
         }),
         action: Some(Action { p10: None, p50: None, p90: None }),
     }
+}
+
+/// The node with 60 more CAPD nodes in its pod and 5,000 images in the old one.
+pub(crate) fn crowd() -> Snapshot {
+    let mut snapshot = without_images();
+    for number in 0..60 {
+        let id = dind().child(&[&format!("capd-worker-{number}")]);
+        let layer = LayerSample { parent: Some(dind()), id: id.clone(), ..old_capd_layer() };
+        snapshot.sample.layers.push(layer);
+        snapshot.assessment.layers.push(layer_assessment(id, &Origin::Flag));
+    }
+    let mut images = old_capd_images();
+    images.images.extend((images.images.len()..5_000).map(|number| {
+        image(
+            &format!("example.com/crowd/image-{number}:v1"),
+            (number % 2 == 0).then_some("example.com/crowd/image"),
+            7,
+        )
+    }));
+    snapshot.sample.layers[2].images = Reading::present(images, AT - Span::from_secs(7));
+    let seen = seen_for_twenty_minutes(&snapshot.sample);
+    for (layer, seen) in snapshot.assessment.layers.iter_mut().zip(seen.layers) {
+        layer.images = seen.images;
+    }
+    snapshot
 }
 
 /// The node with every foreign text replaced.

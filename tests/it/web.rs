@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
 use crate::node;
+use highwater::export::explain::{self, Question};
 use highwater::export::metrics::Budget;
 use highwater::time::Span;
 use highwater::web::{Answers, Drained, Guard, Limits, PageOptions, Published, serve};
@@ -163,6 +164,44 @@ async fn a_client_that_has_the_sample_already_is_told_so() {
     assert_eq!((status.as_str(), body.as_str()), ("HTTP/1.1 304 Not Modified", ""));
     let (status, ..) = server.request("GET", "/api/v1/snapshot", "If-None-Match: W/\"1\"\r\n").await;
     assert_eq!(status, "HTTP/1.1 200 OK");
+}
+
+#[tokio::test]
+async fn explain_answers_for_all_layers_or_one_and_says_what_is_wrong_with_a_question() {
+    let server = ready().await;
+    let (status, headers, body) = server.request("GET", "/api/v1/explain?layer=capd-worker-old", "").await;
+    assert_eq!(status, "HTTP/1.1 200 OK");
+    assert!(headers.contains("content-type: application/json"), "{headers}");
+    let question = Question { layer: Some("capd-worker-old"), written: None };
+    assert_eq!(body, explain::json::render(&node::snapshot(), node::now(), question).unwrap());
+    let known = "If-None-Match: W/\"1795506354000000-fresh\"\r\n";
+    let (status, _, body) = server.request("GET", "/api/v1/explain?layer=capd-worker-old", known).await;
+    assert_eq!((status.as_str(), body.as_str()), ("HTTP/1.1 304 Not Modified", ""));
+
+    let (_, _, body) = server.request("GET", "/api/v1/explain?layer=worker-old&if_write=20GiB", "").await;
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(body["if_written_bytes"], 20_u64 << 30);
+    assert_eq!(body["layers"][0]["triggers"][0]["crossed"], true);
+    let (_, _, body) = server.request("GET", "/api/v1/explain", "").await;
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(body["layers"].as_array().unwrap().len(), 3, "every layer with a kubelet");
+
+    for (query, code, says) in [
+        ("layer=nowhere", "404 Not Found", "no layer is called \"nowhere\"; the layers are: host, "),
+        ("layer=", "400 Bad Request", "more than one layer ends in \"\""),
+        ("if_write=much", "400 Bad Request", "if_write: \"much\" is no size"),
+        ("layers=host", "400 Bad Request", "there is no parameter \"layers\"; there are: layer, if_write"),
+    ] {
+        // A layer that is not there is not "known already".
+        let (status, headers, body) = server.request("GET", &format!("/api/v1/explain?{query}"), known).await;
+        assert_eq!(status, format!("HTTP/1.1 {code}"), "{query}");
+        assert!(headers.contains("content-type: application/json"), "{query}: {headers}");
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert!(body["error"].as_str().unwrap().starts_with(says), "{query}: {body}");
+        assert_eq!(body["schema_version"], 1, "{query}");
+    }
+    let empty = start(Limits::default()).await;
+    assert_eq!(empty.request("GET", "/api/v1/explain", "").await.0, "HTTP/1.1 503 Service Unavailable");
 }
 
 #[tokio::test]

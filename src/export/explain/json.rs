@@ -1,10 +1,11 @@
 //! How does a script read what `explain` says? One versioned JSON object, described in docs/json.md.
 
 use super::super::view::{LayerView, View};
-use super::{Question, UnknownLayer, chosen, critical, known, predictions, recoverable};
+use super::{Question, UnknownLayer, chosen, critical, known, predictions_after, recoverable};
 use crate::assess::LastUsed;
 use crate::model::prediction::{Prediction, Total};
 use crate::model::victims::{Cause, Fate};
+use crate::sample::{ImageId, Sample};
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 use crate::units::Bytes;
@@ -23,8 +24,10 @@ pub fn render(snapshot: &Snapshot, now: Timestamp, question: Question<'_>) -> Re
     let document = Document {
         schema_version: SCHEMA_VERSION,
         sampled_at: view.at.to_string(),
+        age_seconds: now.since(view.at).as_secs_f64(),
+        stale: view.is_stale(),
         if_written_bytes: question.written.map(Bytes::get),
-        layers: layers.into_iter().map(layer).collect(),
+        layers: layers.into_iter().map(|found| layer(&snapshot.sample, found, question.written)).collect(),
     };
     // Strings, numbers and lists always have a JSON form.
     let mut text = serde_json::to_string_pretty(&document).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
@@ -36,6 +39,8 @@ pub fn render(snapshot: &Snapshot, now: Timestamp, question: Question<'_>) -> Re
 struct Document<'a> {
     schema_version: u32,
     sampled_at: String,
+    age_seconds: f64,
+    stale: bool,
     if_written_bytes: Option<u64>,
     layers: Vec<LayerEntry<'a>>,
 }
@@ -53,7 +58,7 @@ struct LayerEntry<'a> {
     followed_since: Option<String>,
     error: Option<String>,
     images: Vec<ImageEntry<'a>>,
-    triggers: Vec<TriggerEntry<'a>>,
+    triggers: Vec<TriggerEntry>,
 }
 
 #[derive(Serialize)]
@@ -69,7 +74,7 @@ struct ImageEntry<'a> {
 }
 
 #[derive(Serialize)]
-struct TriggerEntry<'a> {
+struct TriggerEntry {
     trigger: &'static str,
     signal: Option<&'static str>,
     crossed: bool,
@@ -82,7 +87,7 @@ struct TriggerEntry<'a> {
     possible: TotalEntry,
     freed_bytes: Option<Range<u64>>,
     available_after_bytes: Option<Range<u64>>,
-    verdicts: Vec<VerdictEntry<'a>>,
+    verdicts: Vec<VerdictEntry>,
 }
 
 #[derive(Serialize)]
@@ -105,13 +110,13 @@ struct TotalEntry {
 }
 
 #[derive(Serialize)]
-struct VerdictEntry<'a> {
-    image: &'a str,
+struct VerdictEntry {
+    image: ImageId,
     fate: &'static str,
     reason: &'static str,
 }
 
-fn layer<'a>(layer: &'a LayerView<'_>) -> LayerEntry<'a> {
+fn layer<'a>(sample: &Sample, layer: &'a LayerView<'_>, written: Option<Bytes>) -> LayerEntry<'a> {
     let images = layer.assessment.and_then(|found| found.images.as_ref());
     let kubelet = layer.sample.kubelet.as_ref();
     LayerEntry {
@@ -145,11 +150,11 @@ fn layer<'a>(layer: &'a LayerView<'_>) -> LayerEntry<'a> {
                 },
             })
             .collect(),
-        triggers: predictions(layer).iter().map(trigger).collect(),
+        triggers: predictions_after(sample, layer, written).iter().map(trigger).collect(),
     }
 }
 
-fn trigger(prediction: &Prediction) -> TriggerEntry<'_> {
+fn trigger(prediction: &Prediction) -> TriggerEntry {
     let total = |total: Total| TotalEntry { images: total.images, bytes: total.bytes.get() };
     TriggerEntry {
         trigger: prediction.level.trigger.as_str(),
@@ -174,7 +179,7 @@ fn trigger(prediction: &Prediction) -> TriggerEntry<'_> {
             .verdicts
             .iter()
             .map(|verdict| VerdictEntry {
-                image: verdict.image.as_str(),
+                image: verdict.image.clone(),
                 fate: verdict.fate.certainty().unwrap_or("safe"),
                 reason: match verdict.fate {
                     Fate::Certain(Cause::Space) | Fate::Possible(Cause::Space) => "space",

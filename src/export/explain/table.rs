@@ -3,7 +3,7 @@
 use super::super::phrase;
 use super::super::put::put;
 use super::super::view::{LayerView, View};
-use super::{Known, Question, UnknownLayer, chosen, judged, known, predictions, recoverable};
+use super::{Known, Question, UnknownLayer, chosen, judged, known, predictions_after, recoverable};
 use crate::assess::{ImageState, ImagesAssessment};
 use crate::model::prediction::{Prediction, Total};
 use crate::model::recovery::{Critical, Recoverable};
@@ -34,19 +34,20 @@ pub fn render(
         if !text.is_empty() {
             text.push('\n');
         }
-        explain(&mut text, &view, layer, now, question.written, width);
+        explain(&mut text, snapshot, &view, layer, question.written, width);
     }
     Ok(text)
 }
 
 fn explain(
     text: &mut String,
+    snapshot: &Snapshot,
     view: &View<'_>,
     layer: &LayerView<'_>,
-    now: Timestamp,
     written: Option<Bytes>,
     width: Option<u16>,
 ) {
+    let now = view.now;
     put!(text, "{} ({})\n", layer.name, layer.sample.kind);
     let Some(kubelet) = &layer.sample.kubelet else {
         text.push_str("  No kubelet: nothing deletes images here.\n");
@@ -79,9 +80,9 @@ fn explain(
         put!(text, "  Only {} are available on its disk: {written} more do not fit.\n", space.available);
     }
     let all = known(layer);
-    let found = predictions(layer);
+    let found = predictions_after(&snapshot.sample, layer, written);
     let mut before: Option<&Prediction> = None;
-    for prediction in found {
+    for prediction in found.as_ref() {
         text.push('\n');
         trigger(text, prediction, policy, now, written);
         let same = before.filter(|before| {
