@@ -6,6 +6,7 @@ pub mod check;
 pub mod demo;
 mod exit;
 pub mod explain;
+pub mod log;
 pub mod recording;
 pub mod replay;
 pub mod run;

@@ -4,6 +4,7 @@ mod accept;
 mod answer;
 mod api;
 mod guard;
+mod held;
 mod limits;
 mod patient;
 mod places;

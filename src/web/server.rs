@@ -8,7 +8,7 @@ use super::places::{Place, Places};
 use super::stream::{Listener, Stream};
 use super::tls::HTTP_2;
 use super::users::Source;
-use super::visitor::Visitor;
+use super::visitor::{Connection, Visitor};
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::graceful::GracefulConnection;
@@ -16,6 +16,7 @@ use std::error::Error as StdError;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -42,10 +43,11 @@ pub async fn serve(
 ) -> Drained {
     // Each listener holds one place ready for whom it accepts next.
     limits.connections = limits.connections.max(listeners.len() + 1);
-    let places = Arc::new(Places::new(limits.connections));
+    let places = Arc::new(Places::new(limits.connections, limits.answer_bytes));
     let (stop, stopped) = watch::channel(());
     let mut accepting = JoinSet::new();
     for listener in listeners {
+        listener.prepare();
         let (answers, guard, places) = (Arc::clone(&answers), Arc::clone(&guard), Arc::clone(&places));
         let server = Server { answers, guard, limits, places, stopped: stopped.clone() };
         accepting.spawn(server.accept_until_stopped(listener));
@@ -107,7 +109,14 @@ impl Server {
         // Has come, and may be told to leave from now on, also in the middle of a handshake.
         accepted.place.progress();
         let leave = accepted.place.leave();
-        let visitor = Visitor::new(Arc::clone(&self.answers), Arc::clone(&self.guard), accepted.source);
+        let visitor = Visitor::new(Connection {
+            answers: Arc::clone(&self.answers),
+            guard: Arc::clone(&self.guard),
+            places: Arc::clone(&self.places),
+            held: accepted.place.held(),
+            source: accepted.source,
+            failures: AtomicU32::new(0),
+        });
         let connection = converse(accepted, visitor, self.limits, self.stopped.clone());
         tokio::spawn(async move {
             let ended = tokio::select! {

@@ -1,8 +1,11 @@
 //! Which sockets are served? TCP and Unix, plain or below TLS, all as one type.
 
+use super::limits::SOCKET_BUFFERS;
 use super::users::Source;
 use crate::config::Listening;
+use nix::sys::socket::{self, sockopt};
 use std::io;
+use std::os::fd::AsFd;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 
@@ -32,6 +35,21 @@ impl Listener {
         }
     }
 
+    /// Keeps what the kernel holds for each connection small, and lets more connections wait than std does. What fails leaves
+    /// the kernel's own values.
+    pub(super) fn prepare(&self) {
+        let (send, receive) = SOCKET_BUFFERS;
+        let limited = match self {
+            Self::Tcp(listener) => limit(listener, send, receive)
+                .and_then(|()| socket::Backlog::new(BACKLOG))
+                .and_then(|backlog| socket::listen(listener, backlog)),
+            Self::Unix(listener) => limit(listener, send, receive),
+        };
+        if let Err(error) = limited {
+            tracing::debug!(%error, "the kernel keeps its own limits for connections");
+        }
+    }
+
     pub(super) async fn accept(&self) -> io::Result<(Box<dyn Stream>, Source)> {
         Ok(match self {
             Self::Tcp(listener) => {
@@ -43,6 +61,15 @@ impl Listener {
             Self::Unix(listener) => (Box::new(listener.accept().await?.0), Source::Local),
         })
     }
+}
+
+/// Connections that may wait to be accepted, so that a burst of them does not cost an honest client a second until it tries again.
+const BACKLOG: i32 = 1_024;
+
+/// Sockets that are accepted inherit these.
+fn limit(listener: &impl AsFd, send: usize, receive: usize) -> nix::Result<()> {
+    socket::setsockopt(listener, sockopt::SndBuf, &send)?;
+    socket::setsockopt(listener, sockopt::RcvBuf, &receive)
 }
 
 impl From<TcpListener> for Listener {

@@ -2,6 +2,8 @@
 
 use super::answer::{Answers, plain};
 use super::guard::{Guard, Rules};
+use super::held::{Counted, Sum};
+use super::places::Places;
 use super::users::{Admission, Source};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -18,17 +20,21 @@ use std::sync::atomic::{AtomicU32, Ordering};
 #[derive(Clone)]
 pub(super) struct Visitor(Arc<Connection>);
 
-struct Connection {
-    answers: Arc<Answers>,
-    guard: Arc<Guard>,
-    source: Source,
+/// What is known of it.
+pub(super) struct Connection {
+    pub(super) answers: Arc<Answers>,
+    pub(super) guard: Arc<Guard>,
+    pub(super) places: Arc<Places>,
+    /// Bytes of answers that it has not taken yet.
+    pub(super) held: Sum,
+    pub(super) source: Source,
     /// How often it was denied.
-    failures: AtomicU32,
+    pub(super) failures: AtomicU32,
 }
 
 impl Visitor {
-    pub(super) fn new(answers: Arc<Answers>, guard: Arc<Guard>, source: Source) -> Self {
-        Self(Arc::new(Connection { answers, guard, source, failures: AtomicU32::new(0) }))
+    pub(super) fn new(connection: Connection) -> Self {
+        Self(Arc::new(connection))
     }
 
     pub(super) fn rules(&self) -> Arc<Rules> {
@@ -37,13 +43,19 @@ impl Visitor {
 }
 
 impl Service<Request<Incoming>> for Visitor {
-    type Response = Response<Full<Bytes>>;
+    type Response = Response<Counted>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let connection = Arc::clone(&self.0);
-        Box::pin(async move { Ok(connection.respond(&request).await) })
+        Box::pin(async move {
+            let response = connection.respond(&request).await;
+            let sums = [Arc::clone(&connection.held), connection.places.held()];
+            let response = response.map(|body| Counted::new(body, sums));
+            connection.places.make_room();
+            Ok(response)
+        })
     }
 }
 

@@ -25,3 +25,4 @@ mod surfaces;
 mod tools;
 mod web;
 mod web_access;
+mod web_hostile;
