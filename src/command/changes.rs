@@ -197,7 +197,8 @@ mod tests {
         let mut scenario = Scenario::new(1, Timestamp::from_micros(0));
         let sample = scenario.advance();
         let (assessment, _) = assess(&sample, State::default());
-        let agent = AgentHealth { collectors: Vec::new(), sample_interval: Span::from_secs(5), process: None };
+        let agent =
+            AgentHealth { collectors: Vec::new(), sample_interval: Span::from_secs(5), process: None, boot_id: None };
         Snapshot { sample, assessment, agent }
     }
 
