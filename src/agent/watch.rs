@@ -17,6 +17,7 @@ use std::sync::Arc;
 pub struct Watch {
     sampler: Sampler,
     state: State,
+    critical_images: Arc<[String]>,
     interval: Span,
     process: OwnProcess,
     runtimes: Arc<Runtimes>,
@@ -36,7 +37,16 @@ impl Watch {
         let files_every = u64::try_from(FILES_EVERY.micros() / interval.micros().max(1)).unwrap_or(1).max(1);
         let options = SamplerOptions { procfs: settings.procfs.clone(), rootfs: settings.rootfs.clone(), files_every };
         let sampler = Sampler::new(options, Arc::clone(&runtimes), Arc::clone(&usage))?;
-        Ok(Self { sampler, state: State::default(), interval, process: OwnProcess::new(), runtimes, usage })
+        let critical_images = Arc::from(settings.critical_images.as_slice());
+        Ok(Self {
+            sampler,
+            state: State::default(),
+            critical_images,
+            interval,
+            process: OwnProcess::new(),
+            runtimes,
+            usage,
+        })
     }
 
     /// The runtimes to ask, for the thread that asks them.
@@ -52,7 +62,8 @@ impl Watch {
     /// One round. Always gives a snapshot: what cannot be read is absent in it.
     pub fn round(&mut self) -> Snapshot {
         let round = self.sampler.round(clock::now());
-        let (assessment, state) = assess(&round.sample, std::mem::take(&mut self.state));
+        let state = std::mem::take(&mut self.state).with_critical_images(&self.critical_images);
+        let (assessment, state) = assess(&round.sample, state);
         self.state = state;
         let checks =
             round.keys.iter().zip(&assessment.layers).filter_map(|(key, layer)| Some((*key, layer.next_gc_check?)));

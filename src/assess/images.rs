@@ -7,7 +7,7 @@ use super::Measured;
 use crate::model::candidates::{ContainersCounted, Pass, Standing, standings, uses};
 use crate::model::deletions::{Circumstances, deletions};
 use crate::model::prediction::{Prediction, Subject, predict};
-use crate::model::recovery::{Critical, Recoverable, critical, recoverable};
+use crate::model::recovery::{Critical, NeverPulled, Recoverable, critical, recoverable};
 use crate::model::schedule::{Expected, Grid};
 use crate::model::victims::SafeReason;
 use crate::model::{GcPolicy, Inventory, Release, Trigger, TriggerLevel};
@@ -200,7 +200,7 @@ impl Watched {
     }
 
     /// What the images mean; `None` where the runtime does not tell them.
-    pub(super) fn assess(&mut self, given: Given<'_>) -> Option<ImagesAssessment> {
+    pub(super) fn assess(&mut self, given: Given<'_>, critical_images: &[String]) -> Option<ImagesAssessment> {
         let Reading::Present { value: store, at } = given.images else { return None };
         if let Some(cached) = &self.cached
             && cached.listed_at == *at
@@ -212,7 +212,7 @@ impl Watched {
         let assessment = ImagesAssessment {
             listed_at: *at,
             complete: store.complete,
-            images: self.notes(store, given),
+            images: self.notes(store, given, critical_images),
             predictions: predictions(given, &records, Bytes::ZERO),
             first_chance: self.first_chance(given),
             followed_since: self.followed_since,
@@ -224,13 +224,15 @@ impl Watched {
         Some(assessment)
     }
 
-    fn notes(&self, store: &ImageStore, given: Given<'_>) -> Vec<ImageNote> {
+    fn notes(&self, store: &ImageStore, given: Given<'_>, critical_images: &[String]) -> Vec<ImageNote> {
         let at = given.kubelet.map_or(given.now, |kubelet| self.grid(kubelet, given.release).next_check(given.now).at);
         let minimum_age =
             given.policy.filter(|_| given.kubelet.is_some()).map(|policy| policy.image_gc.minimum_age.value);
         let pass = Pass { release: given.release, at, minimum_age, inventory: &self.inventory };
         let uses = uses(store, given.release, ContainersCounted::All);
-        let critical = critical(store, &[]);
+        let critical = critical(store, critical_images);
+        let config = given.kubelet.and_then(|kubelet| kubelet.config.value());
+        let never_pulled = NeverPulled::of(config.map_or(&[], |config| &config.never_pulled));
         let notes = store.images.iter().zip(standings(store, &uses, pass)).map(|(image, standing)| ImageNote {
             id: image.id.clone(),
             state: match standing {
@@ -239,7 +241,7 @@ impl Watched {
                 Standing::Safe(SafeReason::TooYoung) => ImageState::TooYoung,
                 Standing::Safe(_) | Standing::Contender(_) => ImageState::Evictable,
             },
-            recoverable: recoverable(image),
+            recoverable: if never_pulled.has(image) { Recoverable::No } else { recoverable(image) },
             critical: critical.get(&image.id).copied(),
             last_used: self.last_used(&image.id),
             seen: self.inventory.record(&image.id).is_some_and(|record| record.first_detected_latest.is_some()),

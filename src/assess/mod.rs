@@ -18,6 +18,7 @@ use images::{Given, Watched};
 use scores::Scores;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What one sample means.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -102,6 +103,15 @@ pub struct State {
     histories: BTreeMap<FilesystemId, History>,
     watched: BTreeMap<LayerId, Watched>,
     scores: Scores,
+    critical_images: Arc<[String]>,
+}
+
+impl State {
+    /// Names the images whose loss is fatal to whoever runs this; `*` stands for any text. None are where nothing is said.
+    #[must_use]
+    pub fn with_critical_images(self, patterns: &Arc<[String]>) -> Self {
+        Self { critical_images: Arc::clone(patterns), ..self }
+    }
 }
 
 /// A filesystem and its numbers, where they are known.
@@ -143,13 +153,13 @@ pub fn assess(sample: &Sample, state: State) -> (Assessment, State) {
     for layer in &sample.layers {
         // Of two layers of one name, which only a hostile one makes, the first is remembered.
         let mut memory = watched_before.remove(&layer.id).unwrap_or_default();
-        layers.push(assess_layer(layer, sample, &outlooks, &mut memory));
+        layers.push(assess_layer(layer, sample, &outlooks, &state.critical_images, &mut memory));
         watched.entry(layer.id.clone()).or_insert(memory);
     }
     let mut scores = state.scores;
     scores.record(sample.at, layers.iter().flat_map(|layer: &LayerAssessment| &layer.triggers));
     let assessment = Assessment { filesystems, layers, scores: scores.by_trigger() };
-    (assessment, State { histories, watched, scores })
+    (assessment, State { histories, watched, scores, critical_images: state.critical_images })
 }
 
 /// What each trigger that deletes images would do in a layer of `sample`, whose `images` these are, if so many more bytes had been
@@ -211,6 +221,7 @@ fn assess_layer(
     layer: &LayerSample,
     sample: &Sample,
     outlooks: &BTreeMap<FilesystemId, Outlook>,
+    critical_images: &[String],
     memory: &mut Watched,
 ) -> LayerAssessment {
     let settings = Settings::of(layer, sample);
@@ -220,7 +231,7 @@ fn assess_layer(
     };
     let given = settings.given(layer, sample.at, &levels);
     memory.observe(given);
-    let images = memory.assess(given);
+    let images = memory.assess(given, critical_images);
     let grid = settings.kubelet.map(|kubelet| memory.grid(kubelet, settings.release));
     let triggers = levels.iter().map(|level| {
         let outlook = outlooks.get(&level.filesystem);
