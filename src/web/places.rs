@@ -1,11 +1,13 @@
-//! Who must go when every place is taken, or answers that nobody takes fill the memory? The connection that has made no progress
-//! for the longest time.
+//! Who must go when every place is taken, or answers that nobody takes fill the memory? Of the source with the most connections,
+//! the one that has made no progress for the longest time.
 //!
 //! Progress is an answer, or a part of one, taken by the client. So a thousand clients that send a byte a second push each other
-//! out, and one that asks at once and reads the answer is served between them.
+//! out, and one that asks at once and reads the answer is served between them;
+//! one from another address is not even touched.
 
 use super::held::Sum;
-use std::collections::BTreeMap;
+use super::stream::Source;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -21,7 +23,7 @@ pub(super) struct Places {
     most: usize,
 }
 
-/// One taken place; free again when this is dropped.
+/// One place; free again when this is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     order: Arc<Mutex<Order>>,
@@ -31,8 +33,9 @@ pub(super) struct Place {
 }
 
 /// What others see of a taken place.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 struct Seat {
+    source: Source,
     leave: Arc<Notify>,
     /// Bytes of answers that this connection holds.
     held: Sum,
@@ -51,7 +54,7 @@ impl Places {
         Self { permits: Arc::new(Semaphore::new(count)), order: Arc::default(), held: Sum::default(), most }
     }
 
-    /// A free place. Where there is none, the connection that is longest without progress is told to leave.
+    /// A free place. Where there is none, a connection is told to leave.
     pub(super) async fn take(&self) -> Option<Place> {
         let permit = if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
             permit
@@ -59,7 +62,12 @@ impl Places {
             lock(&self.order).send_away(|_| true);
             Arc::clone(&self.permits).acquire_owned().await.ok()?
         };
-        Some(Place { order: Arc::clone(&self.order), key: 0, seat: Seat::default(), _permit: permit })
+        Some(Place {
+            order: Arc::clone(&self.order),
+            key: 0,
+            seat: Seat { source: Source::Local, leave: Arc::default(), held: Sum::default() },
+            _permit: permit,
+        })
     }
 
     /// Returns when no place is taken.
@@ -73,8 +81,8 @@ impl Places {
         Arc::clone(&self.held)
     }
 
-    /// While answers take too much memory: of the connections that hold any, the one longest without progress is told to leave.
-    /// Called for each answer, so that at most as much is let go as comes.
+    /// While answers take too much memory, a connection that holds any is told to leave. Called for each answer, so that about as
+    /// much goes as comes.
     pub(super) fn make_room(&self) {
         if self.held.load(Ordering::Relaxed) > self.most {
             lock(&self.order).send_away(|seat| seat.held.load(Ordering::Relaxed) > 0);
@@ -84,7 +92,13 @@ impl Places {
 
 impl Order {
     fn send_away(&mut self, which: impl Fn(&Seat) -> bool) {
-        let oldest = self.taken.iter().find(|(_, seat)| which(seat)).map(|(key, _)| *key);
+        let candidates = || self.taken.iter().filter(|(_, seat)| which(seat));
+        let mut counts = HashMap::<Source, usize>::new();
+        for (_, seat) in candidates() {
+            *counts.entry(seat.source).or_default() += 1;
+        }
+        let most = counts.values().max();
+        let oldest = candidates().find(|(_, seat)| counts.get(&seat.source) == most).map(|(key, _)| *key);
         if let Some(seat) = oldest.and_then(|key| self.taken.remove(&key)) {
             seat.leave.notify_one();
         }
@@ -92,7 +106,13 @@ impl Order {
 }
 
 impl Place {
-    /// The connection has come, or its client has taken something.
+    /// A connection from this source has come, and may be told to leave from now on.
+    pub(super) fn sit(&mut self, source: Source) {
+        self.seat.source = source;
+        self.progress();
+    }
+
+    /// The client has taken something.
     pub(super) fn progress(&mut self) {
         let mut order = lock(&self.order);
         order.taken.remove(&self.key);
@@ -127,9 +147,17 @@ mod tests {
     use super::*;
 
     async fn seated(places: &Places) -> Place {
+        seated_from(places, 1).await
+    }
+
+    async fn seated_from(places: &Places, host: u8) -> Place {
         let mut place = places.take().await.unwrap();
-        place.progress();
+        place.sit(Source::of([10, 0, 0, host].into()));
         place
+    }
+
+    fn told(places: &Places, place: &Place) -> bool {
+        !lock(&places.order).taken.contains_key(&place.key)
     }
 
     #[tokio::test]
@@ -165,13 +193,27 @@ mod tests {
             place.held().fetch_add(bytes, Ordering::Relaxed);
             places.held().fetch_add(bytes, Ordering::Relaxed);
         };
-        let told = |place: &Place| !lock(&places.order).taken.contains_key(&place.key);
         hold(&holder, 6);
         hold(&newer, 4);
         places.make_room();
-        assert!(!told(&holder), "ten bytes are allowed");
+        assert!(!told(&places, &holder), "ten bytes are allowed");
         hold(&newer, 1);
         places.make_room();
-        assert!(told(&holder) && !told(&newer) && !told(&idle));
+        assert!(told(&places, &holder) && !told(&places, &newer) && !told(&places, &idle));
+    }
+
+    #[tokio::test]
+    async fn an_address_pushes_out_its_own_connections_only() {
+        let places = Places::new(4, 0);
+        let other = seated_from(&places, 2).await;
+        let first = seated_from(&places, 1).await;
+        let second = seated_from(&places, 1).await;
+        let _third = seated_from(&places, 1).await;
+        let told_first = first.leave();
+        tokio::join!(places.take(), async move {
+            told_first.notified().await;
+            drop(first);
+        });
+        assert!(!told(&places, &other) && !told(&places, &second));
     }
 }

@@ -5,9 +5,8 @@ use super::guard::Guard;
 use super::limits::Limits;
 use super::patient::Patient;
 use super::places::{Place, Places};
-use super::stream::{Listener, Stream};
+use super::stream::{Listener, Source, Stream};
 use super::tls::HTTP_2;
-use super::users::Source;
 use super::visitor::{Connection, Visitor};
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -106,8 +105,7 @@ impl Server {
     }
 
     fn spawn(&self, mut accepted: Accepted) {
-        // Has come, and may be told to leave from now on, also in the middle of a handshake.
-        accepted.place.progress();
+        accepted.place.sit(accepted.source);
         let leave = accepted.place.leave();
         let visitor = Visitor::new(Connection {
             answers: Arc::clone(&self.answers),

@@ -1,10 +1,10 @@
 //! Which sockets are served? TCP and Unix, plain or below TLS, all as one type.
 
 use super::limits::SOCKET_BUFFERS;
-use super::users::Source;
 use crate::config::Listening;
 use nix::sys::socket::{self, sockopt};
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
@@ -16,6 +16,24 @@ pub enum Listener {
     Tcp(TcpListener),
     /// A Unix socket.
     Unix(UnixListener),
+}
+
+/// Where a connection comes from, for a fair share of what there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Source {
+    /// An address; of IPv6 the /64, since that is what one host has.
+    Net(IpAddr),
+    /// A Unix socket.
+    Local,
+}
+
+impl Source {
+    pub(super) fn of(ip: IpAddr) -> Self {
+        Self::Net(match ip.to_canonical() {
+            IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & (u128::MAX << 64)).into()),
+            v4 @ IpAddr::V4(_) => v4,
+        })
+    }
 }
 
 /// What bytes are read from and written to.

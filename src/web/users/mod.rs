@@ -6,6 +6,7 @@
 mod queue;
 mod remembered;
 
+use super::stream::Source;
 use crate::config::web::PasswordHash;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,7 +17,6 @@ use ring::hmac;
 use ring::rand::SystemRandom;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
@@ -29,24 +29,6 @@ pub(super) enum Admission {
     Denied,
     /// Too many ask at once; try again.
     Busy,
-}
-
-/// Where a request comes from, for a fair share of the checks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Source {
-    /// An address; of IPv6 the /64, since that is what one host has.
-    Net(IpAddr),
-    /// A Unix socket.
-    Local,
-}
-
-impl Source {
-    pub(super) fn of(ip: IpAddr) -> Self {
-        Self::Net(match ip.to_canonical() {
-            IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & (u128::MAX << 64)).into()),
-            v4 @ IpAddr::V4(_) => v4,
-        })
-    }
 }
 
 /// The hash under which a pair of user and password is remembered.

@@ -3,9 +3,10 @@
 //!
 //! Guessing takes ever new passwords, over few addresses or few connections; a scraper comes again with the same one.
 
+use super::Key;
 use super::remembered::Recent;
-use super::{Key, Source};
 use crate::config::web::PasswordHash;
+use crate::web::stream::Source;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
