@@ -2,8 +2,10 @@
 
 mod images;
 mod scores;
+mod strikes;
 
 pub use images::{ImageNote, ImageState, ImagesAssessment, LastUsed, Observed};
+pub use strikes::{Spared, Strike};
 
 use crate::forecast::{Forecast, History, Observation, Outlook, Tally};
 use crate::layer::LayerId;
@@ -44,6 +46,8 @@ pub struct FilesystemAssessment {
     pub df_percent: Option<Percent>,
     /// Net rate at which it fills; negative when emptying; `None` before there are enough samples.
     pub fill_rate: Option<ByteRate>,
+    /// What strikes on it, soonest first, over all layers; at most 100.
+    pub strikes: Vec<Strike>,
 }
 
 /// What is known of one layer.
@@ -141,6 +145,7 @@ pub fn assess(sample: &Sample, state: State) -> (Assessment, State) {
             df_percent: space.and_then(usage::df_percent),
             // A rate that is older than the last failed measurement would be an invented one.
             fill_rate: space.and_then(|_| history.fill_rate()),
+            strikes: Vec::new(),
         });
         if space.is_some() {
             outlooks.insert(filesystem.id, history.outlook());
@@ -155,6 +160,10 @@ pub fn assess(sample: &Sample, state: State) -> (Assessment, State) {
         let mut memory = watched_before.remove(&layer.id).unwrap_or_default();
         layers.push(assess_layer(layer, sample, &outlooks, &state.critical_images, &mut memory));
         watched.entry(layer.id.clone()).or_insert(memory);
+    }
+    let has_kubelet = |position: usize| sample.layers.get(position).is_some_and(|layer| layer.kubelet.is_some());
+    for filesystem in &mut filesystems {
+        filesystem.strikes = strikes::strikes(filesystem.id, &layers, has_kubelet, filesystem.fill_rate);
     }
     let mut scores = state.scores;
     scores.record(sample.at, layers.iter().flat_map(|layer: &LayerAssessment| &layer.triggers));
