@@ -24,6 +24,7 @@ mod node;
 mod recording;
 mod remote;
 mod schema;
+mod service;
 mod surfaces;
 mod tools;
 mod web;
