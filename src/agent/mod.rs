@@ -11,6 +11,7 @@ mod process;
 mod recorder;
 pub mod runtimes;
 mod sampler;
+mod storage;
 mod threads;
 pub mod usage;
 mod watch;

@@ -8,6 +8,7 @@ use super::facts::Facts;
 use super::filesystems::{Filesystems, Measured, Place};
 use super::identity::{ContainerName, Identity, identify};
 use super::runtimes::{Answers, Runtimes};
+use super::storage::Boot;
 use super::usage::Usage;
 use crate::access::AccessError;
 use crate::access::proc::Procfs;
@@ -140,6 +141,18 @@ impl Sampler {
         if moved {
             self.boot = Some(boot);
         }
+    }
+
+    /// Which run of the machine this is, as far as it is known.
+    pub(super) fn boot(&self) -> Boot {
+        let id = self.procfs.read_path("sys/kernel/random/boot_id", 64).ok();
+        let id = id.and_then(|bytes| String::from_utf8(bytes).ok()).map(|id| id.trim().to_owned());
+        Boot { id: id.filter(|id| !id.is_empty()), at: self.boot }
+    }
+
+    /// Tells start times from this boot time, as an earlier highwater did, unless the clock was set since.
+    pub(super) fn assume_boot(&mut self, at: Timestamp) {
+        self.boot = Some(at);
     }
 
     fn started_at(&self, start_ticks: u64) -> Timestamp {

@@ -4,12 +4,15 @@ use super::clock;
 use super::process::OwnProcess;
 use super::runtimes::Runtimes;
 use super::sampler::{Sampler, SamplerOptions};
+use super::storage::Storage;
 use super::usage::Usage;
 use crate::access::AccessError;
 use crate::assess::{State, assess};
 use crate::config::Settings;
 use crate::snapshot::{AgentHealth, Snapshot};
-use crate::time::Span;
+use crate::time::{Span, Timestamp};
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 /// A machine under watch.
@@ -21,6 +24,9 @@ pub struct Watch {
     process: OwnProcess,
     runtimes: Arc<Runtimes>,
     usage: Arc<Usage>,
+    storage: Option<Storage>,
+    /// The time of the last sample.
+    at: Timestamp,
 }
 
 /// Files of a layer (settings, paths) are read again this often; a restarted kubelet is noticed at once.
@@ -36,7 +42,30 @@ impl Watch {
         let files_every = u64::try_from(FILES_EVERY.micros() / interval.micros().max(1)).unwrap_or(1).max(1);
         let options = SamplerOptions { procfs: settings.procfs.clone(), rootfs: settings.rootfs.clone(), files_every };
         let sampler = Sampler::new(options, Arc::clone(&runtimes), Arc::clone(&usage))?;
-        Ok(Self { sampler, state: State::default(), interval, process: OwnProcess::new(), runtimes, usage })
+        let (state, process) = (State::default(), OwnProcess::new());
+        Ok(Self { sampler, state, interval, process, runtimes, usage, storage: None, at: Timestamp::from_micros(0) })
+    }
+
+    /// Goes on from the state that is kept in this directory, and keeps it there from now on. To be called before the first
+    /// round. What is wrong with the directory or what is in it is a warning.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn keep_state_in(&mut self, directory: &Path) -> io::Result<()> {
+        let (storage, found) = Storage::start(directory, clock::now(), &self.sampler.boot())?;
+        self.storage = Some(storage);
+        self.state = found.state;
+        if let Some(at) = found.booted_at {
+            self.sampler.assume_boot(at);
+        }
+        Ok(())
+    }
+
+    /// Ends the watch: the state is written a last time.
+    pub fn finish(self) {
+        if let Some(storage) = self.storage {
+            storage.finish(&self.state, self.at, &self.sampler.boot());
+        }
     }
 
     /// The runtimes to ask, for the thread that asks them.
@@ -54,6 +83,10 @@ impl Watch {
         let round = self.sampler.round(clock::now());
         let (assessment, state) = assess(&round.sample, std::mem::take(&mut self.state));
         self.state = state;
+        self.at = round.sample.at;
+        if let Some(storage) = &mut self.storage {
+            storage.keep(&self.state, self.at, || self.sampler.boot());
+        }
         let checks =
             round.keys.iter().zip(&assessment.layers).filter_map(|(key, layer)| Some((*key, layer.next_gc_check?)));
         self.runtimes.set_checks(checks.collect());

@@ -1,9 +1,11 @@
 //! What does a sample mean? The one place where what was seen, the kubelet's rules and the forecast meet; pure.
 
 mod images;
+mod kept;
 mod scores;
 
 pub use images::{ImageNote, ImageState, ImagesAssessment, LastUsed, Observed};
+pub use kept::Kept;
 
 use crate::forecast::{Forecast, History, Observation, Outlook, Tally};
 use crate::layer::LayerId;
@@ -13,6 +15,7 @@ use crate::sample::{FilesystemId, KubeletSample, LayerSample, Reading, Sample, S
 use crate::time::{Span, Timestamp};
 use crate::units::{ByteRate, Bytes, Inodes, Percent};
 use images::{Given, Watched};
+use kept::Unclaimed;
 use scores::Scores;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -100,6 +103,7 @@ pub struct State {
     histories: BTreeMap<FilesystemId, History>,
     watched: BTreeMap<LayerId, Watched>,
     scores: Scores,
+    unclaimed: Unclaimed,
 }
 
 /// A filesystem and its numbers, where they are known.
@@ -107,12 +111,14 @@ type Measured<'a> = Option<(FilesystemId, &'a Space)>;
 
 /// What `sample` means, given what was seen before. Filesystems and layers that are not in the sample any more are forgotten.
 pub fn assess(sample: &Sample, state: State) -> (Assessment, State) {
+    let mut unclaimed = state.unclaimed;
     let mut before = state.histories;
     let mut histories = BTreeMap::new();
     let mut outlooks = BTreeMap::new();
     let mut filesystems = Vec::with_capacity(sample.filesystems.len());
     for filesystem in &sample.filesystems {
-        let mut history = before.remove(&filesystem.id).unwrap_or_default();
+        let mut history =
+            before.remove(&filesystem.id).or_else(|| unclaimed.history(filesystem.id)).unwrap_or_default();
         if let Reading::Present { value, at } = &filesystem.space {
             history.observe(Observation {
                 at: *at,
@@ -140,14 +146,15 @@ pub fn assess(sample: &Sample, state: State) -> (Assessment, State) {
     let mut layers = Vec::with_capacity(sample.layers.len());
     for layer in &sample.layers {
         // Of two layers of one name, which only a hostile one makes, the first is remembered.
-        let mut memory = watched_before.remove(&layer.id).unwrap_or_default();
+        let mut memory = watched_before.remove(&layer.id).or_else(|| unclaimed.watched(&layer.id)).unwrap_or_default();
         layers.push(assess_layer(layer, sample, &outlooks, &mut memory));
         watched.entry(layer.id.clone()).or_insert(memory);
     }
+    unclaimed.time_passes(sample.at);
     let mut scores = state.scores;
     scores.record(sample.at, layers.iter().flat_map(|layer: &LayerAssessment| &layer.triggers));
     let assessment = Assessment { filesystems, layers, scores: scores.by_trigger() };
-    (assessment, State { histories, watched, scores })
+    (assessment, State { histories, watched, scores, unclaimed })
 }
 
 /// What each trigger that deletes images would do in a layer of `sample`, whose `images` these are, if so many more bytes had been

@@ -20,6 +20,7 @@ mod hostile_sockets;
 mod metrics;
 mod node;
 mod recording;
+mod storage;
 mod surfaces;
 mod tools;
 mod web;
