@@ -9,6 +9,7 @@
 
 mod architecture;
 mod assess;
+mod browser;
 mod cli;
 mod contract;
 mod discovery;

@@ -331,7 +331,7 @@ fn old_capd_images() -> ImageStore {
     for image in &mut store.images {
         // Unpacked it takes twice what the runtime lists.
         let bytes = image.size.unwrap_or(Bytes::ZERO);
-        image.layers = Some(vec![StoredLayer { id: image.tags[0].clone(), bytes: bytes.saturating_add(bytes) }]);
+        image.layers = Some([StoredLayer { id: image.tags[0].clone(), bytes: bytes.saturating_add(bytes) }].into());
     }
     add_pod(&mut store, "kube-system", "kube-proxy-y", PROXY);
     store
@@ -465,6 +465,31 @@ fn disk_full() -> TriggerAssessment {
         }),
         action: Some(Action { p10: None, p50: None, p90: None }),
     }
+}
+
+/// The node with 60 more CAPD nodes in its pod and 5,000 images in the old one.
+pub(crate) fn crowd() -> Snapshot {
+    let mut snapshot = without_images();
+    for number in 0..60 {
+        let id = dind().child(&[&format!("capd-worker-{number}")]);
+        let layer = LayerSample { parent: Some(dind()), id: id.clone(), ..old_capd_layer() };
+        snapshot.sample.layers.push(layer);
+        snapshot.assessment.layers.push(layer_assessment(id, &Origin::Flag));
+    }
+    let mut images = old_capd_images();
+    images.images.extend((images.images.len()..5_000).map(|number| {
+        image(
+            &format!("example.com/crowd/image-{number}:v1"),
+            (number % 2 == 0).then_some("example.com/crowd/image"),
+            7,
+        )
+    }));
+    snapshot.sample.layers[2].images = Reading::present(images, AT - Span::from_secs(7));
+    let seen = seen_for_twenty_minutes(&snapshot.sample);
+    for (layer, seen) in snapshot.assessment.layers.iter_mut().zip(seen.layers) {
+        layer.images = seen.images;
+    }
+    snapshot
 }
 
 /// The node with every foreign text replaced.

@@ -109,7 +109,7 @@ fn severity(trigger: &TriggerAssessment, windows: Windows) -> &'static str {
 pub(super) fn table(page: &mut String, view: &View<'_>, windows: Windows) {
     page.push_str(
         "<section aria-labelledby=\"layers\">\n<h2 id=\"layers\">Layers</h2>\n\
-         <div class=\"scroll\" role=\"region\" aria-labelledby=\"layers\" tabindex=\"0\">\n<table>\n<thead><tr>\
+         <div class=\"scroll\" role=\"group\" aria-label=\"Table of layers\" tabindex=\"0\">\n<table>\n<thead><tr>\
          <th scope=\"col\">Layer</th><th scope=\"col\">First trigger</th>\
          <th scope=\"col\">Forecast <small>50 % (10 %–90 %)</small></th><th scope=\"col\" class=\"number\">Headroom</th>\
          <th scope=\"col\" class=\"number\">Holds alone</th><th scope=\"col\">Image GC <small>high/low, kubelet %</small></th>\

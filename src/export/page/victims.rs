@@ -98,7 +98,7 @@ fn table(page: &mut String, view: &View<'_>, layer: &LayerView<'_>) {
     });
     put!(
         page,
-        "<div class=\"scroll\" role=\"region\" aria-label=\"Images at risk\" tabindex=\"0\">\n<table>\n<thead><tr>\
+        "<div class=\"scroll\" role=\"group\" aria-label=\"Table of images at risk\" tabindex=\"0\">\n<table>\n<thead><tr>\
          <th scope=\"col\">{}: {} {}</th><th scope=\"col\">Certainty</th><th scope=\"col\" class=\"number\">Size</th>\
          <th scope=\"col\">Why</th><th scope=\"col\">Can be pulled</th></tr></thead>\n<tbody>\n",
         Escaped(&layer.name),
