@@ -55,6 +55,11 @@ pub enum Kept<'a> {
     },
 }
 
+impl Kept<'_> {
+    /// The version of the histories in it; a file with another one is not read.
+    pub const HISTORY_VERSION: u32 = History::VERSION;
+}
+
 /// What was taken up and has not been claimed yet: a container's layer has its name only once a runtime has told it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Unclaimed {

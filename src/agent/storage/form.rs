@@ -2,7 +2,6 @@
 //! line of JSON for each piece. Pure.
 
 use crate::assess::Kept;
-use crate::forecast::History;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -27,7 +26,7 @@ struct Header {
 /// The second line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Origin {
-    /// [`History::VERSION`] of the writer.
+    /// [`Kept::HISTORY_VERSION`] of the writer.
     history: u32,
     /// The time of the last sample in it.
     pub(super) at: Timestamp,
@@ -56,7 +55,7 @@ pub(super) enum Damage {
 
 impl Origin {
     pub(super) fn new(at: Timestamp, boot_id: Option<String>, booted_at: Option<Timestamp>) -> Self {
-        Self { history: History::VERSION, at, boot_id, booted_at }
+        Self { history: Kept::HISTORY_VERSION, at, boot_id, booted_at }
     }
 }
 
@@ -109,7 +108,7 @@ pub(super) fn decode(file: &[u8]) -> Result<(Origin, Vec<Kept<'static>>), Damage
     }
     let mut lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     let origin: Origin = line(2, lines.next().unwrap_or_default())?;
-    if origin.history != History::VERSION {
+    if origin.history != Kept::HISTORY_VERSION {
         return Err(Damage::Version);
     }
     let pieces = lines.enumerate().map(|(index, text)| line(index + 3, text)).collect::<Result<_, _>>()?;

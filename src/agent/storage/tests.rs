@@ -8,7 +8,6 @@ use super::keeper::Keeper;
 use super::{Boot, Storage};
 use crate::assess::{Kept, State, assess};
 use crate::demo::Scenario;
-use crate::forecast::History;
 use crate::sample::Sample;
 use crate::time::{Span, Timestamp};
 use nix::sys::stat::Mode;
@@ -307,5 +306,5 @@ fn the_thread_writes_at_the_end_and_reads_at_the_start() {
 fn the_version_of_a_history_is_part_of_the_file() {
     let text = String::from_utf8(EXAMPLE.2.clone()).unwrap();
     let origin = text.lines().nth(1).unwrap();
-    assert!(origin.starts_with(&format!("{{\"history\":{},", History::VERSION)), "{origin}");
+    assert!(origin.starts_with(&format!("{{\"history\":{},", Kept::HISTORY_VERSION)), "{origin}");
 }
