@@ -1,6 +1,7 @@
 //! The loop: when is what read, and who owns the state? Everything with a clock or a thread is here.
 
 mod assemble;
+mod boot;
 mod cadence;
 pub mod clock;
 mod facts;
@@ -8,6 +9,7 @@ mod filesystems;
 mod identity;
 mod images;
 mod lock;
+pub mod pace;
 mod process;
 mod recorder;
 pub mod runtimes;
@@ -18,6 +20,7 @@ mod threads;
 pub mod usage;
 mod watch;
 
+pub use boot::boot_id;
 pub use process::OwnProcess;
 pub use recorder::{Recorder, Recording};
 pub use sampler::{Round, Sampler, SamplerOptions};

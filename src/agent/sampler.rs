@@ -8,7 +8,6 @@ use super::facts::Facts;
 use super::filesystems::{Filesystems, Measured, Place};
 use super::identity::{ContainerName, Identity, identify};
 use super::runtimes::{Answers, Runtimes};
-use super::storage::Boot;
 use super::usage::Usage;
 use crate::access::AccessError;
 use crate::access::proc::Procfs;
@@ -143,11 +142,9 @@ impl Sampler {
         }
     }
 
-    /// Which run of the machine this is, as far as it is known.
-    pub(super) fn boot(&self) -> Boot {
-        let id = self.procfs.read_path("sys/kernel/random/boot_id", 64).ok();
-        let id = id.and_then(|bytes| String::from_utf8(bytes).ok()).map(|id| id.trim().to_owned());
-        Boot { id: id.filter(|id| !id.is_empty()), at: self.boot }
+    /// When the machine was booted, as start times are told from; `None` before the first round.
+    pub(super) const fn booted_at(&self) -> Option<Timestamp> {
+        self.boot
     }
 
     /// Tells start times from this boot time, as an earlier highwater did, unless the clock was set since.

@@ -18,6 +18,7 @@ pub struct ConfigFile {
     pub(super) web: WebSection,
     pub(super) storage: StorageSection,
     pub(super) check: CheckSection,
+    pub(super) critical_images: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
