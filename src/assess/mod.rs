@@ -3,9 +3,11 @@
 mod images;
 mod kept;
 mod scores;
+mod strikes;
 
 pub use images::{ImageNote, ImageState, ImagesAssessment, LastUsed, Observed};
 pub use kept::Kept;
+pub use strikes::{Spared, Strike};
 
 use crate::forecast::{Forecast, History, Observation, Outlook, Tally};
 use crate::layer::LayerId;
@@ -47,6 +49,8 @@ pub struct FilesystemAssessment {
     pub df_percent: Option<Percent>,
     /// Net rate at which it fills; negative when emptying; `None` before there are enough samples.
     pub fill_rate: Option<ByteRate>,
+    /// What strikes on it, soonest first, over all layers; at most 100.
+    pub strikes: Vec<Strike>,
 }
 
 /// What is known of one layer.
@@ -147,6 +151,7 @@ pub fn assess(sample: &Sample, state: State) -> (Assessment, State) {
             df_percent: space.and_then(usage::df_percent),
             // A rate that is older than the last failed measurement would be an invented one.
             fill_rate: space.and_then(|_| history.fill_rate()),
+            strikes: Vec::new(),
         });
         if space.is_some() {
             outlooks.insert(filesystem.id, history.outlook());
@@ -163,6 +168,10 @@ pub fn assess(sample: &Sample, state: State) -> (Assessment, State) {
         watched.entry(layer.id.clone()).or_insert(memory);
     }
     unclaimed.time_passes(sample.at);
+    let has_kubelet = |position: usize| sample.layers.get(position).is_some_and(|layer| layer.kubelet.is_some());
+    for filesystem in &mut filesystems {
+        filesystem.strikes = strikes::strikes(filesystem.id, &layers, has_kubelet, filesystem.fill_rate);
+    }
     let mut scores = state.scores;
     scores.record(sample.at, layers.iter().flat_map(|layer: &LayerAssessment| &layer.triggers));
     let assessment = Assessment { filesystems, layers, scores: scores.by_trigger() };
