@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn the_traces_of_the_repository_have_their_scores() {
         let text = output(&BacktestArgs { baseline: true, ..args(&traces()) });
-        insta::with_settings!({ snapshot_path => "../../tests/golden", prepend_module_to_snapshot => false }, {
+        insta::with_settings!({ snapshot_path => "../../../tests/golden", prepend_module_to_snapshot => false }, {
             insta::assert_snapshot!("backtest", text);
         });
     }
