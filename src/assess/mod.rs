@@ -1,8 +1,10 @@
 //! What does a sample mean? The one place where what was seen, the kubelet's rules and the forecast meet; pure.
 
+mod course;
 mod images;
 mod scores;
 
+pub use course::{Ahead, Course};
 pub use images::{ImageNote, ImageState, ImagesAssessment, LastUsed, Observed};
 
 use crate::forecast::{Forecast, History, Observation, Outlook, Tally};
@@ -41,6 +43,9 @@ pub struct FilesystemAssessment {
     pub df_percent: Option<Percent>,
     /// Net rate at which it fills; negative when emptying; `None` before there are enough samples.
     pub fill_rate: Option<ByteRate>,
+    /// The last hours and the next, for a chart.
+    #[serde(default)]
+    pub course: Course,
 }
 
 /// What is known of one layer.
@@ -123,16 +128,20 @@ pub fn assess(sample: &Sample, state: State) -> (Assessment, State) {
             });
         }
         let space = filesystem.space.value();
+        let outlook = space.map(|_| history.outlook());
+        let course = match (space, &outlook) {
+            (Some(space), Some(outlook)) => Course::new(&history, outlook, space.available),
+            _ => Course::past(&history),
+        };
         filesystems.push(FilesystemAssessment {
             id: filesystem.id,
             kubelet_percent: space.and_then(|space| usage::kubelet_percent(space.capacity, space.available)),
             df_percent: space.and_then(usage::df_percent),
             // A rate that is older than the last failed measurement would be an invented one.
             fill_rate: space.and_then(|_| history.fill_rate()),
+            course,
         });
-        if space.is_some() {
-            outlooks.insert(filesystem.id, history.outlook());
-        }
+        outlooks.extend(outlook.map(|outlook| (filesystem.id, outlook)));
         histories.insert(filesystem.id, history);
     }
     let mut watched_before = state.watched;

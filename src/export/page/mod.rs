@@ -4,13 +4,17 @@
 //! Foreign text goes through `html::Escaped`. The page carries no style, no style attribute and no inline script, so that its
 //! policy can forbid them: [`STYLE`] and [`SCRIPT`] are files of their own.
 
+mod agent;
+mod chart;
 mod disk;
+mod holders;
 mod html;
 mod layers;
+mod outlook;
 mod victims;
 
 use super::put::put;
-use super::view::View;
+use super::view::{FilesystemView, View};
 use crate::snapshot::Snapshot;
 use crate::time::{Span, Timestamp};
 use crate::verdict::{Verdict, Windows};
@@ -27,6 +31,9 @@ pub const SCRIPT_PATH: &str = "/page.js";
 /// The Content-Security-Policy under which the page works: its own style sheet, its own script, and requests for itself.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
                                            base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Filesystems that are shown, the most urgent ones.
+const MOST_DISKS: usize = 8;
 
 /// What the page says beside the snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,11 +102,20 @@ fn body(page: &mut String, view: &View<'_>, windows: Windows) {
             "<p class=\"notice critical\">The agent has stopped sampling. What follows is of the past.</p>\n",
         );
     }
-    layers::outlook(page, view, windows);
-    for (position, filesystem) in view.filesystems.iter().enumerate() {
-        disk::section(page, view, position, filesystem);
+    let mut disks: Vec<(usize, &FilesystemView<'_>)> = view.filesystems.iter().enumerate().collect();
+    disks.sort_by_key(|(_, disk)| view.urgency(disk));
+    for (position, disk) in disks.iter().take(MOST_DISKS) {
+        disk::section(page, view, *position, disk, windows);
+    }
+    if let Some(more) = disks.len().checked_sub(MOST_DISKS).filter(|more| *more > 0) {
+        put!(page, "<p class=\"aside\">And {more} more filesystems, less urgent.</p>\n");
+    }
+    if disks.is_empty() {
+        page.push_str("<p class=\"notice\">No filesystem is watched: nothing is foreseen.</p>\n");
     }
     layers::table(page, view, windows);
     victims::section(page, view);
-    layers::problems(page, view);
+    holders::section(page, view);
+    agent::problems(page, view);
+    agent::section(page, view);
 }
