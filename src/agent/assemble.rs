@@ -52,8 +52,9 @@ pub(super) fn image_store(layer: &FoundLayer, facts: &Facts, answers: Option<&An
 /// The runtimes to ask.
 pub(super) fn targets(found: &[FoundLayer], facts: &BTreeMap<LayerKey, Facts>) -> Vec<Target> {
     let target = |layer: &FoundLayer| {
-        let endpoint = facts.get(&layer.key)?.endpoint.clone()?;
-        Some(Target { layer: layer.key, kind: layer.runtime?, endpoint })
+        let facts = facts.get(&layer.key)?;
+        let (endpoint, stored) = (facts.endpoint.clone()?, Arc::clone(&facts.stored));
+        Some(Target { layer: layer.key, kind: layer.runtime?, endpoint, stored })
     };
     found.iter().filter_map(target).collect()
 }

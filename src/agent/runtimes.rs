@@ -3,6 +3,8 @@
 use super::clock;
 use super::identity::ContainerName;
 use super::images;
+use super::lock::lock;
+use super::stored::Stored;
 use crate::access::socket::{Endpoint, ReplyLimits};
 use crate::discover::LayerKey;
 use crate::sample::{AbsenceReason, ImageStore, LayerOrigin, Reading, RuntimeKind};
@@ -13,7 +15,7 @@ use crate::units::Bytes;
 use crate::untrusted::Label;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use tokio::task::JoinSet;
 
 /// A runtime to ask.
@@ -25,6 +27,8 @@ pub struct Target {
     pub kind: RuntimeKind,
     /// Its socket. The same one is kept from round to round, so that a path that hangs keeps one thread and no more.
     pub endpoint: Endpoint,
+    /// What its images keep on the disk, likewise kept.
+    pub stored: Arc<Stored>,
 }
 
 /// What a runtime answered last.
@@ -92,11 +96,6 @@ impl Runtimes {
     }
 }
 
-/// A thread that panicked while it held the lock left a whole value: every write replaces one.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Asks every runtime once, all at the same time, so that a silent one delays nobody, and keeps each answer as it comes.
 pub async fn ask_all(runtimes: &Arc<Runtimes>, limits: &ReplyLimits) {
     ask_some(runtimes, limits, |_| true).await;
@@ -119,7 +118,15 @@ async fn ask(target: &Target, limits: &ReplyLimits) -> Answers {
     let now = clock::now();
     match target.kind {
         RuntimeKind::Docker => from_docker(&docker::snapshot(&target.endpoint, limits, now).await),
-        RuntimeKind::Containerd | RuntimeKind::Crio => from_cri(&cri::snapshot(&target.endpoint, limits, now).await),
+        RuntimeKind::Containerd | RuntimeKind::Crio => {
+            let mut answers = from_cri(&cri::snapshot(&target.endpoint, limits, now).await);
+            if let (RuntimeKind::Containerd, Some(place), Reading::Present { value, .. }) =
+                (target.kind, &answers.image_store, &mut answers.images)
+            {
+                target.stored.fill(target.endpoint.root(), place.clone(), value).await;
+            }
+            answers
+        }
     }
 }
 

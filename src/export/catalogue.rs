@@ -129,7 +129,7 @@ catalogue! {
     VictimBytes = Gauge "highwater_victim" + "bytes" ["layer", "trigger", "certainty"] Layer
         "Sizes of these images in bytes as the runtime lists them";
     ReclaimableBytes = Gauge "highwater_reclaimable" + "bytes" ["layer", "trigger", "certainty"] Layer
-        "Bytes that become free on the disk by the certain victims, and by the possible ones besides; absent where the sizes of unpacked layers are not known";
+        "Bytes that become free on the disk at least (certain), and at most beyond that (possible); absent where it is not known what the images keep";
     ObservedRuns = Counter "highwater_image_gc_runs_observed" ["layer", "trigger"] Layer
         "Number of bursts of deletions seen since the agent started, by what did it as far as that can be told: image_gc, image_eviction, unknown";
     ObservedDeletions = Counter "highwater_images_deleted_observed" ["layer", "trigger"] Layer

@@ -118,7 +118,7 @@ fn collection(subject: Subject<'_>, level: TriggerLevel, space: &Space) -> Predi
         store: subject.store,
         inventory: subject.inventory,
     });
-    let freed = freed(subject.store, &collection.verdicts);
+    let freed = freed(subject.store, &collection.verdicts, collection.counted);
     Prediction {
         level,
         at,
@@ -148,7 +148,7 @@ fn eviction(subject: Subject<'_>, level: TriggerLevel, signal: Signal, same: boo
         store: subject.store,
         inventory: subject.inventory,
     });
-    let freed = freed(subject.store, &verdicts);
+    let freed = freed(subject.store, &verdicts, None);
     Prediction {
         level,
         at,
@@ -213,7 +213,7 @@ mod tests {
     fn predictions(available: u64, nodefs: u64, written: u64, change: impl FnOnce(&mut GcPolicy)) -> Vec<Prediction> {
         let mut store = store(&["a=40", "b=40", "c*=40"]);
         for image in &mut store.images {
-            image.layers = Some(vec![StoredLayer { id: image.id.as_str().into(), bytes: Bytes::new(80) }]);
+            image.layers = Some([StoredLayer { id: image.id.as_str().into(), bytes: Bytes::new(80) }].into());
         }
         let mut inventory = Inventory::default();
         for look in [-5, 5] {

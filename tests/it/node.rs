@@ -357,7 +357,7 @@ fn old_capd_images() -> ImageStore {
     for image in &mut store.images {
         // Unpacked it takes twice what the runtime lists.
         let bytes = image.size.unwrap_or(Bytes::ZERO);
-        image.layers = Some(vec![StoredLayer { id: image.tags[0].clone(), bytes: bytes.saturating_add(bytes) }]);
+        image.layers = Some([StoredLayer { id: image.tags[0].clone(), bytes: bytes.saturating_add(bytes) }].into());
     }
     add_pod(&mut store, "kube-system", "kube-proxy-y", PROXY);
     store

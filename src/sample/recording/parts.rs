@@ -66,7 +66,7 @@ impl Item for Image {
     }
 
     fn labels(&self) -> usize {
-        let layers = self.layers.as_ref().map_or(0, Vec::len);
+        let layers = self.layers.as_ref().map_or(0, |layers| layers.len());
         self.tags.len().saturating_add(self.digests.len()).saturating_add(layers)
     }
 }

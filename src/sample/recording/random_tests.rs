@@ -89,7 +89,7 @@ fn image() -> BoxedStrategy<Image> {
             digests,
             size: size.map(Bytes::new),
             pinned,
-            layers,
+            layers: layers.map(Into::into),
         })
         .boxed()
 }
