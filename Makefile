@@ -17,7 +17,7 @@ run: ## Build and run the agent
 test: test-rust test-ops test-browser test-lab ## Everything: unit, property, golden, rules, dashboards, chart, status page, lab
 
 test-rust: ## Unit, property, golden and integration tests
-	PATH="$$(tests/tools/install promtool prometheus):$$PATH" $(CARGO) test --locked
+	PATH="$$(tests/tools/install promtool prometheus jsonschema):$$PATH" $(CARGO) test --locked
 
 test-ops: ## Alerts, dashboards, chart and runbooks, with the real tools
 	tests/ops/run

@@ -1,6 +1,7 @@
 //! The loop: when is what read, and who owns the state? Everything with a clock or a thread is here.
 
 mod assemble;
+mod boot;
 mod cadence;
 pub mod clock;
 mod facts;
@@ -17,6 +18,7 @@ mod threads;
 pub mod usage;
 mod watch;
 
+pub use boot::boot_id;
 pub use process::OwnProcess;
 pub use recorder::{Recorder, Recording};
 pub use sampler::{Round, Sampler, SamplerOptions};

@@ -10,6 +10,7 @@ use crate::assess::{State, assess};
 use crate::config::Settings;
 use crate::snapshot::{AgentHealth, Snapshot};
 use crate::time::Span;
+use crate::untrusted::Label;
 use std::sync::Arc;
 
 /// A machine under watch.
@@ -18,6 +19,7 @@ pub struct Watch {
     sampler: Sampler,
     state: State,
     interval: Span,
+    boot_id: Option<Label>,
     process: OwnProcess,
     runtimes: Arc<Runtimes>,
     usage: Arc<Usage>,
@@ -35,8 +37,10 @@ impl Watch {
         let (runtimes, usage) = (Arc::new(Runtimes::new()), Arc::new(Usage::new()));
         let files_every = u64::try_from(FILES_EVERY.micros() / interval.micros().max(1)).unwrap_or(1).max(1);
         let options = SamplerOptions { procfs: settings.procfs.clone(), rootfs: settings.rootfs.clone(), files_every };
+        let boot_id = super::boot_id(&settings.procfs);
         let sampler = Sampler::new(options, Arc::clone(&runtimes), Arc::clone(&usage))?;
-        Ok(Self { sampler, state: State::default(), interval, process: OwnProcess::new(), runtimes, usage })
+        let (state, process) = (State::default(), OwnProcess::new());
+        Ok(Self { sampler, state, interval, boot_id, process, runtimes, usage })
     }
 
     /// The runtimes to ask, for the thread that asks them.
@@ -57,8 +61,12 @@ impl Watch {
         let checks =
             round.keys.iter().zip(&assessment.layers).filter_map(|(key, layer)| Some((*key, layer.next_gc_check?)));
         self.runtimes.set_checks(checks.collect());
-        let agent =
-            AgentHealth { collectors: round.collectors, sample_interval: self.interval, process: self.process.stats() };
+        let agent = AgentHealth {
+            collectors: round.collectors,
+            sample_interval: self.interval,
+            boot_id: self.boot_id.clone(),
+            process: self.process.stats(),
+        };
         Snapshot { sample: round.sample, assessment, agent }
     }
 }

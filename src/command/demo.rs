@@ -109,8 +109,12 @@ impl Player {
         let sample = self.scenario.advance();
         let (assessment, state) = assess(&sample, std::mem::take(&mut self.state));
         self.state = state;
-        let agent =
-            AgentHealth { collectors: Vec::new(), sample_interval: Scenario::STEP, process: self.process.stats() };
+        let agent = AgentHealth {
+            collectors: Vec::new(),
+            sample_interval: Scenario::STEP,
+            boot_id: None,
+            process: self.process.stats(),
+        };
         Snapshot { sample, assessment, agent }
     }
 }

@@ -121,6 +121,7 @@ fn without_images() -> Snapshot {
         agent: AgentHealth {
             collectors: vec![run("discover", true, 12), run("statfs", true, 1), run("runtime", false, 2_000)],
             sample_interval: Span::from_secs(5),
+            boot_id: Some(Label::new("0f7ba2f4-43d2-4f0c-9a3f-7a7a2e6c1d55")),
             process: Some(ProcessStats {
                 cpu: Span::from_millis(1_230),
                 resident: Bytes::from_mib(9),

@@ -1,5 +1,6 @@
 //! What does `explain` answer, and of which layers? The choice of the layer, and what table and JSON share.
 
+pub(crate) mod document;
 pub mod json;
 pub mod table;
 
