@@ -141,7 +141,7 @@ impl<'a> View<'a> {
     pub fn urgency(&self, disk: &FilesystemView<'_>) -> (i64, i64) {
         let triggers = self.layers.iter().flat_map(|layer| layer.triggers().into_values());
         let here = triggers.filter(|trigger| trigger.filesystem == disk.sample.id);
-        here.map(urgency).min().unwrap_or((i64::MAX, i64::MAX))
+        here.map(urgency_of).min().unwrap_or((i64::MAX, i64::MAX))
     }
 
     /// The filesystem with this identity.

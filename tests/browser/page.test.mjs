@@ -21,6 +21,7 @@ test("the first look has sentence, bar, chart and the time of the sample", async
   const { page, close } = await open(demo.url);
   assert.match(await page.textContent("#disk-0 .outlook li"), SENTENCE);
   assert.ok(await page.isVisible("svg.bar"));
+  assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
   assert.ok(await page.isVisible("svg.chart .used"));
   assert.ok(await page.isVisible("svg.chart .band"));
   assert.match(await page.getAttribute("time", "datetime"), /^\d{4}-\d\d-\d\dT/);
@@ -58,9 +59,9 @@ test("it says when the agent is gone, and that it is back", async () => {
   const mine = await startDemo();
   const { page, close } = await open(mine.url, { mayFail: true });
   await mine.stop();
-  await page.waitForSelector(".lost");
+  await page.waitForSelector("#lost:not([hidden])");
   await startDemo(new URL(mine.url).port);
-  await page.waitForFunction(() => !document.querySelector(".lost"));
+  await page.waitForFunction(() => !document.querySelector("#lost:not([hidden])"));
   await close();
 });
 

@@ -148,8 +148,10 @@ fn mark(page: &mut String, space: &Space, row: usize, line: &Line) {
     let class = if line.crossed { "line crossed" } else { "line" };
     let bottom = BAR + ROW * row + 15;
     let whose = match line.layers.as_slice() {
-        [one] => one.to_string(),
-        many => format!("{} layers", many.len()),
+        [one] => cut(one),
+        [one, other] => format!("{}, {}", cut(one), cut(other)),
+        [one, more @ ..] => format!("{} and {} more", cut(one), more.len()),
+        [] => String::new(),
     };
     let (named, more) = line.layers.split_at(line.layers.len().min(MOST_NAMES));
     let mut title = named.join(", ");
@@ -166,7 +168,7 @@ fn mark(page: &mut String, space: &Space, row: usize, line: &Line) {
         Escaped(&title),
         phrase::trigger(line.trigger),
         line.strikes_below,
-        Escaped(&cut(&whose)),
+        Escaped(&whose),
         shift = if anchor == "end" { "-5" } else { "5" },
     );
 }

@@ -8,6 +8,8 @@ use crate::export::view::{LayerView, View};
 use crate::time::Span;
 use crate::untrusted::Label;
 use crate::verdict::Windows;
+use std::collections::{BTreeMap, BTreeSet};
+use std::iter::successors;
 
 /// Layers that have a row; of more the most urgent.
 const MOST_LAYERS: usize = 40;
@@ -25,17 +27,35 @@ pub(super) fn table(page: &mut String, view: &View<'_>, windows: Windows) {
         page.push_str("<th scope=\"col\">Filesystem</th>");
     }
     page.push_str("</tr></thead>\n<tbody>\n");
-    let mut urgencies: Vec<(i64, i64)> = view.layers.iter().map(LayerView::urgency).collect();
-    urgencies.sort_unstable();
-    let last = urgencies.get(MOST_LAYERS - 1).or(urgencies.last()).copied().unwrap_or_default();
-    for layer in view.layers.iter().filter(|layer| layer.urgency() <= last).take(MOST_LAYERS) {
+    let shown = shown(view);
+    for layer in view.layers.iter().filter(|layer| shown.contains(&*layer.name)) {
         row(page, view, layer, windows);
     }
     page.push_str("</tbody>\n</table>\n");
-    if let Some(more) = view.layers.len().checked_sub(MOST_LAYERS).filter(|more| *more > 0) {
+    let more = view.layers.len() - shown.len();
+    if more > 0 {
         put!(page, "<p class=\"aside\">And {more} more, none more urgent.</p>\n");
     }
     page.push_str("</section>\n");
+}
+
+/// The names of the most urgent layers, each with the layers around it, so that the tree has no holes.
+fn shown<'v>(view: &'v View<'_>) -> BTreeSet<&'v str> {
+    let by_id: BTreeMap<&str, &LayerView<'_>> =
+        view.layers.iter().rev().map(|layer| (layer.sample.id.as_str(), layer)).collect();
+    let mut urgent: Vec<&LayerView<'_>> = view.layers.iter().collect();
+    urgent.sort_by_key(|layer| layer.urgency());
+    let mut shown = BTreeSet::new();
+    for layer in urgent {
+        let around = successors(Some(layer), |layer| by_id.get(layer.sample.parent.as_ref()?.as_str()).copied());
+        // Parents are outside of their children, and come to an end; a hostile list need not.
+        let with_around: Vec<&str> = around.take(MOST_LAYERS).map(|layer| &*layer.name).collect();
+        let new = with_around.iter().filter(|name| !shown.contains(*name)).count();
+        if shown.len() + new <= MOST_LAYERS {
+            shown.extend(with_around);
+        }
+    }
+    shown
 }
 
 fn row(page: &mut String, view: &View<'_>, layer: &LayerView<'_>, windows: Windows) {
