@@ -236,6 +236,7 @@ fn read_config() -> Reading<KubeletConfig> {
         drop_ins: Vec::new(),
         root_dir: Label::new("/var/lib/kubelet"),
         problems: Vec::new(),
+        never_pulled: Vec::new(),
         modified_at: None,
     };
     Reading::present(config, AT)
