@@ -3,9 +3,11 @@
 mod course;
 mod images;
 mod scores;
+mod strikes;
 
 pub use course::{Ahead, Course};
 pub use images::{ImageNote, ImageState, ImagesAssessment, LastUsed, Observed};
+pub use strikes::{Spared, Strike};
 
 use crate::forecast::{Forecast, History, Observation, Outlook, Tally};
 use crate::layer::LayerId;
@@ -49,6 +51,8 @@ pub struct FilesystemAssessment {
     /// The last hours and the next, for a chart.
     #[serde(default)]
     pub course: Course,
+    /// What strikes on it, soonest first, over all layers; at most 100.
+    pub strikes: Vec<Strike>,
 }
 
 /// What is known of one layer.
@@ -152,6 +156,7 @@ pub fn assess(sample: &Sample, state: State) -> (Assessment, State) {
             // A rate that is older than the last failed measurement would be an invented one.
             fill_rate: space.and_then(|_| history.fill_rate()),
             course,
+            strikes: Vec::new(),
         });
         outlooks.extend(outlook.map(|outlook| (filesystem.id, outlook)));
         histories.insert(filesystem.id, history);
@@ -164,6 +169,10 @@ pub fn assess(sample: &Sample, state: State) -> (Assessment, State) {
         let mut memory = watched_before.remove(&layer.id).unwrap_or_default();
         layers.push(assess_layer(layer, sample, &outlooks, &state.critical_images, &mut memory));
         watched.entry(layer.id.clone()).or_insert(memory);
+    }
+    let has_kubelet = |position: usize| sample.layers.get(position).is_some_and(|layer| layer.kubelet.is_some());
+    for filesystem in &mut filesystems {
+        filesystem.strikes = strikes::strikes(filesystem.id, &layers, has_kubelet, filesystem.fill_rate);
     }
     let mut scores = state.scores;
     scores.record(sample.at, layers.iter().flat_map(|layer: &LayerAssessment| &layer.triggers));

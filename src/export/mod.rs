@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod page;
 pub mod phrase;
 mod put;
+pub(crate) mod strikes;
 pub mod table;
 pub mod text;
 pub mod view;

@@ -2,8 +2,8 @@
 //! 280 GiB disk. The values are made up to differ from each other, not to be what assess would say.
 
 use highwater::assess::{
-    Action, Ahead, Assessment, Course, FilesystemAssessment, LayerAssessment, Observed, State, TriggerAssessment,
-    assess,
+    Action, Ahead, Assessment, Course, FilesystemAssessment, LayerAssessment, Observed, Spared, State, Strike,
+    TriggerAssessment, assess,
 };
 use highwater::forecast::{Forecast, Moment, Tally};
 use highwater::layer::{LayerId, LayerKind};
@@ -81,6 +81,24 @@ pub(crate) fn seen_for_twenty_minutes(sample: &Sample) -> Assessment {
     unreachable!("the last round is 0")
 }
 
+/// The old node acts first and spares the host.
+fn strikes() -> Vec<Strike> {
+    let strike = |layer: LayerId, acts_in: Option<i64>, chance: f64| Strike {
+        layer,
+        trigger: Trigger::ImageGc,
+        strikes_below: 48_103_633_716,
+        acts_in: acts_in.map(Span::from_secs),
+        within_an_hour: Some(Ratio::new(chance)),
+        spared_by: None,
+    };
+    let spared = Spared { layer: old_capd(), trigger: Trigger::ImageGc, surely: true };
+    vec![
+        strike(old_capd(), Some(1_000), 0.81),
+        Strike { spared_by: Some(spared), ..strike(host(), Some(1_090), 0.81) },
+        Strike { trigger: Trigger::DiskFull, strikes_below: 1, ..strike(host(), None, 0.001) },
+    ]
+}
+
 fn without_images() -> Snapshot {
     Snapshot {
         sample: Sample {
@@ -95,6 +113,7 @@ fn without_images() -> Snapshot {
                 df_percent: Some(Percent::new(82)),
                 fill_rate: Some(ByteRate::new(4_194_304.5)),
                 course: course(),
+                strikes: strikes(),
             }],
             layers: vec![
                 layer_assessment(host(), &Origin::Default),
