@@ -9,6 +9,7 @@ mod filesystems;
 mod identity;
 mod images;
 mod lock;
+pub mod pace;
 mod process;
 mod recorder;
 pub mod runtimes;

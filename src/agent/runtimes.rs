@@ -16,6 +16,7 @@ use crate::untrusted::Label;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::task::JoinSet;
 
 /// A runtime to ask.
@@ -98,20 +99,30 @@ impl Runtimes {
 
 /// Asks every runtime once, all at the same time, so that a silent one delays nobody, and keeps each answer as it comes.
 pub async fn ask_all(runtimes: &Arc<Runtimes>, limits: &ReplyLimits) {
-    ask_some(runtimes, limits, |_| true).await;
+    drop(ask_some(runtimes, limits, |_| true).await);
 }
 
-/// The same for the runtimes of some layers only.
-pub async fn ask_some(runtimes: &Arc<Runtimes>, limits: &ReplyLimits, wanted: impl Fn(LayerKey) -> bool) {
+/// The same for the runtimes of some layers only; says how long each took.
+pub async fn ask_some(
+    runtimes: &Arc<Runtimes>,
+    limits: &ReplyLimits,
+    wanted: impl Fn(LayerKey) -> bool,
+) -> Vec<(LayerKey, Duration)> {
     let mut questions = JoinSet::new();
     for target in runtimes.targets().into_iter().filter(|target| wanted(target.layer)) {
         let (runtimes, limits) = (Arc::clone(runtimes), limits.clone());
         questions.spawn(async move {
+            let begin = clock::monotonic();
             let answers = ask(&target, &limits).await;
             runtimes.put(target.layer, answers);
+            (target.layer, begin.elapsed())
         });
     }
-    while questions.join_next().await.is_some() {}
+    let mut took = Vec::new();
+    while let Some(answered) = questions.join_next().await {
+        took.extend(answered.ok());
+    }
+    took
 }
 
 async fn ask(target: &Target, limits: &ReplyLimits) -> Answers {

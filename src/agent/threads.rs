@@ -1,7 +1,8 @@
 //! The threads of the agent: one that samples, one that asks runtimes, one that walks disks. None waits for another.
 
 use super::cadence::Cadence;
-use super::runtimes::{Runtimes, ask_all, ask_some};
+use super::pace::Pace;
+use super::runtimes::{Runtimes, ask_some};
 use super::usage::Usage;
 use super::{Watch, clock};
 use crate::access::socket::ReplyLimits;
@@ -84,20 +85,19 @@ fn ask_for_ever(runtimes: &Arc<Runtimes>, interval: Span, stopped: &Receiver<()>
             return;
         }
     };
-    let mut asked = Vec::new();
-    let mut next = clock::monotonic();
+    let mut pace = Pace::new(interval.to_std());
     let mut cadence = Cadence::default();
     // New layers are asked at once: their names come from the runtime around them.
     every(Span::from_secs(1), stopped, || {
-        let known: Vec<_> = runtimes.targets().into_iter().map(|target| target.layer).collect();
-        let now = clock::monotonic();
-        let due = cadence.due(clock::now(), &runtimes.checks());
-        if known != asked || now >= next {
-            runtime.block_on(ask_all(runtimes, &ReplyLimits::default()));
-            asked = known;
-            next = now + interval.to_std();
-        } else if !due.is_empty() {
-            runtime.block_on(ask_some(runtimes, &ReplyLimits::default(), |layer| due.contains(&layer)));
+        let known = runtimes.targets().into_iter().map(|target| target.layer);
+        let mut due = pace.due(clock::monotonic(), known);
+        due.extend(cadence.due(clock::now(), &runtimes.checks()).into_iter().filter(|layer| pace.is_usual(*layer)));
+        if due.is_empty() {
+            return;
+        }
+        let took = runtime.block_on(ask_some(runtimes, &ReplyLimits::default(), |layer| due.contains(&layer)));
+        for (layer, took) in took {
+            pace.took(layer, clock::monotonic(), took);
         }
     });
 }

@@ -18,6 +18,7 @@ use std::sync::Arc;
 pub struct Watch {
     sampler: Sampler,
     state: State,
+    critical_images: Arc<[String]>,
     interval: Span,
     boot_id: Option<Label>,
     process: OwnProcess,
@@ -40,7 +41,8 @@ impl Watch {
         let boot_id = super::boot_id(&settings.procfs);
         let sampler = Sampler::new(options, Arc::clone(&runtimes), Arc::clone(&usage))?;
         let (state, process) = (State::default(), OwnProcess::new());
-        Ok(Self { sampler, state, interval, boot_id, process, runtimes, usage })
+        let critical_images = Arc::from(settings.critical_images.as_slice());
+        Ok(Self { sampler, state, critical_images, interval, boot_id, process, runtimes, usage })
     }
 
     /// The runtimes to ask, for the thread that asks them.
@@ -56,7 +58,8 @@ impl Watch {
     /// One round. Always gives a snapshot: what cannot be read is absent in it.
     pub fn round(&mut self) -> Snapshot {
         let round = self.sampler.round(clock::now());
-        let (assessment, state) = assess(&round.sample, std::mem::take(&mut self.state));
+        let state = std::mem::take(&mut self.state).with_critical_images(&self.critical_images);
+        let (assessment, state) = assess(&round.sample, state);
         self.state = state;
         let checks =
             round.keys.iter().zip(&assessment.layers).filter_map(|(key, layer)| Some((*key, layer.next_gc_check?)));

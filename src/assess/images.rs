@@ -7,9 +7,10 @@ use super::Measured;
 use crate::model::candidates::{ContainersCounted, Pass, Standing, standings, uses};
 use crate::model::deletions::{Circumstances, deletions};
 use crate::model::prediction::{Prediction, Subject, predict};
-use crate::model::recovery::{Critical, Recoverable, critical, recoverable};
+use crate::model::recovery::{Critical, NeverPulled, Recoverable, critical, recoverable};
+use crate::model::schedule::{Expected, Grid};
 use crate::model::victims::SafeReason;
-use crate::model::{GcPolicy, Inventory, Release, Trigger, TriggerLevel, schedule};
+use crate::model::{GcPolicy, Inventory, Release, Trigger, TriggerLevel};
 use crate::sample::{ImageId, ImageStore, KubeletSample, Reading};
 use crate::time::{Span, Timestamp};
 use crate::units::Bytes;
@@ -160,6 +161,12 @@ impl Watched {
                 eviction_line_crossed: evicting,
             };
             if let Some(gone) = deletions((*last, earlier), (*at, store), circumstances) {
+                let gc_crossed = since_last(self.gc_crossed) && !evicting;
+                match (gone.trigger, circumstances.tripping_tick) {
+                    (Some(Trigger::ImageGc), Some(tick)) => self.inventory.ticked(tick, gone.after, gone.before),
+                    (None, _) if gc_crossed => self.inventory.may_have_ticked(gone.after, gone.before, given.release),
+                    _ => {}
+                }
                 let observed = self.observed.entry(gone.trigger).or_default();
                 observed.runs = observed.runs.saturating_add(1);
                 observed.images = observed.images.saturating_add(u64::try_from(gone.images.len()).unwrap_or(u64::MAX));
@@ -185,15 +192,15 @@ impl Watched {
         given: Given<'_>,
         last: Timestamp,
         at: Timestamp,
-    ) -> Option<schedule::Expected> {
+    ) -> Option<Expected> {
         given.policy.filter(|policy| policy.image_gc.enabled)?;
-        let tick = schedule::next_check(kubelet.started_at, last - Span::from_secs(5), given.release);
+        let tick = self.grid(kubelet, given.release).next_check(last - Span::from_secs(5));
         let crossed = self.gc_crossed.is_some_and(|seen| seen >= tick.earliest - SEEN_BEFORE_TICK);
         (crossed && tick.earliest <= at + Span::from_secs(5)).then_some(tick)
     }
 
     /// What the images mean; `None` where the runtime does not tell them.
-    pub(super) fn assess(&mut self, given: Given<'_>) -> Option<ImagesAssessment> {
+    pub(super) fn assess(&mut self, given: Given<'_>, critical_images: &[String]) -> Option<ImagesAssessment> {
         let Reading::Present { value: store, at } = given.images else { return None };
         if let Some(cached) = &self.cached
             && cached.listed_at == *at
@@ -205,9 +212,9 @@ impl Watched {
         let assessment = ImagesAssessment {
             listed_at: *at,
             complete: store.complete,
-            images: self.notes(store, given),
+            images: self.notes(store, given, critical_images),
             predictions: predictions(given, &records, Bytes::ZERO),
-            first_chance: first_chance(given),
+            first_chance: self.first_chance(given),
             followed_since: self.followed_since,
             records,
         };
@@ -217,15 +224,15 @@ impl Watched {
         Some(assessment)
     }
 
-    fn notes(&self, store: &ImageStore, given: Given<'_>) -> Vec<ImageNote> {
-        let at = given
-            .kubelet
-            .map_or(given.now, |kubelet| schedule::next_check(kubelet.started_at, given.now, given.release).at);
+    fn notes(&self, store: &ImageStore, given: Given<'_>, critical_images: &[String]) -> Vec<ImageNote> {
+        let at = given.kubelet.map_or(given.now, |kubelet| self.grid(kubelet, given.release).next_check(given.now).at);
         let minimum_age =
             given.policy.filter(|_| given.kubelet.is_some()).map(|policy| policy.image_gc.minimum_age.value);
         let pass = Pass { release: given.release, at, minimum_age, inventory: &self.inventory };
         let uses = uses(store, given.release, ContainersCounted::All);
-        let critical = critical(store, &[]);
+        let critical = critical(store, critical_images);
+        let config = given.kubelet.and_then(|kubelet| kubelet.config.value());
+        let never_pulled = NeverPulled::of(config.map_or(&[], |config| &config.never_pulled));
         let notes = store.images.iter().zip(standings(store, &uses, pass)).map(|(image, standing)| ImageNote {
             id: image.id.clone(),
             state: match standing {
@@ -234,7 +241,7 @@ impl Watched {
                 Standing::Safe(SafeReason::TooYoung) => ImageState::TooYoung,
                 Standing::Safe(_) | Standing::Contender(_) => ImageState::Evictable,
             },
-            recoverable: recoverable(image),
+            recoverable: if never_pulled.has(image) { Recoverable::No } else { recoverable(image) },
             critical: critical.get(&image.id).copied(),
             last_used: self.last_used(&image.id),
             seen: self.inventory.record(&image.id).is_some_and(|record| record.first_detected_latest.is_some()),
@@ -254,6 +261,17 @@ impl Watched {
         }
     }
 
+    /// When the kubelet looks.
+    pub(super) fn grid(&self, kubelet: &KubeletSample, release: Release) -> Grid {
+        self.inventory.grid(kubelet.started_at, release)
+    }
+
+    fn first_chance(&self, given: Given<'_>) -> Option<Timestamp> {
+        let gc = &given.policy?.image_gc;
+        let kubelet = given.kubelet.filter(|_| gc.enabled)?;
+        Some(self.grid(kubelet, given.release).first_chance(given.now, gc.minimum_age.value).earliest)
+    }
+
     pub(super) fn observed(&self) -> BTreeMap<Option<Trigger>, Observed> {
         self.observed.clone()
     }
@@ -267,7 +285,7 @@ pub(super) fn predictions(given: Given<'_>, records: &Inventory, written: Bytes)
     let subject = Subject {
         policy,
         release: given.release,
-        started_at: kubelet.started_at,
+        grid: records.grid(kubelet.started_at, given.release),
         now: given.now,
         imagefs: given.imagefs,
         nodefs: given.nodefs,
@@ -275,12 +293,6 @@ pub(super) fn predictions(given: Given<'_>, records: &Inventory, written: Bytes)
         inventory: records,
     };
     predict(subject, written)
-}
-
-fn first_chance(given: Given<'_>) -> Option<Timestamp> {
-    let gc = &given.policy?.image_gc;
-    let kubelet = given.kubelet.filter(|_| gc.enabled)?;
-    Some(schedule::first_chance(kubelet.started_at, given.now, gc.minimum_age.value, given.release).earliest)
 }
 
 impl ImageState {

@@ -2,13 +2,17 @@
 
 mod images;
 mod scores;
+mod strikes;
 
 pub use images::{ImageNote, ImageState, ImagesAssessment, LastUsed, Observed};
+pub use strikes::{Spared, Strike};
 
 use crate::forecast::{Forecast, History, Observation, Outlook, Tally};
 use crate::layer::LayerId;
 use crate::model::prediction::Prediction;
-use crate::model::{GcPolicy, Release, Signal, Trigger, TriggerLevel, schedule, triggers, usage};
+use crate::model::schedule::Grid;
+use crate::model::{GcPolicy, Release, Signal, Trigger, TriggerLevel, triggers, usage};
+
 use crate::sample::{FilesystemId, KubeletSample, LayerSample, Reading, Sample, Space};
 use crate::time::{Span, Timestamp};
 use crate::units::{ByteRate, Bytes, Inodes, Percent};
@@ -16,6 +20,7 @@ use images::{Given, Watched};
 use scores::Scores;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What one sample means.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +46,8 @@ pub struct FilesystemAssessment {
     pub df_percent: Option<Percent>,
     /// Net rate at which it fills; negative when emptying; `None` before there are enough samples.
     pub fill_rate: Option<ByteRate>,
+    /// What strikes on it, soonest first, over all layers; at most 100.
+    pub strikes: Vec<Strike>,
 }
 
 /// What is known of one layer.
@@ -100,6 +107,15 @@ pub struct State {
     histories: BTreeMap<FilesystemId, History>,
     watched: BTreeMap<LayerId, Watched>,
     scores: Scores,
+    critical_images: Arc<[String]>,
+}
+
+impl State {
+    /// Names the images whose loss is fatal to whoever runs this; `*` stands for any text. None are where nothing is said.
+    #[must_use]
+    pub fn with_critical_images(self, patterns: &Arc<[String]>) -> Self {
+        Self { critical_images: Arc::clone(patterns), ..self }
+    }
 }
 
 /// A filesystem and its numbers, where they are known.
@@ -129,6 +145,7 @@ pub fn assess(sample: &Sample, state: State) -> (Assessment, State) {
             df_percent: space.and_then(usage::df_percent),
             // A rate that is older than the last failed measurement would be an invented one.
             fill_rate: space.and_then(|_| history.fill_rate()),
+            strikes: Vec::new(),
         });
         if space.is_some() {
             outlooks.insert(filesystem.id, history.outlook());
@@ -141,13 +158,17 @@ pub fn assess(sample: &Sample, state: State) -> (Assessment, State) {
     for layer in &sample.layers {
         // Of two layers of one name, which only a hostile one makes, the first is remembered.
         let mut memory = watched_before.remove(&layer.id).unwrap_or_default();
-        layers.push(assess_layer(layer, sample, &outlooks, &mut memory));
+        layers.push(assess_layer(layer, sample, &outlooks, &state.critical_images, &mut memory));
         watched.entry(layer.id.clone()).or_insert(memory);
+    }
+    let has_kubelet = |position: usize| sample.layers.get(position).is_some_and(|layer| layer.kubelet.is_some());
+    for filesystem in &mut filesystems {
+        filesystem.strikes = strikes::strikes(filesystem.id, &layers, has_kubelet, filesystem.fill_rate);
     }
     let mut scores = state.scores;
     scores.record(sample.at, layers.iter().flat_map(|layer: &LayerAssessment| &layer.triggers));
     let assessment = Assessment { filesystems, layers, scores: scores.by_trigger() };
-    (assessment, State { histories, watched, scores })
+    (assessment, State { histories, watched, scores, critical_images: state.critical_images })
 }
 
 /// What each trigger that deletes images would do in a layer of `sample`, whose `images` these are, if so many more bytes had been
@@ -209,6 +230,7 @@ fn assess_layer(
     layer: &LayerSample,
     sample: &Sample,
     outlooks: &BTreeMap<FilesystemId, Outlook>,
+    critical_images: &[String],
     memory: &mut Watched,
 ) -> LayerAssessment {
     let settings = Settings::of(layer, sample);
@@ -218,7 +240,8 @@ fn assess_layer(
     };
     let given = settings.given(layer, sample.at, &levels);
     memory.observe(given);
-    let images = memory.assess(given);
+    let images = memory.assess(given, critical_images);
+    let grid = settings.kubelet.map(|kubelet| memory.grid(kubelet, settings.release));
     let triggers = levels.iter().map(|level| {
         let outlook = outlooks.get(&level.filesystem);
         let forecast = match level.trigger {
@@ -232,15 +255,12 @@ fn assess_layer(
             strikes_below: level.strikes_below,
             headroom: level.headroom,
             forecast,
-            action: forecast.map(|forecast| action(level, &forecast, &settings, sample.at)),
+            action: forecast.map(|forecast| action(level, &forecast, grid, sample.at)),
         }
     });
     let triggers = triggers.collect();
     let loop_runs = settings.policy.as_ref().is_some_and(|policy| policy.image_gc.enabled);
-    let next_gc_check = settings
-        .kubelet
-        .filter(|_| loop_runs)
-        .map(|kubelet| schedule::next_check(kubelet.started_at, sample.at, settings.release).at);
+    let next_gc_check = grid.filter(|_| loop_runs).map(|grid| grid.next_check(sample.at).at);
     LayerAssessment {
         id: layer.id.clone(),
         policy: settings.policy,
@@ -253,16 +273,15 @@ fn assess_layer(
 
 /// When the kubelet acts on a line that is crossed as forecast. A later crossing is never acted on sooner, so that each quantile
 /// of the one gives that of the other. Without a kubelet nobody acts, and the crossing is all there is.
-fn action(level: &TriggerLevel, forecast: &Forecast, settings: &Settings<'_>, now: Timestamp) -> Action {
+fn action(level: &TriggerLevel, forecast: &Forecast, grid: Option<Grid>, now: Timestamp) -> Action {
     let acts = |crossing: Option<Span>| {
         let crossing = crossing?;
-        let Some(kubelet) = settings.kubelet else { return Some(crossing) };
-        let (started_at, release) = (kubelet.started_at, settings.release);
+        let Some(grid) = grid else { return Some(crossing) };
         let at = if level.trigger == Trigger::ImageGc && crossing == Span::ZERO {
             // Crossed at some time before: the next tick sees it.
-            schedule::next_check(started_at, now, release).at
+            grid.next_check(now).at
         } else {
-            schedule::acts_at(level.trigger, now + crossing, level.grace_period, started_at, release).at
+            grid.acts_at(level.trigger, now + crossing, level.grace_period).at
         };
         Some(at.since(now).max(crossing))
     };

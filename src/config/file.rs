@@ -17,6 +17,7 @@ pub struct ConfigFile {
     pub(super) usage: UsageSection,
     pub(super) web: WebSection,
     pub(super) check: CheckSection,
+    pub(super) critical_images: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]

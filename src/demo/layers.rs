@@ -164,6 +164,7 @@ fn config(flags: KubeletSettings, file: KubeletSettings) -> KubeletConfig {
         drop_ins: Vec::new(),
         root_dir: Label::new("/var/lib/kubelet"),
         problems: Vec::new(),
+        never_pulled: Vec::new(),
         modified_at: None,
     }
 }

@@ -12,6 +12,7 @@ pub mod page;
 pub mod phrase;
 pub mod protobuf;
 mod put;
+pub(crate) mod strikes;
 pub mod table;
 pub mod text;
 pub mod view;

@@ -7,7 +7,7 @@ use super::eviction::deletes_images;
 use super::freed::{Freed, freed};
 use super::image_eviction::{EvictionPass, evict};
 use super::image_gc::{Available, Tick, collect};
-use super::schedule::{Expected, next_check, next_eviction_pass};
+use super::schedule::{Expected, Grid};
 use super::triggers::{TriggerLevel, levels};
 use super::victims::{Fate, Verdict, Wanted};
 use super::{GcPolicy, Inventory, Release, Signal, Trigger};
@@ -23,8 +23,8 @@ pub struct Subject<'a> {
     pub policy: &'a GcPolicy,
     /// Its release.
     pub release: Release,
-    /// When its process started.
-    pub started_at: Timestamp,
+    /// When it looks.
+    pub grid: Grid,
     /// The present.
     pub now: Timestamp,
     /// The filesystem of the images and its numbers; `None` where it could not be measured.
@@ -104,14 +104,14 @@ fn same_filesystem(subject: Subject<'_>) -> bool {
 }
 
 fn collection(subject: Subject<'_>, level: TriggerLevel, space: &Space) -> Prediction {
-    let at = next_check(subject.started_at, subject.now, subject.release);
+    let at = subject.grid.next_check(subject.now);
     let just_crossed = Bytes::new(level.strikes_below.saturating_sub(1));
     let crossed = space.available <= just_crossed;
     let available = space.available.min(just_crossed);
     let collection = collect(Tick {
         policy: subject.policy,
         release: subject.release,
-        started_at: subject.started_at,
+        grid: subject.grid,
         at: at.at,
         capacity: space.capacity,
         available: Available::exactly(available),
@@ -132,7 +132,7 @@ fn collection(subject: Subject<'_>, level: TriggerLevel, space: &Space) -> Predi
 }
 
 fn eviction(subject: Subject<'_>, level: TriggerLevel, signal: Signal, same: bool, space: &Space) -> Prediction {
-    let at = next_eviction_pass(subject.started_at, subject.now, subject.release);
+    let at = subject.grid.next_eviction_pass(subject.now);
     let crossed = level.headroom.is_some_and(|headroom| headroom < 0);
     let available = if signal.counts_inodes() {
         space.available
@@ -225,7 +225,7 @@ mod tests {
         let subject = Subject {
             policy: &policy,
             release: V1_37,
-            started_at: START,
+            grid: Grid::of(START, V1_37),
             now: at(240),
             imagefs: Some((filesystem(1), &space)),
             nodefs: Some((filesystem(nodefs), &space)),

@@ -2,7 +2,8 @@
 //! 280 GiB disk. The values are made up to differ from each other, not to be what assess would say.
 
 use highwater::assess::{
-    Action, Assessment, FilesystemAssessment, LayerAssessment, Observed, State, TriggerAssessment, assess,
+    Action, Assessment, FilesystemAssessment, LayerAssessment, Observed, Spared, State, Strike, TriggerAssessment,
+    assess,
 };
 use highwater::forecast::{Forecast, Tally};
 use highwater::layer::{LayerId, LayerKind};
@@ -80,6 +81,24 @@ pub(crate) fn seen_for_twenty_minutes(sample: &Sample) -> Assessment {
     unreachable!("the last round is 0")
 }
 
+/// The old node acts first and spares the host.
+fn strikes() -> Vec<Strike> {
+    let strike = |layer: LayerId, acts_in: Option<i64>, chance: f64| Strike {
+        layer,
+        trigger: Trigger::ImageGc,
+        strikes_below: 48_103_633_716,
+        acts_in: acts_in.map(Span::from_secs),
+        within_an_hour: Some(Ratio::new(chance)),
+        spared_by: None,
+    };
+    let spared = Spared { layer: old_capd(), trigger: Trigger::ImageGc, surely: true };
+    vec![
+        strike(old_capd(), Some(1_000), 0.81),
+        Strike { spared_by: Some(spared), ..strike(host(), Some(1_090), 0.81) },
+        Strike { trigger: Trigger::DiskFull, strikes_below: 1, ..strike(host(), None, 0.001) },
+    ]
+}
+
 fn without_images() -> Snapshot {
     Snapshot {
         sample: Sample {
@@ -93,6 +112,7 @@ fn without_images() -> Snapshot {
                 kubelet_percent: Some(Percent::new(83)),
                 df_percent: Some(Percent::new(82)),
                 fill_rate: Some(ByteRate::new(4_194_304.5)),
+                strikes: strikes(),
             }],
             layers: vec![
                 layer_assessment(host(), &Origin::Default),
@@ -210,6 +230,7 @@ fn read_config() -> Reading<KubeletConfig> {
         drop_ins: Vec::new(),
         root_dir: Label::new("/var/lib/kubelet"),
         problems: Vec::new(),
+        never_pulled: Vec::new(),
         modified_at: None,
     };
     Reading::present(config, AT)

@@ -7,7 +7,8 @@ use super::{Question, UnknownLayer, chosen, critical, known, predictions_after, 
 use crate::assess::LastUsed;
 use crate::export::json::describe::{kubelet, policy};
 use crate::export::json::{KubeletEntry, PolicyEntry};
-use crate::export::view::{LayerView, View};
+use crate::export::strikes::{StrikeEntry, strikes};
+use crate::export::view::{FilesystemView, LayerView, View};
 use crate::model::prediction::{Prediction, Total};
 use crate::model::victims::{Cause, Fate};
 use crate::snapshot::Snapshot;
@@ -25,7 +26,15 @@ pub(crate) struct Document {
     pub(crate) age_seconds: f64,
     pub(crate) stale: bool,
     pub(crate) if_written_bytes: Option<u64>,
+    pub(crate) disks: Vec<DiskEntry>,
     pub(crate) layers: Vec<LayerEntry>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct DiskEntry {
+    pub(crate) device: String,
+    pub(crate) mountpoint: String,
+    pub(crate) strikes: Vec<StrikeEntry>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -115,8 +124,22 @@ pub(crate) fn describe(snapshot: &Snapshot, now: Timestamp, question: Question<'
         age_seconds: now.since(view.at).as_secs_f64(),
         stale: view.is_stale(),
         if_written_bytes: question.written.map(Bytes::get),
+        disks: disks(&view, question),
         layers: layers.into_iter().map(|found| layer(snapshot, &view, found, question.written)).collect(),
     })
+}
+
+/// One answer for each disk, where all layers are asked for, as they are.
+fn disks(view: &View<'_>, question: Question<'_>) -> Vec<DiskEntry> {
+    if question != Question::default() {
+        return Vec::new();
+    }
+    let disk = |disk: &FilesystemView<'_>| DiskEntry {
+        device: disk.device.to_string(),
+        mountpoint: disk.mountpoint.to_string(),
+        strikes: strikes(view, disk),
+    };
+    view.filesystems.iter().map(disk).collect()
 }
 
 fn layer(snapshot: &Snapshot, view: &View<'_>, layer: &LayerView<'_>, written: Option<Bytes>) -> LayerEntry {

@@ -6,6 +6,7 @@ use crate::assess::ImageState;
 use crate::export::json::PolicyEntry;
 use crate::export::phrase;
 use crate::export::put::put;
+use crate::export::strikes::line;
 use crate::model::Trigger;
 use crate::snapshot::Snapshot;
 use crate::time::{Span, Timestamp};
@@ -39,6 +40,12 @@ pub(crate) fn show(document: &Document, width: Option<u16>) -> String {
         width,
     };
     let mut text = String::new();
+    for disk in document.disks.iter().filter(|disk| !disk.strikes.is_empty()) {
+        put!(text, "{} on {}, what strikes first:\n", disk.device, disk.mountpoint);
+        for (strike, number) in disk.strikes.iter().zip(1_u32..) {
+            put!(text, "  {number}. {}\n", line(strike));
+        }
+    }
     for layer in &document.layers {
         if !text.is_empty() {
             text.push('\n');

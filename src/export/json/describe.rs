@@ -7,6 +7,7 @@ use super::document::{
     SettingEntry, SourceEntry, ThresholdEntry, TriggerEntry, UsageEntry, UsageLayerEntry, VictimsEntry,
 };
 use crate::assess::{ImageState, TriggerAssessment};
+use crate::export::strikes::strikes;
 use crate::export::view::{FilesystemView, LayerView, View};
 use crate::forecast::{Forecast, Horizon, Tally};
 use crate::model::prediction::Total;
@@ -25,14 +26,14 @@ pub(crate) fn describe(snapshot: &Snapshot, now: Timestamp) -> Document {
         sampled_at: view.at.to_string(),
         age_seconds: seconds(now.since(view.at)),
         stale: view.is_stale(),
-        filesystems: view.filesystems.iter().map(filesystem).collect(),
+        filesystems: view.filesystems.iter().map(|found| filesystem(&view, found)).collect(),
         layers: view.layers.iter().map(|found| layer(&view, found)).collect(),
         forecast_scores: view.scores.iter().map(|(trigger, tally)| score(*trigger, tally)).collect(),
         agent: agent(view.agent),
     }
 }
 
-fn filesystem(view: &FilesystemView<'_>) -> FilesystemEntry {
+fn filesystem(all: &View<'_>, view: &FilesystemView<'_>) -> FilesystemEntry {
     let sample = view.sample;
     let space = view.space();
     let assessment = view.assessment;
@@ -72,6 +73,7 @@ fn filesystem(view: &FilesystemView<'_>) -> FilesystemEntry {
                 .collect(),
         }),
         usage_error: error_of(&sample.usage),
+        strikes: strikes(all, view),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Each field is described in docs/json.md. Text read from another machine has to be made harmless before it is shown.
 
+use crate::export::strikes::StrikeEntry;
 use crate::sample::Source;
 use crate::time::Span;
 use crate::verdict::{Verdict, Windows};
@@ -40,6 +41,7 @@ pub(crate) struct FilesystemEntry {
     pub(crate) error: Option<ErrorEntry>,
     pub(crate) usage: Option<UsageEntry>,
     pub(crate) usage_error: Option<ErrorEntry>,
+    pub(crate) strikes: Vec<StrikeEntry>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@
 //! the numbers of the latest eviction pass, at most about 10 s old, and does not see what it has just freed by age.
 
 use super::candidates::{ContainersCounted, Pass, Standing, standings, uses};
-use super::schedule::first_pass;
+use super::schedule::Grid;
 use super::victims::{Cause, Contender, Counted, Fate, Reached, SafeReason, Verdict, Wanted, counted, reached};
 use super::{GcPolicy, Held, Inventory, Release, Rule, usage};
 use crate::sample::ImageStore;
@@ -29,9 +29,9 @@ pub struct Tick<'a> {
     pub policy: &'a GcPolicy,
     /// Its release.
     pub release: Release,
-    /// When its process started.
-    pub started_at: Timestamp,
-    /// When the tick comes, see `schedule::next_check`.
+    /// When it looks.
+    pub grid: Grid,
+    /// When the tick comes, see [`Grid::next_check`].
     pub at: Timestamp,
     /// Size of the image filesystem.
     pub capacity: Bytes,
@@ -124,7 +124,7 @@ fn too_old(tick: Tick<'_>, standing: &Standing) -> Held {
         return Held::No;
     };
     let unused_for_longer = |last_used: Option<Timestamp>| last_used.is_none_or(|last| tick.at.since(last) > age.value);
-    let running = tick.at.since(first_pass(tick.started_at, tick.release).at);
+    let running = tick.at.since(tick.grid.first_pass().at);
     let waits = running <= age.value && tick.release.holds(Rule::MaximumAgeWaits).perhaps();
     if !unused_for_longer(contender.earliest.last_used) || (waits && tick.release.holds(Rule::MaximumAgeWaits).surely())
     {

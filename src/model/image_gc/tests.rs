@@ -39,7 +39,7 @@ fn verdicts_at(history: &History, number: i64, policy: &GcPolicy, available: u64
     let collection = collect(Tick {
         policy,
         release: V1_37,
-        started_at: START,
+        grid: Grid::of(START, V1_37),
         at: time_of(number),
         capacity: CAPACITY,
         available: Available::exactly(Bytes::new(available)),
@@ -134,7 +134,7 @@ fn a_restart_voids_the_history_and_begins_the_minimum_age_anew() {
         let collection = collect(Tick {
             policy,
             release: V1_37,
-            started_at: restart,
+            grid: Grid::of(restart, V1_37),
             at: crate::model::schedule::pass(restart, 1, V1_37).at,
             capacity: CAPACITY,
             available: Available::exactly(Bytes::new(available)),
@@ -215,7 +215,7 @@ fn pins_are_doubtful_where_the_release_is_not_known_and_void_in_1_20() {
         let collection = collect(Tick {
             policy: &policy(|_| ()),
             release,
-            started_at: START,
+            grid: Grid::of(START, V1_37),
             at: time_of(1),
             capacity: CAPACITY,
             available: Available::exactly(Bytes::ZERO),
@@ -255,7 +255,7 @@ fn nothing_is_certain_of_lists_that_are_not_whole() {
         let collection = collect(Tick {
             policy: &policy(|_| ()),
             release: V1_37,
-            started_at: START,
+            grid: Grid::of(START, V1_37),
             at: time_of(1),
             capacity: CAPACITY,
             available: Available::exactly(Bytes::new(available)),
@@ -279,7 +279,7 @@ fn it_says_whether_the_goal_is_reached() {
         collect(Tick {
             policy: &policy(|_| ()),
             release: V1_37,
-            started_at: START,
+            grid: Grid::of(START, V1_37),
             at: time_of(1),
             capacity: CAPACITY,
             available: Available { least: Bytes::new(least), most: Bytes::new(most) },
@@ -309,7 +309,7 @@ fn a_large_store_is_judged_like_a_small_one() {
     let collection = collect(Tick {
         policy: &policy(|_| ()),
         release: V1_37,
-        started_at: START,
+        grid: Grid::of(START, V1_37),
         at: time_of(1),
         capacity: Bytes::new(30_000),
         available: Available::exactly(Bytes::ZERO),
@@ -370,7 +370,7 @@ proptest! {
         let verdicts = collect(Tick {
             policy: &policy,
             release: V1_37,
-            started_at: START,
+            grid: Grid::of(START, V1_37),
             at: time_of(number),
             capacity: CAPACITY,
             available: Available { least: Bytes::new(available), most: Bytes::new(available + blur) },
@@ -413,7 +413,7 @@ proptest! {
             let collection = collect(Tick {
                 policy: &policy,
                 release: V1_37,
-                started_at: START,
+                grid: Grid::of(START, V1_37),
                 at: time_of(1),
                 capacity: CAPACITY,
                 available: Available::exactly(Bytes::new(available)),
@@ -437,7 +437,7 @@ proptest! {
             collect(Tick {
                 policy: &policy(|_| ()),
                 release: V1_37,
-                started_at: START,
+                grid: Grid::of(START, V1_37),
                 at: time_of(1),
                 capacity: CAPACITY,
                 available: Available::exactly(Bytes::new(available)),

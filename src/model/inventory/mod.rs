@@ -9,7 +9,7 @@
 //! Taken for granted: what is there, or in use, in two observations less than 7.5 minutes apart was so in between.
 
 use super::candidates::{ContainersCounted, uses};
-use super::schedule::{DRIFT_LATEST, GC_PERIOD, first_pass, pass};
+use super::schedule::{DRIFT_LATEST, Expected, GC_PERIOD, Grid, first_pass, pass};
 use super::{Held, Release, Rule};
 use crate::sample::{ImageId, ImageStore};
 use crate::time::{Span, Timestamp};
@@ -37,6 +37,10 @@ pub struct Inventory {
     /// What the kubelet may have noted of any image, also of one that is away, at passes that came before the first
     /// observation; nothing once a pass has been followed.
     unseen: Option<Record>,
+    /// The end of the last tick that was seen to delete.
+    tick: Option<Expected>,
+    /// The end of a pass that may have been a tick, but did not fit the grid: two that fit each other are a grid.
+    suspected: Option<Expected>,
     records: BTreeMap<ImageId, Record>,
 }
 
@@ -110,6 +114,33 @@ impl Inventory {
     /// What the kubelet has noted of an image; `None`: no pass has seen it, so that the next one will be the first.
     pub fn record(&self, image: &ImageId) -> Option<&Record> {
         self.records.get(image)
+    }
+
+    /// When the kubelet looks, as far as its ticks were seen.
+    pub fn grid(&self, kubelet: Timestamp, release: Release) -> Grid {
+        Grid::of(kubelet, release).with(self.tick.filter(|_| self.kubelet == Some(kubelet)))
+    }
+
+    /// Takes note of a tick that deleted images which were there at `after` and no more at `before`; `expected`: the tick that
+    /// it was, as it was expected.
+    pub fn ticked(&mut self, expected: Expected, after: Timestamp, before: Timestamp) {
+        self.tick = Some(Grid::seen(expected, after, before));
+        self.suspected = None;
+    }
+
+    /// Takes note of deletions that no tick is known for, while the line of collection was crossed. A long life with passes that
+    /// deleted moves the grid: two of them at a distance of whole periods are taken for ticks.
+    pub fn may_have_ticked(&mut self, after: Timestamp, before: Timestamp, release: Release) {
+        let Some(kubelet) = self.kubelet else { return };
+        let at = after + Span::from_micros(before.since(after).micros() / 2);
+        let earlier = self.suspected.replace(Expected { earliest: after, at, latest: before });
+        let fits = earlier.and_then(|earlier| {
+            let next = Grid::of(kubelet, release).with(Some(earlier)).next_check(after.max(earlier.latest));
+            (next.earliest <= before && after <= next.latest).then_some(next)
+        });
+        if let Some(expected) = fits {
+            self.ticked(expected, after, before);
+        }
     }
 
     /// The start of the kubelet whose records these are; `None` before the first observation.

@@ -195,3 +195,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn two_deletions_at_a_distance_of_whole_periods_are_taken_for_ticks() {
+    let next = |bursts: &[(i64, i64)]| {
+        let mut inventory = observed(V1_37, &[(-5, &["a"]), (5, &["a"])]);
+        for (after, before) in bursts {
+            inventory.may_have_ticked(at(*after), at(*before), V1_37);
+        }
+        inventory.grid(START, V1_37).next_check(at(2_000)).at
+    };
+    let from_start = Grid::of(START, V1_37).next_check(at(2_000)).at;
+    assert_eq!(next(&[(1_040, 1_050)]), from_start, "one may have been anybody's");
+    assert_eq!(next(&[(1_040, 1_050), (1_100, 1_110)]), from_start, "somebody who cleans up");
+    let shifted = next(&[(1_040, 1_050), (1_100, 1_110), (1_704, 1_709)]);
+    assert!((at(2_004)..=at(2_010)).contains(&shifted), "{shifted}");
+    // Another kubelet has another grid.
+    let mut inventory = observed(V1_37, &[(-5, &["a"]), (5, &["a"])]);
+    inventory.ticked(Grid::of(START, V1_37).next_check(at(10)), at(310), at(320));
+    let restarted = at(400);
+    assert_eq!(inventory.grid(restarted, V1_37), Grid::of(restarted, V1_37));
+    assert_ne!(inventory.grid(START, V1_37), Grid::of(START, V1_37));
+}

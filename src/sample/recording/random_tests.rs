@@ -43,7 +43,8 @@ fn settings() -> BoxedStrategy<KubeletSettings> {
     let span = || option::of((-9_000_000_000_000_000_i64..9_000_000_000_000_000).prop_map(Span::from_micros));
     let map = || option::of(btree_map(".{0,5}", option::of(".{0,5}"), 0..3));
     let numbers = (any::<Option<i64>>(), any::<Option<i64>>(), span(), span(), span(), any::<Option<bool>>());
-    let texts = (option::of(".{0,5}"), option::of(".{0,5}"), option::of(".{0,5}"));
+    let text = || option::of(".{0,5}");
+    let texts = (text(), text(), text(), text());
     let maps = (map(), map(), map(), map(), option::of(btree_map(".{0,5}", any::<bool>(), 0..3)));
     (numbers, texts, maps, btree_set("[a-z]{1,5}", 0..3))
         .prop_map(|(numbers, texts, maps, nulls)| KubeletSettings {
@@ -60,6 +61,7 @@ fn settings() -> BoxedStrategy<KubeletSettings> {
             container_runtime_endpoint: texts.0,
             image_service_endpoint: texts.1,
             pod_logs_dir: texts.2,
+            static_pod_path: texts.3,
             feature_gates: maps.4,
             nulls,
         })
@@ -68,12 +70,14 @@ fn settings() -> BoxedStrategy<KubeletSettings> {
 
 fn config() -> BoxedStrategy<KubeletConfig> {
     let file = || (label(), settings());
-    (settings(), option::of(file()), vec(file(), 0..2), label(), option::of(time()), vec(label(), 0..2))
-        .prop_map(|(flags, file, drop_ins, root_dir, modified_at, problems)| KubeletConfig {
+    let labels = || vec(label(), 0..2);
+    (settings(), option::of(file()), vec(file(), 0..2), label(), option::of(time()), labels(), labels())
+        .prop_map(|(flags, file, drop_ins, root_dir, modified_at, problems, never_pulled)| KubeletConfig {
             flags,
             file,
             drop_ins,
             root_dir,
+            never_pulled,
             modified_at,
             problems,
         })

@@ -55,6 +55,7 @@ pub(super) fn fields(kind: &str) -> Option<&'static [&'static str]> {
             "file",
             "drop_ins",
             "root_dir",
+            "never_pulled",
             "modified_at",
             "problems",
             "absent",

@@ -25,7 +25,7 @@ const CONFIG: &str = r#"{"containerd":{"snapshotter":"overlayfs","defaultRuntime
     "registry":{"configs":{"x":{"auth":{"password":"secret"}}}},"sandboxImage":"registry.k8s.io/pause:3.8","statsCollectPeriod":10,
     "containerdRootDir":"/var/lib/containerd"}"#;
 
-fn well(call: &str) -> Answer {
+pub(super) fn well(call: &str) -> Answer {
     Answer::Message(match call {
         "Version" => [field(1, "0.1.0"), field(2, "containerd"), field(3, "2.1.4"), field(4, "v1")].concat(),
         "Status" => [
