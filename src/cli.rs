@@ -159,7 +159,7 @@ pub struct DemoArgs {
     #[command(flatten)]
     pub log: LogArgs,
     /// How much faster than real time the node fills up; 1 to 10000
-    #[arg(long, value_name = "FACTOR", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "FACTOR", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub speed: u32,
     /// Another seed plays another story
     #[arg(long, default_value_t = 1)]

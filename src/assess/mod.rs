@@ -1,9 +1,11 @@
 //! What does a sample mean? The one place where what was seen, the kubelet's rules and the forecast meet; pure.
 
+mod course;
 mod images;
 mod scores;
 mod strikes;
 
+pub use course::{Ahead, Course};
 pub use images::{ImageNote, ImageState, ImagesAssessment, LastUsed, Observed};
 pub use strikes::{Spared, Strike};
 
@@ -46,6 +48,9 @@ pub struct FilesystemAssessment {
     pub df_percent: Option<Percent>,
     /// Net rate at which it fills; negative when emptying; `None` before there are enough samples.
     pub fill_rate: Option<ByteRate>,
+    /// The last hours and the next, for a chart.
+    #[serde(default)]
+    pub course: Course,
     /// What strikes on it, soonest first, over all layers; at most 100.
     pub strikes: Vec<Strike>,
 }
@@ -139,17 +144,21 @@ pub fn assess(sample: &Sample, state: State) -> (Assessment, State) {
             });
         }
         let space = filesystem.space.value();
+        let outlook = space.map(|_| history.outlook());
+        let course = match (space, &outlook) {
+            (Some(space), Some(outlook)) => Course::new(&history, outlook, space.available),
+            _ => Course::past(&history),
+        };
         filesystems.push(FilesystemAssessment {
             id: filesystem.id,
             kubelet_percent: space.and_then(|space| usage::kubelet_percent(space.capacity, space.available)),
             df_percent: space.and_then(usage::df_percent),
             // A rate that is older than the last failed measurement would be an invented one.
             fill_rate: space.and_then(|_| history.fill_rate()),
+            course,
             strikes: Vec::new(),
         });
-        if space.is_some() {
-            outlooks.insert(filesystem.id, history.outlook());
-        }
+        outlooks.extend(outlook.map(|outlook| (filesystem.id, outlook)));
         histories.insert(filesystem.id, history);
     }
     let mut watched_before = state.watched;
