@@ -21,6 +21,7 @@ mod hostile_files;
 mod hostile_sockets;
 mod metrics;
 mod node;
+mod prometheus;
 mod recording;
 mod remote;
 mod schema;
