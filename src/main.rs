@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         }
         Command::Backtest(args) => {
             log::start(&LogArgs { level: LogLevel::Error, ..LogArgs::default() });
-            finish(backtest::run(&args, &mut stdout().lock()).map(|()| 0).map_err(Failure::from), None)
+            finish(backtest::run(&args, &mut stdout().lock()).map(|()| 0), None)
         }
         Command::Demo(args) => {
             log::start(&args.log);

@@ -82,17 +82,18 @@ pub(super) fn until_stopped(
             .map(Listener::new)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| Failure::io("listen", error))?;
-        let answers = Answers {
-            published: Arc::clone(published),
-            clock: Box::new(clock.clone()),
+        let page = PageOptions {
             telemetry_path: settings.telemetry_path.clone(),
-            budget: Budget::default(),
-            page: PageOptions {
-                telemetry_path: settings.telemetry_path.clone(),
-                notice,
-                windows: Windows { critical: settings.critical, warning: settings.warning },
-            },
+            notice,
+            windows: Windows { critical: settings.critical, warning: settings.warning },
         };
+        let answers = Answers::new(
+            Arc::clone(published),
+            clock.clone(),
+            settings.telemetry_path.clone(),
+            Budget::default(),
+            page,
+        );
         let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| Failure::io("wait for signals", error))?;
         let mut terminate = signal(SignalKind::terminate()).map_err(|error| Failure::io("wait for signals", error))?;
         let mut failure = None;

@@ -10,6 +10,7 @@ mod patient;
 mod places;
 mod published;
 mod rate;
+mod scrapes;
 mod server;
 mod stream;
 mod tls;

@@ -69,13 +69,7 @@ async fn start_with(config: &str, limits: Limits) -> Server {
 
     let published = Arc::new(Published::new());
     published.publish(Arc::new(node::snapshot()));
-    let answers = Answers {
-        published,
-        clock: Box::new(node::now),
-        telemetry_path: "/metrics".to_owned(),
-        budget: Budget::default(),
-        page: PageOptions::default(),
-    };
+    let answers = Answers::new(published, node::now, "/metrics".to_owned(), Budget::default(), PageOptions::default());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(serve(vec![listener.into()], Arc::new(answers), Arc::clone(&guard), limits, pending()));
