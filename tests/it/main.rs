@@ -26,4 +26,5 @@ mod remote;
 mod schema;
 mod surfaces;
 mod tools;
+mod truth;
 mod web;
