@@ -29,6 +29,7 @@ mod service;
 mod storage;
 mod surfaces;
 mod tools;
+mod truth;
 mod web;
 mod web_access;
 mod web_hostile;
