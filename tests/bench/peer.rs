@@ -1,5 +1,6 @@
 //! Scrapes highwater and node_exporter (its filesystem collector only) in turn, in one run: time of a scrape, CPU for it,
-//! resident memory. Budgets: time at most 0.5 x, memory at most 0.6 x node_exporter's; CPU at rest at most 0.3 % of one core.
+//! resident memory. highwater keeps a rendered scrape for a second, so single scrapes with a pause before each are timed as well.
+//! Budgets: time at most 0.5 x, memory at most 0.6 x node_exporter's; CPU at rest at most 0.3 % of one core.
 //!
 //! highwater is run as `demo`, whose made-up node has six layers on one disk, and as `run` on a made-up /proc of 300 processes with
 //! six layers. The machine's load is printed: on a busy one only the ratios mean something.
@@ -27,6 +28,8 @@ use std::time::{Duration, Instant};
 /// Rounds of one hundred scrapes; figures are medians over them.
 const ROUNDS: usize = 9;
 const SCRAPES: usize = 100;
+/// Scrapes with a pause before each.
+const ALONE: usize = 40;
 /// How long the CPU at rest is watched.
 const REST: Duration = Duration::from_mins(1);
 
@@ -37,6 +40,8 @@ struct Server {
     p50: Vec<f64>,
     p99: Vec<f64>,
     cpu: Vec<f64>,
+    /// Single scrapes with a pause before each, as Prometheus sends them: nothing is warm, and nothing rendered is kept.
+    alone: Vec<f64>,
     bytes: usize,
 }
 
@@ -49,7 +54,7 @@ impl Drop for Server {
 
 impl Server {
     fn new(name: &'static str, process: Child, address: SocketAddr) -> Self {
-        Self { name, process, address, p50: Vec::new(), p99: Vec::new(), cpu: Vec::new(), bytes: 0 }
+        Self { name, process, address, p50: Vec::new(), p99: Vec::new(), cpu: Vec::new(), alone: Vec::new(), bytes: 0 }
     }
 
     fn highwater(name: &'static str, arguments: &[&str]) -> Self {
@@ -113,6 +118,20 @@ impl Server {
         times.sort_by(f64::total_cmp);
         self.p50.push(times[SCRAPES / 2]);
         self.p99.push(times[SCRAPES * 99 / 100]);
+    }
+}
+
+/// One scrape of each server after a pause in which whatever is kept for a second has gone.
+fn scrape_alone(servers: &mut [Server]) {
+    let mut streams: Vec<_> =
+        servers.iter().map(|server| BufReader::new(TcpStream::connect(server.address).unwrap())).collect();
+    for _ in 0..ALONE {
+        sleep(Duration::from_millis(1_100));
+        for (server, stream) in servers.iter_mut().zip(&mut streams) {
+            let begin = Instant::now();
+            scrape(stream);
+            server.alone.push(begin.elapsed().as_secs_f64() * 1e6);
+        }
     }
 }
 
@@ -191,6 +210,7 @@ fn main() {
     for _ in 0..ROUNDS {
         servers.iter_mut().for_each(Server::round);
     }
+    scrape_alone(&mut servers);
     let before: Vec<u64> = servers.iter().map(Server::cpu_time).collect();
     sleep(REST);
 
@@ -198,18 +218,19 @@ fn main() {
     let load = load.split(' ').take(3).collect::<Vec<_>>().join(" ");
     println!("{ROUNDS} rounds of {SCRAPES} scrapes each, in turn; medians of the rounds. Load average {load}.");
     println!(
-        "{:42} {:>8} {:>8} {:>8} {:>10} {:>10} {:>8} {:>8}",
-        "", "p50 us", "p99 us", "CPU us", "RSS KiB", "anon KiB", "body B", "rest %"
+        "{:42} {:>8} {:>8} {:>8} {:>8} {:>10} {:>10} {:>8} {:>8}",
+        "", "p50 us", "p99 us", "CPU us", "alone us", "RSS KiB", "anon KiB", "body B", "rest %"
     );
     for (server, before) in servers.iter().zip(before) {
         let (resident, anonymous) = server.memory();
         let rest = (server.cpu_time() - before) as f64 / REST.as_nanos() as f64 * 100.0;
         println!(
-            "{:42} {:8.0} {:8.0} {:8.0} {resident:10} {anonymous:10} {:8} {rest:8.2}",
+            "{:42} {:8.0} {:8.0} {:8.0} {:8.0} {resident:10} {anonymous:10} {:8} {rest:8.2}",
             server.name,
             median(&server.p50),
             median(&server.p99),
             median(&server.cpu),
+            median(&server.alone),
             server.bytes
         );
     }

@@ -70,6 +70,7 @@ impl Queue {
             same.clients.push(client);
             return answer;
         }
+        self.forget_the_gone();
         self.turn += 1;
         let again = self.refused.contains(&attempt.key);
         self.waiting.push(Waiting { attempt, source, failures, again, since: self.turn, clients: vec![client] });
@@ -84,6 +85,7 @@ impl Queue {
 
     /// The attempt to check now, and who wants to know.
     pub(super) fn pop(&mut self) -> Option<(Attempt, Vec<oneshot::Sender<bool>>)> {
+        self.forget_the_gone();
         let first = self.position(Self::rank)?;
         let next = self.waiting.swap_remove(first);
         self.turn += 1;
@@ -92,6 +94,11 @@ impl Queue {
         }
         self.served.insert(next.source, self.turn);
         Some((next.attempt, next.clients))
+    }
+
+    /// Nobody waits for what came over a connection that was closed.
+    fn forget_the_gone(&mut self) {
+        self.waiting.retain(|waiting| waiting.clients.iter().any(|client| !client.is_closed()));
     }
 
     /// The smallest is next, the greatest is pushed out.
@@ -120,66 +127,82 @@ mod tests {
         Attempt { key, password: Vec::new(), hash: PasswordHash::of_nobody(4), exists: true }
     }
 
-    fn next(queue: &mut Queue) -> u64 {
-        u64::from_be_bytes(queue.pop().unwrap().0.key[..8].try_into().unwrap())
+    /// A queue with clients that wait.
+    #[derive(Default)]
+    struct Crowd {
+        queue: Queue,
+        clients: Vec<oneshot::Receiver<bool>>,
     }
 
-    /// A queue that an attacker keeps full, with some attempts served.
-    fn flooded(failures: u32) -> Queue {
-        let mut queue = Queue::default();
-        for number in 1_000..2_000 {
-            drop(queue.push(attempt(number), ATTACKER, failures));
-            if number % 100 == 0 {
-                queue.pop();
+    impl Crowd {
+        /// A queue that an attacker keeps full, with some attempts served.
+        fn flooded(failures: u32) -> Self {
+            let mut crowd = Self::default();
+            for number in 1_000..2_000 {
+                crowd.push(number, ATTACKER, failures);
+                if number % 100 == 0 {
+                    crowd.queue.pop();
+                }
             }
+            crowd
         }
-        queue
+
+        fn push(&mut self, number: u64, source: Source, failures: u32) {
+            self.clients.push(self.queue.push(attempt(number), source, failures));
+        }
+
+        fn next(&mut self) -> u64 {
+            u64::from_be_bytes(self.queue.pop().unwrap().0.key[..8].try_into().unwrap())
+        }
     }
 
     #[test]
     fn another_address_is_next() {
-        let mut queue = flooded(0);
-        drop(queue.push(attempt(1), OTHER, 0));
-        for number in 2_000..3_000 {
-            drop(queue.push(attempt(number), ATTACKER, 0));
-        }
-        assert_eq!(next(&mut queue), 1);
+        let mut crowd = Crowd::flooded(0);
+        crowd.push(1, OTHER, 0);
+        (2_000..3_000).for_each(|number| crowd.push(number, ATTACKER, 0));
+        assert_eq!(crowd.next(), 1);
     }
 
     #[test]
     fn of_one_address_a_connection_that_was_not_denied_is_next() {
-        let mut queue = flooded(1);
-        drop(queue.push(attempt(1), ATTACKER, 0));
-        for number in 2_000..3_000 {
-            drop(queue.push(attempt(number), ATTACKER, 1));
-        }
-        assert_eq!(next(&mut queue), 1);
+        let mut crowd = Crowd::flooded(1);
+        crowd.push(1, ATTACKER, 0);
+        (2_000..3_000).for_each(|number| crowd.push(number, ATTACKER, 1));
+        assert_eq!(crowd.next(), 1);
     }
 
     #[test]
     fn who_was_pushed_out_and_comes_again_is_next() {
-        let mut queue = flooded(0);
-        let pushed_out = queue.push(attempt(1), ATTACKER, 0);
-        for number in 2_000..12_000 {
-            drop(queue.push(attempt(number), ATTACKER, 0));
-        }
+        let mut crowd = Crowd::flooded(0);
+        let pushed_out = crowd.queue.push(attempt(1), ATTACKER, 0);
+        (2_000..12_000).for_each(|number| crowd.push(number, ATTACKER, 0));
         assert!(pushed_out.blocking_recv().is_err());
-        drop(queue.push(attempt(1), ATTACKER, 0));
-        drop(queue.push(attempt(12_000), ATTACKER, 0));
-        assert_eq!(next(&mut queue), 1);
-        assert_eq!(next(&mut queue), 12_000, "then the newest");
+        crowd.push(1, ATTACKER, 0);
+        crowd.push(12_000, ATTACKER, 0);
+        assert_eq!(crowd.next(), 1);
+        assert_eq!(crowd.next(), 12_000, "then the newest");
+    }
+
+    #[test]
+    fn who_has_gone_is_not_checked() {
+        let mut crowd = Crowd::default();
+        crowd.push(1, OTHER, 0);
+        drop(crowd.queue.push(attempt(2), ATTACKER, 0));
+        assert_eq!(crowd.next(), 1);
+        assert!(crowd.queue.pop().is_none());
     }
 
     #[test]
     fn a_flood_is_bounded_and_the_same_attempt_is_checked_once() {
-        let mut queue = flooded(0);
-        assert!(queue.waiting.len() <= MOST);
+        let mut crowd = Crowd::flooded(0);
+        assert_eq!(crowd.queue.waiting.len(), MOST);
         for number in 0..3_000_u32 {
             let source = Source::Net(std::net::IpAddr::from(u128::from(number).to_be_bytes()));
-            drop(queue.push(attempt(u64::from(number)), source, 0));
-            queue.pop();
+            crowd.push(u64::from(number), source, 0);
+            crowd.queue.pop();
         }
-        assert!(queue.served.len() <= SOURCES);
+        assert!(crowd.queue.served.len() <= SOURCES);
         let mut queue = Queue::default();
         let answers = [queue.push(attempt(7), ATTACKER, 0), queue.push(attempt(7), OTHER, 0)];
         let (_, clients) = queue.pop().unwrap();
