@@ -77,6 +77,7 @@ fn store(round: u64) -> ImageStore {
         containers: (0..CONTAINERS).map(container).collect(),
         pods: (0..CONTAINERS / 2).map(pod).collect(),
         complete: true,
+        hidden_volumes: false,
     }
 }
 

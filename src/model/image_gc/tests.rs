@@ -248,6 +248,20 @@ fn an_image_volume_is_in_use() {
 }
 
 #[test]
+fn an_image_that_may_be_mounted_unseen_is_possible_where_that_counts() {
+    let store = ImageStore { hidden_volumes: true, ..store(&["a=50", "b*=50", "c!=50"]) };
+    let fates = |release| {
+        let uses = uses(&store, release, ContainersCounted::All);
+        ["a", "b", "c"].map(|id| uses.of(&id.into()))
+    };
+    assert_eq!(fates(V1_37), [Held::Unknown, Held::Yes, Held::Unknown]);
+    assert_eq!(fates(Release::Unknown), [Held::Unknown, Held::Yes, Held::Unknown]);
+    assert_eq!(fates(V1_28), [Held::No, Held::Yes, Held::No]);
+    let history = vec![(-1_000, store.clone())];
+    assert_eq!(verdicts_at(&history, 1, &policy(|_| ()), 0), ["a:possible", "b:in_use", "c:pinned"]);
+}
+
+#[test]
 fn nothing_is_certain_of_lists_that_are_not_whole() {
     let whole = always(&["a=50", "b*=50"]);
     let inventory = followed(&whole, at(290));

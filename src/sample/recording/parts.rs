@@ -320,6 +320,7 @@ impl LayerParts {
                 let (pod, pods_whole) = items(&value.pods);
                 (parts.image, parts.container, parts.pod) = (image, container, pod);
                 parts.images.at = Time::unless(*read_at, at);
+                parts.images.hidden_volumes = value.hidden_volumes;
                 parts.images.complete = Some(value.complete && images_whole && containers_whole && pods_whole);
             }
             Reading::Absent(absence) => parts.images.absence = absence.into(),
@@ -377,6 +378,7 @@ impl LayerParts {
             containers: self.container.values().map(|(container, _)| container.clone()).collect(),
             pods: self.pod.values().map(|(pod, _)| pod.clone()).collect(),
             complete,
+            hidden_volumes: self.images.hidden_volumes,
         };
         Reading::present(store, self.images.at.map_or(sampled, Time::timestamp))
     }
