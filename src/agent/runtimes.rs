@@ -10,7 +10,7 @@ use crate::discover::LayerKey;
 use crate::sample::{AbsenceReason, ImageStore, LayerOrigin, Reading, RuntimeKind};
 use crate::source::listing::Listing;
 use crate::source::{cri, docker};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 use crate::units::Bytes;
 use crate::untrusted::Label;
 use std::collections::BTreeMap;
@@ -37,6 +37,8 @@ pub struct Target {
 pub struct Answers {
     /// Its release.
     pub version: Option<Label>,
+    /// How often it measures what its images use.
+    pub stats_period: Option<Span>,
     /// The directory of its images.
     pub image_store: Option<PathBuf>,
     /// What it says its images use.
@@ -181,6 +183,11 @@ fn from_cri(snapshot: &cri::CriSnapshot) -> Answers {
     }
     Answers {
         version: snapshot.version.value().map(|version| version.version.clone()),
+        stats_period: snapshot
+            .status
+            .value()
+            .and_then(|status| status.stats_period)
+            .map(|seconds| Span::from_secs(i64::from(seconds))),
         image_store: first.map(|usage| PathBuf::from(usage.mountpoint.as_str())).filter(|path| path.is_absolute()),
         images: images::store(snapshot),
         used: snapshot.image_fs.clone().and_then(|list| list.first().and_then(|usage| usage.used)),
@@ -209,6 +216,7 @@ fn from_docker(snapshot: &docker::DockerSnapshot) -> Answers {
     let root = snapshot.info.value().map(|info| PathBuf::from(info.root_dir.as_str()));
     Answers {
         version: snapshot.version.value().map(|version| version.version.clone()),
+        stats_period: None,
         image_store: root.filter(|path| path.is_absolute()),
         // Docker says what its images use only after walking all of them (/system/df), which is never asked.
         used: Reading::absent(AbsenceReason::NotRead, "Docker does not tell without walking its disk"),

@@ -93,7 +93,13 @@ fn sample(round: u64, images: ImageStore) -> Sample {
         kind: LayerKind::Host,
         parent: None,
         origin: LayerOrigin::default(),
-        runtime: Some(RuntimeSample { kind: RuntimeKind::Containerd, pid: 1, started_at: START, version: None }),
+        runtime: Some(RuntimeSample {
+            kind: RuntimeKind::Containerd,
+            pid: 1,
+            started_at: START,
+            version: None,
+            stats_period: None,
+        }),
         kubelet: Some(KubeletSample {
             pid: 2,
             started_at: START,

@@ -381,7 +381,7 @@ proptest! {
             policy.image_gc.minimum_age = setting(Span::from_secs(minimum_age));
             policy.image_gc.maximum_age = maximum_age.map(setting);
         });
-        let verdicts = collect(Tick {
+        let Collection { verdicts, counted, .. } = collect(Tick {
             policy: &policy,
             release: V1_37,
             grid: Grid::of(START, V1_37),
@@ -390,8 +390,12 @@ proptest! {
             available: Available { least: Bytes::new(available), most: Bytes::new(available + blur) },
             store: &store,
             inventory: &inventory,
-        })
-        .verdicts;
+        });
+        let sum = |counts: &dyn Fn(&Verdict) -> bool| -> u64 {
+            verdicts.iter().filter(|verdict| counts(verdict)).filter_map(|verdict| verdict.size).map(Bytes::get).sum()
+        };
+        let certain = sum(&|verdict| matches!(verdict.fate, Fate::Certain(_)));
+        let most = certain + sum(&|verdict| matches!(verdict.fate, Fate::Possible(_)));
         for round in 0..8_u64 {
             let orders = Orders {
                 high: 85,
@@ -406,6 +410,11 @@ proptest! {
                 (seed ^ round).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(u32::try_from(byte % 64).unwrap())
             };
             let gone = deleted(&history, number, orders, tie);
+            let bytes = sum(&|verdict| gone.contains(&verdict.image));
+            prop_assert!(certain <= bytes && bytes <= most, "{certain} {bytes} {most}");
+            if let Some(counted) = counted {
+                prop_assert!(counted.least.get() <= bytes && bytes <= counted.most.get(), "{counted:?} {bytes}");
+            }
             for verdict in &verdicts {
                 match verdict.fate {
                     Fate::Certain(_) => prop_assert!(gone.contains(&verdict.image), "{verdict:?} stayed"),

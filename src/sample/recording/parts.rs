@@ -289,6 +289,7 @@ impl LayerParts {
                 pid: runtime.pid,
                 started_at: Time::of(runtime.started_at),
                 version: runtime.version.clone(),
+                stats_period: runtime.stats_period.and_then(|period| u32::try_from(period.micros() / 1_000_000).ok()),
             }),
             image_store: Some(layer.image_store.clone()),
             docker_root: layer.docker_root.clone(),
@@ -351,6 +352,7 @@ impl LayerParts {
                 pid: runtime.pid,
                 started_at: runtime.started_at.timestamp(),
                 version: runtime.version.clone(),
+                stats_period: runtime.stats_period.map(|seconds| Span::from_secs(i64::from(seconds))),
             }),
             kubelet: self.kubelet.as_ref().map(|kubelet| KubeletSample {
                 pid: kubelet.pid,

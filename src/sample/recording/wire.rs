@@ -171,6 +171,9 @@ pub(super) struct RuntimeForm {
     pub(super) started_at: Time,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) version: Option<Label>,
+    /// Seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) stats_period: Option<u32>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
