@@ -1,7 +1,7 @@
 //! What do a layer's images mean: which would go at each trigger, which have gone, and what is remembered of them in between?
 //! Joins the runtime's lists with the model; keeps the kubelet's records, and the counts of deletions, from sample to sample.
 //!
-//! Kept in memory only: a restart of highwater begins anew, and last use is then not known for a while.
+//! The records outlive a restart of highwater where its state is kept (`kept.rs`); the counts of deletions do not.
 
 use super::Measured;
 use crate::model::candidates::{ContainersCounted, Pass, Standing, standings, uses};
@@ -136,6 +136,26 @@ const SEEN_BEFORE_TICK: Span = Span::from_secs(16);
 const ALWAYS_JUDGED: usize = 500;
 
 impl Watched {
+    /// One who has watched up to `at`, and not since. The disk may have been short of space in between.
+    pub(super) fn resume(inventory: Inventory, followed_since: Option<Timestamp>, at: Timestamp) -> Self {
+        Self { inventory, followed_since, evicting: Some(at), ..Self::default() }
+    }
+
+    /// Whether there are records of a kubelet.
+    pub(super) fn knows_a_kubelet(&self) -> bool {
+        self.inventory.kubelet().is_some()
+    }
+
+    /// What its kubelet remembers.
+    pub(super) const fn inventory(&self) -> &Inventory {
+        &self.inventory
+    }
+
+    /// Since when its records could be followed.
+    pub(super) const fn followed_since(&self) -> Option<Timestamp> {
+        self.followed_since
+    }
+
     /// Takes note of a sample.
     pub(super) fn observe(&mut self, given: Given<'_>) {
         for level in given.levels.iter().filter(|level| level.headroom.is_some_and(|headroom| headroom < 0)) {

@@ -7,6 +7,7 @@ use highwater::demo::Scenario;
 use highwater::sample::Sample;
 use highwater::sample::recording::{Encoder, Reader};
 use highwater::time::Timestamp;
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -191,6 +192,72 @@ fn the_agent_records_this_machine_and_the_replay_reads_it() {
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(json["samples"].as_u64().unwrap() >= 3);
+    let output = highwater(&["backtest", file, "-o", "json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(json["traces"].as_u64().unwrap() >= 1);
+}
+
+/// An hour and a half of the demonstration's node in both forms; the recording was begun anew in the middle, as by its limit.
+fn as_recording_and_as_csv(directory: &Path) -> [PathBuf; 2] {
+    let start = Timestamp::from_micros(1_795_500_000_000_000);
+    let samples: Vec<_> = Scenario::new(5, start).step_by(3).take(360).collect();
+    let [recorded, table] = ["recorded", "table"].map(|name| directory.join(name));
+    for folder in [&recorded, &table] {
+        fs::create_dir(folder).unwrap();
+    }
+    for (name, part) in [("node.jsonl.1", &samples[..200]), ("node.jsonl", &samples[200..])] {
+        let mut encoder = Encoder::new("test");
+        let mut lines = Vec::new();
+        for sample in part {
+            encoder.encode(sample, &mut lines);
+        }
+        fs::write(recorded.join(name), lines).unwrap();
+    }
+    let mut csv = "t_seconds,size_bytes,avail_bytes\n".to_owned();
+    for sample in &samples {
+        let space = sample.filesystems[0].space.value().unwrap();
+        let (at, size, available) = (sample.at.micros() / 1_000_000, space.capacity.get(), space.available.get());
+        writeln!(csv, "{at},{size},{available}").unwrap();
+    }
+    fs::write(table.join("node.csv"), csv).unwrap();
+    [recorded, table]
+}
+
+#[test]
+fn a_recording_is_scored_like_the_same_trace_in_another_form() {
+    let directory = TempDir::new().unwrap();
+    let forms = as_recording_and_as_csv(directory.path());
+    let [recorded, table] = forms.each_ref().map(|folder| {
+        let forecasts = folder.join("forecasts");
+        let arguments = ["backtest", folder.to_str().unwrap(), "--emit-forecasts", forecasts.to_str().unwrap()];
+        let output = highwater(&arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.stderr, b"");
+        (String::from_utf8(output.stdout).unwrap(), fs::read_to_string(forecasts).unwrap())
+    });
+    assert!(recorded == table, "{}\n{}", recorded.0, table.0);
+    assert!(recorded.1.lines().count() > 2 * 85, "every minute: {}", recorded.1.lines().count());
+    assert!(recorded.1.starts_with("{\"trace\":\"node\","));
+}
+
+#[test]
+fn a_recording_of_any_name_is_known_by_its_beginning_and_told_when_it_is_damaged() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("node");
+    let text = fs::read_to_string(fixture()).unwrap();
+    fs::write(&path, &text).unwrap();
+    let backtest = || highwater(&["backtest", path.to_str().unwrap()]);
+    assert_eq!(backtest().status.code(), Some(0));
+    fs::write(&path, &text[..text.len() - 20]).unwrap();
+    let output = backtest();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("the file ends within this line"));
+    fs::write(&path, text.lines().next().unwrap()).unwrap();
+    let output = backtest();
+    assert_eq!(output.status.code(), Some(2));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(message, format!("highwater: cannot read the recording {}: it has no samples\n", path.display()));
 }
 
 #[test]

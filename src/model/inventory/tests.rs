@@ -117,9 +117,12 @@ fn one_who_comes_late_knows_only_bounds() {
 }
 
 #[test]
-fn a_long_gap_between_observations_leaves_use_open() {
-    let inventory = observed(V1_37, &[(-5, &["a*"]), (5, &["a*"]), (3_000, &["a*"])]);
-    assert_eq!(bounds(&inventory, "a"), Some((time_of(0), Some(time_of(0)), Some(time_of(0)), Some(time_of(9)))));
+fn after_a_long_gap_an_image_may_have_an_old_record_or_a_new_one_and_its_use_is_open() {
+    let mut looks: Vec<(i64, &[&str])> = vec![(-5, &["a*"]), (5, &["a*"]), (3_000, &["a*"])];
+    assert_eq!(bounds(&observed(V1_37, &looks), "a"), Some((time_of(0), None, None, Some(time_of(9)))));
+    looks.extend([(3_290, ["a*"].as_slice()), (3_310, &["a*"])]);
+    let (next, last) = (time_of(10), time_of(11));
+    assert_eq!(bounds(&observed(V1_37, &looks), "a"), Some((time_of(0), Some(next), Some(last), Some(last))));
 }
 
 #[test]
