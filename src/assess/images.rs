@@ -127,12 +127,15 @@ pub(super) struct Given<'a> {
     pub(super) release: Release,
     pub(super) imagefs: Measured<'a>,
     pub(super) nodefs: Measured<'a>,
+    pub(super) stats_period: Span,
     pub(super) levels: &'a [TriggerLevel],
     pub(super) images: &'a Reading<ImageStore>,
 }
 
 /// A tick decides on numbers of up to one eviction period before, and is seen up to one sample later.
 const SEEN_BEFORE_TICK: Span = Span::from_secs(16);
+/// The kubelet's next pass comes up to 10 s after the sample that saw the line crossed, and a list may lie in between.
+const SEEN_BEFORE_EVICTION: Span = Span::from_secs(10);
 /// Larger stores are judged anew only when their list is: 5,000 images take some milliseconds.
 const ALWAYS_JUDGED: usize = 500;
 
@@ -178,8 +181,9 @@ impl Watched {
         if self.last.as_ref().is_some_and(|(last, _)| last >= at) {
             return;
         }
-        let since_last =
-            |seen: Option<Timestamp>| seen.is_some_and(|seen| self.last.as_ref().is_none_or(|l| seen >= l.0));
+        let since_last = |seen: Option<Timestamp>| {
+            seen.is_some_and(|seen| self.last.as_ref().is_none_or(|(last, _)| seen >= *last - SEEN_BEFORE_EVICTION))
+        };
         let (under_pressure, evicting) = (since_last(self.evicting), since_last(self.evicting_images));
         if let Some((last, earlier)) = &self.last {
             let circumstances = Circumstances {
@@ -205,6 +209,8 @@ impl Watched {
             }
             self.inventory.observe(*at, kubelet.started_at, given.release, store, under_pressure);
             self.shared = None;
+        } else {
+            self.inventory.observe_without_kubelet(*at, given.release, store);
         }
         if store.complete {
             self.last = Some((*at, store.clone()));
@@ -230,7 +236,7 @@ impl Watched {
         self.grace_since.get(&(level.trigger, level.filesystem)).copied().filter(|_| is_soft)
     }
 
-    /// The tick that may lie between two lists, if the line was seen crossed when it decided.
+    /// The tick that may lie between two lists, if it collects for age, or the line was seen crossed when it decided.
     fn tripping_tick(
         &self,
         kubelet: &KubeletSample,
@@ -238,10 +244,11 @@ impl Watched {
         last: Timestamp,
         at: Timestamp,
     ) -> Option<Expected> {
-        given.policy.filter(|policy| policy.image_gc.enabled)?;
+        let collects = &given.policy.filter(|policy| policy.image_gc.enabled)?.image_gc;
         let tick = self.grid(kubelet, given.release).next_check(last - Span::from_secs(5));
         let crossed = self.gc_crossed.is_some_and(|seen| seen >= tick.earliest - SEEN_BEFORE_TICK);
-        (crossed && tick.earliest <= at + Span::from_secs(5)).then_some(tick)
+        let acts = crossed || collects.maximum_age.is_some();
+        (acts && tick.earliest <= at + Span::from_secs(5)).then_some(tick)
     }
 
     /// What the images mean; `None` where the runtime does not tell them.
@@ -330,7 +337,7 @@ pub(super) fn predictions(given: Given<'_>, records: &Inventory, written: Bytes)
     let subject = Subject {
         policy,
         release: given.release,
-        grid: records.grid(kubelet.started_at, given.release),
+        grid: records.grid(kubelet.started_at, given.release).measured_every(given.stats_period),
         now: given.now,
         imagefs: given.imagefs,
         nodefs: given.nodefs,

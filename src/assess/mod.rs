@@ -207,6 +207,8 @@ struct Settings<'a> {
     policy: Option<GcPolicy>,
     imagefs: Measured<'a>,
     nodefs: Measured<'a>,
+    /// How often the runtime measures its images; zero where it does not say.
+    stats_period: Span,
 }
 
 impl<'a> Settings<'a> {
@@ -226,6 +228,7 @@ impl<'a> Settings<'a> {
             policy: (readable || assumed).then(|| GcPolicy::of(kubelet)),
             imagefs: measured(&layer.imagefs),
             nodefs: measured(&layer.nodefs),
+            stats_period: layer.runtime.as_ref().and_then(|runtime| runtime.stats_period).unwrap_or(Span::ZERO),
         }
     }
 
@@ -237,6 +240,7 @@ impl<'a> Settings<'a> {
             release: self.release,
             imagefs: self.imagefs,
             nodefs: self.nodefs,
+            stats_period: self.stats_period,
             levels,
             images: &layer.images,
         }
@@ -262,7 +266,8 @@ fn assess_layer(
     let given = settings.given(layer, sample.at, &levels);
     memory.observe(given);
     let images = memory.assess(given, critical_images);
-    let grid = settings.kubelet.map(|kubelet| memory.grid(kubelet, settings.release));
+    let grid =
+        settings.kubelet.map(|kubelet| memory.grid(kubelet, settings.release).measured_every(settings.stats_period));
     let triggers = levels.iter().map(|level| {
         let outlook = outlooks.get(&level.filesystem);
         let forecast = match level.trigger {
@@ -312,9 +317,10 @@ fn action(
             && let Some(since) = since
         {
             // Part of its grace period is over, or all of it: then every pass acts.
-            grid.acts_at(level.trigger, since, level.grace_period).at.max(grid.next_eviction_pass(now).at)
+            let after_grace = grid.acts_at(level.trigger, level.signal, since, level.grace_period).at;
+            after_grace.max(grid.next_eviction_pass(level.signal, now).at)
         } else {
-            grid.acts_at(level.trigger, now + crossing, level.grace_period).at
+            grid.acts_at(level.trigger, level.signal, now + crossing, level.grace_period).at
         };
         Some(at.since(now).max(crossing))
     };

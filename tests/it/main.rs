@@ -28,4 +28,5 @@ mod schema;
 mod storage;
 mod surfaces;
 mod tools;
+mod truth;
 mod web;

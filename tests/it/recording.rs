@@ -7,6 +7,7 @@ use highwater::demo::Scenario;
 use highwater::sample::Sample;
 use highwater::sample::recording::{Encoder, Reader};
 use highwater::time::Timestamp;
+use serde_json::Value;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write;
@@ -45,10 +46,10 @@ fn the_recording_of_version_1_written_by_hand_is_replayed_as_ever() {
     let expected = "\
 21 samples from 2026-01-01T00:00:30Z to 2026-01-01T00:19:30Z
 
-BETWEEN               AND                   LAYER  TRIGGER         CERTAIN   POSSIBLE  SAFE      UNFORESEEN  DELETED     BYTES  VERDICT
-                                                                   GONE/ALL  GONE/ALL  GONE/ALL                          (CRI)
-2026-01-01T00:14:55Z  2026-01-01T00:15:30Z  host   image_gc        2/2       0/0       0/3       0                 2  6.52 GiB  ok
-2026-01-01T00:17:30Z  2026-01-01T00:18:30Z  host   image_eviction  1/1       0/0       0/2       0                 1  2.79 GiB  ok
+BETWEEN               AND                   LAYER  TRIGGER         CERTAIN   POSSIBLE  SAFE      UNFORESEEN  DELETED     BYTES   TIME    LEVEL  VERDICT
+                                                                   GONE/ALL  GONE/ALL  GONE/ALL                          (CRI)    OFF      OFF
+2026-01-01T00:14:55Z  2026-01-01T00:15:30Z  host   image_gc        2/2       0/0       0/3       0                 2  6.52 GiB  +0.0s  unknown  ok
+2026-01-01T00:17:30Z  2026-01-01T00:18:30Z  host   image_eviction  1/1       0/0       0/2       0                 1  2.79 GiB  +0.0s  unknown  ok
 
 2 right, 0 wrong, 0 that cannot be judged
 ";
@@ -375,4 +376,57 @@ fn a_tick_between_a_list_and_the_next_sample_is_judged_by_what_was_foretold_befo
     let row = &json["rows"][0];
     assert_eq!((&row["after"], &row["verdict"]), (&"2026-01-01T00:14:59Z".into(), &"ok".into()));
     assert_eq!(row["foretold"]["at"], "2026-01-01T00:14:55Z");
+}
+
+/// A node with space enough whose kubelet collects for age: the tick at 00:05:00 takes what was never used.
+fn collected_for_age(gone: &str) -> (Option<i32>, Value) {
+    let text = format!(
+        r#"{{"type":"header","format":"highwater-recording","version":1}}
+{{"type":"filesystem","filesystem":"disk","capacity":100000000000,"device":"/dev/vdb"}}
+{{"type":"space","filesystem":"disk","available":60000000000}}
+{{"type":"layer","layer":"host","imagefs":"disk"}}
+{{"type":"kubelet","layer":"host","started_at":"2026-01-01T00:00:00Z","version":"v1.37.2"}}
+{{"type":"config","layer":"host","file":{{"path":"/config.yaml","settings":{{"imageMaximumGCAge":"4m"}}}}}}
+{{"type":"image","layer":"host","id":"sha256:old","tags":["example.com/old:1"],"size":2000000000}}
+{{"type":"image","layer":"host","id":"sha256:used","tags":["example.com/used:1"],"size":2000000000}}
+{{"type":"pod","layer":"host","id":"pod","uid":"1","namespace":"default","name":"web","ready":true}}
+{{"type":"container","layer":"host","id":"c","pod":"pod","name":"c","state":"running","image_id":"sha256:used"}}
+{{"type":"images","layer":"host"}}
+{{"type":"sample","at":"2026-01-01T00:04:30Z"}}
+{{"type":"sample","at":"2026-01-01T00:04:55Z"}}
+{gone}
+{{"type":"sample","at":"2026-01-01T00:05:00.9Z"}}
+{{"type":"sample","at":"2026-01-01T00:05:30Z"}}
+"#
+    );
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("age.jsonl");
+    fs::write(&path, text).unwrap();
+    let output = highwater(&["replay", path.to_str().unwrap(), "-o", "json"]);
+    (output.status.code(), serde_json::from_slice(&output.stdout).unwrap())
+}
+
+#[test]
+fn what_goes_for_its_age_is_foretold_and_told_from_what_somebody_deletes() {
+    let (code, found) = collected_for_age(
+        r#"{"type":"gone","layer":"host","image":"sha256:old"}
+{"type":"space","filesystem":"disk","available":64000000000}"#,
+    );
+    let row = &found["rows"][0];
+    assert_eq!((code, &row["trigger"], &row["verdict"]), (Some(0), &"image_gc".into(), &"ok".into()), "{found}");
+    assert_eq!((&row["score"]["certain_gone"], &row["score"]["safe_kept"]), (&1.into(), &1.into()));
+    assert_eq!(row["happened_earliest"], "2026-01-01T00:04:55Z");
+    assert_eq!(
+        (&row["late_seconds"], &row["level"]),
+        (&0.0.into(), &Value::Null),
+        "no level is told of a line that is far"
+    );
+}
+
+#[test]
+fn an_image_that_should_have_gone_for_its_age_is_missed() {
+    let (code, found) = collected_for_age("");
+    let row = &found["rows"][0];
+    assert_eq!((code, &row["verdict"], &row["deleted_images"]), (Some(1), &"wrong".into(), &0.into()), "{found}");
+    assert_eq!(row["certain_kept"], serde_json::json!(["example.com/old:1"]));
 }

@@ -111,6 +111,13 @@ impl Inventory {
         self.latest = Some(at);
     }
 
+    /// Takes note of what a runtime holds while no kubelet runs: the first pass of the next one sees what is there before and after.
+    pub fn observe_without_kubelet(&mut self, at: Timestamp, release: Release, store: &ImageStore) {
+        if store.complete && self.latest.is_none_or(|latest| at > latest) {
+            *self = Self { before: Some(observation(at, release, store)), latest: Some(at), ..Self::default() };
+        }
+    }
+
     /// What the kubelet has noted of an image; `None`: no pass has seen it, so that the next one will be the first.
     pub fn record(&self, image: &ImageId) -> Option<&Record> {
         self.records.get(image)
