@@ -58,6 +58,10 @@ const AGAIN_UNKNOWN: Duration = Duration::from_mins(1);
 /// One round reads for so long; the rest waits for the next ones.
 const BUDGET: Duration = Duration::from_millis(250);
 const DEADLINE: Duration = Duration::from_secs(2);
+/// Blobs and snapshots of all images of a layer, 70 bytes each; 5,000 images of ten layers have 100,000.
+const MOST_PARTS: usize = 300_000;
+/// Images that all containers of a layer mount.
+const MOST_VOLUMES: usize = 20_000;
 
 impl Stored {
     /// Fills in what the images of a containerd keep and which its containers mount, as far as that is known, and reads more of
@@ -110,12 +114,34 @@ impl Stored {
             Err(error) => (Found::default(), Some(Absence::from(error).to_string())),
         };
         let mut known = lock(&self.known);
-        known.images.extend(found.images);
-        known.volumes.extend(found.volumes);
+        known.take(found);
         if let Some(problem) = problem.as_ref().filter(|_| problem != known.problem) {
             tracing::info!(%problem, "what the images keep on the disk is not known");
         }
         known.problem = problem;
+    }
+}
+
+impl Known {
+    /// Keeps what was found, as long as there is room: records can be made to be endless. What has none is not known.
+    fn take(&mut self, found: Found) {
+        let parts = |image: &Image| image.layers.as_ref().map_or(0, |layers| layers.len());
+        let mut kept: usize = self.images.values().map(parts).sum();
+        for (id, mut image) in found.images {
+            kept -= self.images.remove(&id).as_ref().map_or(0, parts);
+            if kept + parts(&image) > MOST_PARTS {
+                image.layers = None;
+            }
+            kept += parts(&image);
+            self.images.insert(id, image);
+        }
+        let mut kept: usize = self.volumes.values().map(Vec::len).sum();
+        for (id, volumes) in found.volumes {
+            if kept + volumes.len() <= MOST_VOLUMES {
+                kept += volumes.len();
+                self.volumes.insert(id, volumes);
+            }
+        }
     }
 }
 
@@ -200,6 +226,24 @@ mod tests {
         assert_eq!(filled(&stored, &root, SNAPSHOTTER, &["sha256:1", IMAGE]), [None, Some(6)]);
         assert_eq!(filled(&stored, &root, SNAPSHOTTER, &["sha256:1"]), [None]);
         assert_eq!(filled(&stored, &root, SNAPSHOTTER, &[IMAGE]), [None]);
+    }
+
+    #[test]
+    fn records_without_end_are_kept_as_far_as_there_is_room() {
+        let part = StoredLayer { id: "blob:0".into(), bytes: crate::units::Bytes::ZERO };
+        let large: Arc<[StoredLayer]> = vec![part; MOST_PARTS / 2].into();
+        let image =
+            |id: &str| (id.into(), super::Image { layers: Some(Arc::clone(&large)), read_at: clock::monotonic() });
+        let mut known = Known::default();
+        known.take(Found { images: ["a", "b", "c"].map(image).into(), volumes: Vec::new() });
+        let whole = |known: &Known| known.images.values().map(|image| image.layers.is_some()).collect::<Vec<_>>();
+        assert_eq!(whole(&known), [true, true, false]);
+        // Reading one again takes no second place.
+        known.take(Found { images: vec![image("a")], volumes: Vec::new() });
+        assert_eq!(whole(&known), [true, true, false]);
+        let many = |id: &str| (Label::new(id), vec!["sha256:0".into(); MOST_VOLUMES / 2 + 1]);
+        known.take(Found { images: Vec::new(), volumes: ["x", "y"].map(many).into() });
+        assert_eq!(known.volumes.keys().collect::<Vec<_>>(), [&Label::new("x")]);
     }
 
     #[test]
