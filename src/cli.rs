@@ -1,8 +1,9 @@
 //! What may be typed? Flags and subcommands; no behaviour, no default that needs the machine.
 
 use crate::command::backtest::BacktestArgs;
+use crate::command::remote::AgentChoice;
 use crate::config::{ListenAddress, Overrides};
-use crate::time::{Span, Timestamp};
+use crate::time::{Span, TimeError, Timestamp};
 use crate::units::{Bytes, SizeError};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -27,10 +28,13 @@ pub struct Cli {
 pub enum Command {
     /// Run the agent (the default): print the layers that were found, then serve metrics and a status page
     Run(RunArgs),
-    /// Look once and print how near each layer is to losing images
+    /// Print how near each layer is to losing images, as the running agent knows it, or by one look
+    ///
+    /// Asks the agent of this machine if one listens on 127.0.0.1:9469, and else looks for a few seconds. An agent has watched
+    /// for longer, so that its forecast has a history behind it.
     ///
     /// Exit code: 0 nothing foreseen, 1 a trigger is foreseen within --warning, 2 crossed or foreseen within --critical,
-    /// 3 a layer could not be measured, 4 highwater itself failed.
+    /// 3 a layer could not be measured or the agent of --agent not reached, 4 highwater itself failed.
     Check(CheckArgs),
     /// Walk through a recording and compare what was foretold with the images that were deleted
     ///
@@ -41,7 +45,8 @@ pub enum Command {
     Backtest(BacktestArgs),
     /// Say which images each trigger would delete, which stay and why, and which losses are fatal
     ///
-    /// Looks once, deletes nothing. Without a layer it explains every one that has a kubelet.
+    /// Asks the running agent as `check` does, or looks once; deletes nothing. Without a layer it explains every one that has a
+    /// kubelet.
     Explain(ExplainArgs),
     /// Play a three-layer node that fills up, through the same pipeline, without touching this machine
     Demo(DemoArgs),
@@ -68,6 +73,9 @@ pub struct RunArgs {
     /// Pause between two walks that count what each layer holds; 0s: no walks [default: 5m]
     #[arg(long = "usage.interval", value_name = "DURATION", value_parser = span)]
     pub usage_interval: Option<Span>,
+    /// Keep what was learnt in this directory, so that forecasts and their scores survive a restart; without it nothing is kept
+    #[arg(long = "storage.path", value_name = "DIR")]
+    pub storage: Option<PathBuf>,
     /// Append what is seen to this file, for `explain --recording` and `replay`
     #[arg(long, value_name = "FILE")]
     pub recording: Option<PathBuf>,
@@ -96,12 +104,16 @@ pub struct CheckArgs {
     /// How to print the result
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub output: Output,
-    /// How long to watch the disk before a rate is given
-    #[arg(long, value_name = "DURATION", value_parser = span, default_value = "5s")]
-    pub window: Span,
-    /// How long to wait for the walk that counts what each layer holds; 0s: do not count
-    #[arg(long = "usage.timeout", value_name = "DURATION", value_parser = span, default_value = "10s")]
-    pub usage_timeout: Span,
+    /// The agent to ask, as http://node-1:9469 or unix:///run/highwater.sock; none: look instead [default: this machine's, if
+    /// it answers and no flag says how to look]
+    #[arg(long, value_name = "URL")]
+    pub agent: Option<AgentChoice>,
+    /// Look, and watch the disk for so long before a rate is given [default: 5s]
+    #[arg(long, value_name = "DURATION", value_parser = span)]
+    pub window: Option<Span>,
+    /// Look, and wait so long for the walk that counts what each layer holds; 0s: do not count [default: 10s]
+    #[arg(long = "usage.timeout", value_name = "DURATION", value_parser = span)]
+    pub usage_timeout: Option<Span>,
     /// A trigger foreseen within this is critical [default: 30m]
     #[arg(long, value_name = "DURATION", value_parser = span)]
     pub critical: Option<Span>,
@@ -120,7 +132,7 @@ pub struct ExplainArgs {
     #[arg(long = "if-write", value_name = "SIZE")]
     pub if_write: Option<Bytes>,
     /// Answer from this recording instead of from this machine
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["config_file", "procfs", "rootfs", "window"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config_file", "procfs", "rootfs", "window", "agent"])]
     pub recording: Option<PathBuf>,
     /// With --recording: the time to answer for, from what was known up to then [default: the end]
     #[arg(long, value_name = "TIME", value_parser = timestamp, requires = "recording")]
@@ -131,9 +143,13 @@ pub struct ExplainArgs {
     /// How to print the result
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub output: Output,
-    /// How long to watch the disk before a rate is given
-    #[arg(long, value_name = "DURATION", value_parser = span, default_value = "5s")]
-    pub window: Span,
+    /// The agent to ask, as http://node-1:9469 or unix:///run/highwater.sock; none: look instead [default: this machine's, if
+    /// it answers and no flag says how to look]
+    #[arg(long, value_name = "URL")]
+    pub agent: Option<AgentChoice>,
+    /// Look, and watch the disk for so long before a rate is given [default: 5s]
+    #[arg(long, value_name = "DURATION", value_parser = span)]
+    pub window: Option<Span>,
 }
 
 /// Flags of `demo`.
@@ -146,7 +162,7 @@ pub struct DemoArgs {
     #[command(flatten)]
     pub log: LogArgs,
     /// How much faster than real time the node fills up; 1 to 10000
-    #[arg(long, value_name = "FACTOR", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "FACTOR", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub speed: u32,
     /// Another seed plays another story
     #[arg(long, default_value_t = 1)]
@@ -240,10 +256,7 @@ fn timestamp(text: &str) -> Result<Timestamp, String> {
     if let Ok(seconds) = text.parse::<f64>() {
         return Ok(Timestamp::from_secs_f64(seconds));
     }
-    let time = humantime::parse_rfc3339_weak(text).ok();
-    let since_epoch = time.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
-    let micros = since_epoch.and_then(|span| i64::try_from(span.as_micros()).ok());
-    micros.map(Timestamp::from_micros).ok_or_else(|| "write a time as 2026-11-24T07:45:54Z, in UTC".to_owned())
+    text.parse().map_err(|error: TimeError| error.to_string())
 }
 
 impl RunArgs {
@@ -253,6 +266,7 @@ impl RunArgs {
             sample_interval: self.sample_interval,
             runtime_interval: self.runtime_interval,
             usage_interval: self.usage_interval,
+            storage: self.storage.clone(),
             listen: self.web.listen.clone(),
             telemetry_path: self.web.telemetry_path.clone(),
             ..self.machine.overrides()
@@ -265,12 +279,22 @@ impl CheckArgs {
     pub fn overrides(&self) -> Overrides {
         Overrides { critical: self.critical, warning: self.warning, ..self.machine.overrides() }
     }
+
+    /// Whether a flag says how to look at the machine, so that no agent of it is sought.
+    pub fn measures(&self) -> bool {
+        self.window.is_some() || self.usage_timeout.is_some() || self.machine.is_elsewhere()
+    }
 }
 
 impl ExplainArgs {
     /// The settings that these flags override.
     pub fn overrides(&self) -> Overrides {
         self.machine.overrides()
+    }
+
+    /// Whether a flag says how to look at the machine, so that no agent of it is sought.
+    pub fn measures(&self) -> bool {
+        self.window.is_some() || self.machine.is_elsewhere()
     }
 }
 
@@ -286,6 +310,11 @@ impl DemoArgs {
 }
 
 impl MachineArgs {
+    /// Whether a flag says where the machine is to be found.
+    fn is_elsewhere(&self) -> bool {
+        self.procfs.is_some() || self.rootfs.is_some()
+    }
+
     fn overrides(&self) -> Overrides {
         Overrides {
             file: self.config_file.clone(),

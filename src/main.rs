@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         }
         Command::Backtest(args) => {
             log(&LogArgs { level: LogLevel::Error, ..LogArgs::default() });
-            finish(backtest::run(&args, &mut stdout().lock()).map(|()| 0).map_err(Failure::from), None)
+            finish(backtest::run(&args, &mut stdout().lock()).map(|()| 0), None)
         }
         Command::Demo(args) => {
             log(&args.log);
@@ -47,6 +47,7 @@ fn finish(result: Result<u8, Failure>, code: Option<u8>) -> ExitCode {
         Err(failure) => {
             // Nothing is left to be done when standard error is closed as well.
             writeln!(stderr(), "highwater: {}", report(&failure)).ok();
+            let code = code.filter(|_| !matches!(failure, Failure::Agent(_)));
             ExitCode::from(code.unwrap_or_else(|| failure.exit_code()))
         }
     }

@@ -4,6 +4,7 @@ use crate::assess::Assessment;
 use crate::sample::Sample;
 use crate::time::{Span, Timestamp};
 use crate::units::Bytes;
+use crate::untrusted::Label;
 use serde::{Deserialize, Serialize};
 
 /// Everything that is known at one moment.
@@ -24,6 +25,9 @@ pub struct AgentHealth {
     pub collectors: Vec<CollectorRun>,
     /// Distance between two samples.
     pub sample_interval: Span,
+    /// Which boot of which machine is watched: the kernel's random boot_id; `None` for a demonstration or a recording.
+    #[serde(default)]
+    pub boot_id: Option<Label>,
     /// What the process itself uses; `None` where its /proc entry cannot be read.
     #[serde(default)]
     pub process: Option<ProcessStats>,

@@ -113,6 +113,22 @@ impl Sub<Span> for Timestamp {
 }
 
 /// RFC 3339 in UTC to the second: `2026-11-24T07:45:54Z`; before 1970 or after 9999 the bare number of seconds.
+/// Text that is no point in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("write a time as 2026-11-24T07:45:54Z, in UTC")]
+pub struct TimeError;
+
+/// RFC 3339 in UTC, to the second as [`Timestamp`] is written or finer; from 1970 on.
+impl std::str::FromStr for Timestamp {
+    type Err = TimeError;
+
+    fn from_str(text: &str) -> Result<Self, TimeError> {
+        let time = humantime::parse_rfc3339_weak(text).map_err(|_| TimeError)?;
+        let since_epoch = time.duration_since(std::time::UNIX_EPOCH).map_err(|_| TimeError)?;
+        i64::try_from(since_epoch.as_micros()).map(Self).map_err(|_| TimeError)
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const END_OF_9999: i64 = 253_402_300_800_000_000;
@@ -156,7 +172,7 @@ fn f64_as_i64(value: f64) -> i64 {
 }
 
 #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "microseconds are exact to 2^53, the year 2255")]
-fn i64_as_f64(value: i64) -> f64 {
+pub(crate) fn i64_as_f64(value: i64) -> f64 {
     value as f64
 }
 

@@ -17,16 +17,7 @@ impl Label {
 
     /// Replaces control characters, direction marks and invisible characters by U+FFFD; cuts with an ellipsis.
     pub fn new(text: &str) -> Self {
-        let mut clean: String = text
-            .chars()
-            .take(Self::MAX_CHARS)
-            .map(|c| if is_harmful(c) { char::REPLACEMENT_CHARACTER } else { c })
-            .collect();
-        if text.chars().nth(Self::MAX_CHARS).is_some() {
-            clean.pop();
-            clean.push('…');
-        }
-        Self(clean)
+        Self(printable(text, Self::MAX_CHARS))
     }
 
     /// As [`Label::new`]; bytes that are not UTF-8 become U+FFFD.
@@ -40,6 +31,17 @@ impl Label {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// The text without what could steer a terminal or a reader's eye, cut with an ellipsis to at most so many characters.
+pub fn printable(text: &str, most: usize) -> String {
+    let mut clean: String =
+        text.chars().take(most).map(|c| if is_harmful(c) { char::REPLACEMENT_CHARACTER } else { c }).collect();
+    if text.chars().nth(most).is_some() {
+        clean.pop();
+        clean.push('…');
+    }
+    clean
 }
 
 fn is_harmful(c: char) -> bool {

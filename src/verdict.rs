@@ -33,17 +33,26 @@ impl Verdict {
     /// The worst of all layers and triggers. A layer without image GC still has its evictions and the full disk.
     pub fn of(snapshot: &Snapshot, windows: Windows) -> Self {
         let triggers = snapshot.assessment.layers.iter().flat_map(|layer| &layer.triggers);
-        let worst = triggers.map(|trigger| Self::of_trigger(trigger, windows)).max().unwrap_or(Self::Unknown);
         let blind = snapshot.sample.layers.iter().flat_map(|layer| &layer.sources).any(|source| {
             matches!(source.source, Source::Statfs | Source::KubeletConfig) && source.state.value().is_none()
         });
+        Self::worst(triggers.map(|trigger| Self::of_trigger(trigger, windows)), blind)
+    }
+
+    /// The worst of all triggers, at least unknown where a disk or a kubelet's settings could not be read.
+    pub fn worst(triggers: impl Iterator<Item = Self>, blind: bool) -> Self {
+        let worst = triggers.max().unwrap_or(Self::Unknown);
         if blind { worst.max(Self::Unknown) } else { worst }
     }
 
     /// One trigger. What has no forecast yet is judged by its level alone.
     pub fn of_trigger(trigger: &TriggerAssessment, windows: Windows) -> Self {
-        let crossed = trigger.headroom.is_some_and(|headroom| headroom < 0);
-        let foreseen = trigger.forecast.and_then(|forecast| forecast.p50);
+        Self::of_line(trigger.headroom, trigger.forecast.and_then(|forecast| forecast.p50), windows)
+    }
+
+    /// One trigger by what is left until its line, and the median time to it.
+    pub fn of_line(headroom: Option<i64>, foreseen: Option<Span>, windows: Windows) -> Self {
+        let crossed = headroom.is_some_and(|headroom| headroom < 0);
         match foreseen {
             _ if crossed => Self::Critical,
             Some(span) if span <= windows.critical => Self::Critical,

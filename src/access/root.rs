@@ -71,24 +71,34 @@ impl Root {
         Ok(Self { fd: self.resolve(path, OFlag::O_PATH | OFlag::O_DIRECTORY)? })
     }
 
-    /// The whole content of a regular file of at most `limit` bytes. FIFOs and devices are refused before they are opened.
+    /// A regular file, opened for reading. FIFOs and devices are refused before they are opened.
+    pub fn open_file(&self, path: &Path) -> Result<File, AccessError> {
+        self.open_regular(path).map(|(file, _)| file)
+    }
+
+    /// The whole content of a regular file of at most `limit` bytes.
     pub fn read_file(&self, path: &Path, limit: usize) -> Result<Vec<u8>, AccessError> {
-        let handle = self.handle(path)?;
-        let status = fstat(&handle).map_err(|e| AccessError::os("stat", path, e))?;
-        expect_kind(&status, path, SFlag::S_IFREG, "regular file")?;
+        let (file, size) = self.open_regular(path)?;
         let too_large = || AccessError::TooLarge { path: path.to_owned(), limit };
-        if usize::try_from(status.st_size).map_or(true, |size| size > limit) {
+        if usize::try_from(size).map_or(true, |size| size > limit) {
             return Err(too_large());
         }
-        let file = reopen(&handle, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY, path)?;
         // The file may grow while it is read: one byte beyond the limit tells.
-        let mut bytes = Vec::with_capacity(usize::try_from(status.st_size).unwrap_or(0));
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
         let allowed = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-        File::from(file)
-            .take(allowed)
+        file.take(allowed)
             .read_to_end(&mut bytes)
             .map_err(|e| AccessError::os("read", path, Errno::from_raw(e.raw_os_error().unwrap_or(0))))?;
         if bytes.len() > limit { Err(too_large()) } else { Ok(bytes) }
+    }
+
+    /// A regular file with its size.
+    fn open_regular(&self, path: &Path) -> Result<(File, i64), AccessError> {
+        let handle = self.handle(path)?;
+        let status = fstat(&handle).map_err(|e| AccessError::os("stat", path, e))?;
+        expect_kind(&status, path, SFlag::S_IFREG, "regular file")?;
+        let file = reopen(&handle, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY, path)?;
+        Ok((File::from(file), status.st_size))
     }
 
     /// The names in a directory, at most `limit`, sorted.

@@ -57,6 +57,11 @@ impl Endpoint {
         &self.path
     }
 
+    /// The root that the path is below.
+    pub fn root(&self) -> Arc<Root> {
+        Arc::clone(&self.root)
+    }
+
     /// A connection, ready to be used on the tokio runtime of the caller.
     ///
     /// # Errors

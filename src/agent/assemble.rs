@@ -52,8 +52,9 @@ pub(super) fn image_store(layer: &FoundLayer, facts: &Facts, answers: Option<&An
 /// The runtimes to ask.
 pub(super) fn targets(found: &[FoundLayer], facts: &BTreeMap<LayerKey, Facts>) -> Vec<Target> {
     let target = |layer: &FoundLayer| {
-        let endpoint = facts.get(&layer.key)?.endpoint.clone()?;
-        Some(Target { layer: layer.key, kind: layer.runtime?, endpoint })
+        let facts = facts.get(&layer.key)?;
+        let (endpoint, stored) = (facts.endpoint.clone()?, Arc::clone(&facts.stored));
+        Some(Target { layer: layer.key, kind: layer.runtime?, endpoint, stored })
     };
     found.iter().filter_map(target).collect()
 }
@@ -88,6 +89,7 @@ pub(super) fn layer_sample(
             pid: layer.key.pid,
             started_at: started_at(layer.key.start_ticks),
             version: answers.and_then(|answers| answers.version.clone()),
+            stats_period: answers.and_then(|answers| answers.stats_period),
         }),
         image_store: path_label(&store),
         docker_root: is_docker.then(|| path_label(paths.map_or(&store, |paths| &paths.root))),

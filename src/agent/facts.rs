@@ -3,6 +3,7 @@
 //! All of it is read below the layer's own root, on the layer's own lane: a hung mount costs this layer only.
 
 use super::identity::Evidence;
+use super::stored::Stored;
 use crate::access::deadline::Lane;
 use crate::access::proc::Procfs;
 use crate::access::root::Root;
@@ -32,6 +33,8 @@ pub(super) struct Facts {
     pub paths: Result<runtime_config::RuntimePaths, Absence>,
     /// The runtime's socket.
     pub endpoint: Option<Endpoint>,
+    /// What its images keep on the disk.
+    pub stored: Arc<Stored>,
     /// The kubelet's settings.
     pub kubelet: Option<KubeletFacts>,
     /// Who made the container it lives in.
@@ -72,6 +75,7 @@ impl Facts {
             kubelet_root: None,
             paths: Err(Absence::new(AbsenceReason::NotRead, "not read yet")),
             endpoint: None,
+            stored: Arc::default(),
             kubelet: None,
             evidence: Evidence::default(),
             read_in: 0,

@@ -3,17 +3,20 @@
 use super::clock;
 use super::identity::ContainerName;
 use super::images;
+use super::lock::lock;
+use super::stored::Stored;
 use crate::access::socket::{Endpoint, ReplyLimits};
 use crate::discover::LayerKey;
 use crate::sample::{AbsenceReason, ImageStore, LayerOrigin, Reading, RuntimeKind};
 use crate::source::listing::Listing;
 use crate::source::{cri, docker};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 use crate::units::Bytes;
 use crate::untrusted::Label;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::task::JoinSet;
 
 /// A runtime to ask.
@@ -25,6 +28,8 @@ pub struct Target {
     pub kind: RuntimeKind,
     /// Its socket. The same one is kept from round to round, so that a path that hangs keeps one thread and no more.
     pub endpoint: Endpoint,
+    /// What its images keep on the disk, likewise kept.
+    pub stored: Arc<Stored>,
 }
 
 /// What a runtime answered last.
@@ -32,6 +37,8 @@ pub struct Target {
 pub struct Answers {
     /// Its release.
     pub version: Option<Label>,
+    /// How often it measures what its images use.
+    pub stats_period: Option<Span>,
     /// The directory of its images.
     pub image_store: Option<PathBuf>,
     /// What it says its images use.
@@ -92,34 +99,63 @@ impl Runtimes {
     }
 }
 
-/// A thread that panicked while it held the lock left a whole value: every write replaces one.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Asks every runtime once, all at the same time, so that a silent one delays nobody, and keeps each answer as it comes.
 pub async fn ask_all(runtimes: &Arc<Runtimes>, limits: &ReplyLimits) {
-    ask_some(runtimes, limits, |_| true).await;
+    drop(ask_some(runtimes, limits, |_| true).await);
 }
 
-/// The same for the runtimes of some layers only.
-pub async fn ask_some(runtimes: &Arc<Runtimes>, limits: &ReplyLimits, wanted: impl Fn(LayerKey) -> bool) {
+/// The same for the runtimes of some layers only; says how long each took.
+pub async fn ask_some(
+    runtimes: &Arc<Runtimes>,
+    limits: &ReplyLimits,
+    wanted: impl Fn(LayerKey) -> bool,
+) -> Vec<(LayerKey, Duration)> {
     let mut questions = JoinSet::new();
     for target in runtimes.targets().into_iter().filter(|target| wanted(target.layer)) {
         let (runtimes, limits) = (Arc::clone(runtimes), limits.clone());
         questions.spawn(async move {
+            let begin = clock::monotonic();
             let answers = ask(&target, &limits).await;
             runtimes.put(target.layer, answers);
+            (target.layer, begin.elapsed())
         });
     }
-    while questions.join_next().await.is_some() {}
+    let mut took = Vec::new();
+    while let Some(answered) = questions.join_next().await {
+        took.extend(answered.ok());
+    }
+    took
 }
 
 async fn ask(target: &Target, limits: &ReplyLimits) -> Answers {
     let now = clock::now();
     match target.kind {
         RuntimeKind::Docker => from_docker(&docker::snapshot(&target.endpoint, limits, now).await),
-        RuntimeKind::Containerd | RuntimeKind::Crio => from_cri(&cri::snapshot(&target.endpoint, limits, now).await),
+        RuntimeKind::Containerd | RuntimeKind::Crio => {
+            let mut answers = from_cri(&cri::snapshot(&target.endpoint, limits, now).await);
+            if let Reading::Present { value, .. } = &mut answers.images {
+                if let (RuntimeKind::Containerd, Some(place)) = (target.kind, answers.image_store.clone()) {
+                    target.stored.fill(target.endpoint.root(), place, value).await;
+                }
+                value.hidden_volumes &= mounts_images(target.kind, answers.version.as_ref());
+            }
+            answers
+        }
+    }
+}
+
+/// Whether a runtime can mount an image as a volume: containerd from 2.1 on, CRI-O from 1.31 on. One of unknown release may.
+fn mounts_images(kind: RuntimeKind, version: Option<&Label>) -> bool {
+    let first = match kind {
+        RuntimeKind::Containerd => (2, 1),
+        RuntimeKind::Crio => (1, 31),
+        RuntimeKind::Docker => return false,
+    };
+    let text = version.map_or("", Label::as_str).trim_start_matches('v');
+    let mut numbers = text.split(['.', '~', '-', '+']).map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= first,
+        _ => true,
     }
 }
 
@@ -147,6 +183,11 @@ fn from_cri(snapshot: &cri::CriSnapshot) -> Answers {
     }
     Answers {
         version: snapshot.version.value().map(|version| version.version.clone()),
+        stats_period: snapshot
+            .status
+            .value()
+            .and_then(|status| status.stats_period)
+            .map(|seconds| Span::from_secs(i64::from(seconds))),
         image_store: first.map(|usage| PathBuf::from(usage.mountpoint.as_str())).filter(|path| path.is_absolute()),
         images: images::store(snapshot),
         used: snapshot.image_fs.clone().and_then(|list| list.first().and_then(|usage| usage.used)),
@@ -175,6 +216,7 @@ fn from_docker(snapshot: &docker::DockerSnapshot) -> Answers {
     let root = snapshot.info.value().map(|info| PathBuf::from(info.root_dir.as_str()));
     Answers {
         version: snapshot.version.value().map(|version| version.version.clone()),
+        stats_period: None,
         image_store: root.filter(|path| path.is_absolute()),
         // Docker says what its images use only after walking all of them (/system/df), which is never asked.
         used: Reading::absent(AbsenceReason::NotRead, "Docker does not tell without walking its disk"),
@@ -194,5 +236,27 @@ fn name_of_container(container: &docker::Container) -> ContainerName {
             ..LayerOrigin::default()
         },
         k3d: node.is_some_and(|node| node.tool == docker::NodeTool::K3d),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_runtimes_mount_no_images() {
+        let cases = [
+            (RuntimeKind::Containerd, Some("1.7.24~ds1"), false),
+            (RuntimeKind::Containerd, Some("v2.0.5"), false),
+            (RuntimeKind::Containerd, Some("v2.1.0-rc.1"), true),
+            (RuntimeKind::Containerd, Some("2.3.7"), true),
+            (RuntimeKind::Crio, Some("1.30.2"), false),
+            (RuntimeKind::Crio, Some("1.31.0"), true),
+            (RuntimeKind::Containerd, Some("unknown"), true),
+            (RuntimeKind::Crio, None, true),
+        ];
+        for (kind, version, expected) in cases {
+            assert_eq!(mounts_images(kind, version.map(Label::new).as_ref()), expected, "{kind:?} {version:?}");
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! The threads of the agent: one that samples, one that asks runtimes, one that walks disks. None waits for another.
 
 use super::cadence::Cadence;
-use super::runtimes::{Runtimes, ask_all, ask_some};
+use super::pace::Pace;
+use super::runtimes::{Runtimes, ask_some};
 use super::usage::Usage;
 use super::{Watch, clock};
 use crate::access::socket::ReplyLimits;
@@ -12,10 +13,12 @@ use crate::time::Span;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::{Builder, JoinHandle};
+use std::thread::{Builder, JoinHandle, sleep};
+use std::time::Duration;
 use tokio::sync::watch;
 
-/// A running agent. Dropping it tells its threads to end; they are not waited for, since one may hang in a system call.
+/// A running agent. Dropping it tells its threads to end; they are not waited for, since one may hang in a system call. To have
+/// the state written, [`Agent::stop`] it.
 #[derive(Debug)]
 pub struct Agent {
     stop: Vec<Sender<()>>,
@@ -23,6 +26,9 @@ pub struct Agent {
     ended: watch::Receiver<()>,
     _threads: Vec<JoinHandle<()>>,
 }
+
+/// The last round and the last writing; a Kubernetes node waits ten seconds or more.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
 
 impl Agent {
     /// Starts the threads. Every snapshot is handed to `publish`, on the sampling thread.
@@ -46,6 +52,7 @@ impl Agent {
             // Dropped when this thread ends, also by a panic: the agent then ends as a whole instead of growing stale.
             let _alive = alive;
             every(interval, &stopped, || publish(watched.round()));
+            watched.finish();
         })?);
 
         let (sender, stopped) = channel();
@@ -61,6 +68,16 @@ impl Agent {
             threads.push(Builder::new().name("usage".to_owned()).spawn(move || usage.run(interval.to_std(), &budget))?);
         }
         Ok(Self { stop, usage, ended, _threads: threads })
+    }
+
+    /// Ends, and waits for the state to be written, for a few seconds at most.
+    pub fn stop(mut self) {
+        self.usage.stop();
+        self.stop.clear();
+        let begin = clock::monotonic();
+        while self.ended.has_changed().is_ok() && begin.elapsed() < STOP_WITHIN {
+            sleep(Duration::from_millis(5));
+        }
     }
 
     /// Returns when the sampling thread has ended, which it does by itself only after a defect.
@@ -84,20 +101,19 @@ fn ask_for_ever(runtimes: &Arc<Runtimes>, interval: Span, stopped: &Receiver<()>
             return;
         }
     };
-    let mut asked = Vec::new();
-    let mut next = clock::monotonic();
+    let mut pace = Pace::new(interval.to_std());
     let mut cadence = Cadence::default();
     // New layers are asked at once: their names come from the runtime around them.
     every(Span::from_secs(1), stopped, || {
-        let known: Vec<_> = runtimes.targets().into_iter().map(|target| target.layer).collect();
-        let now = clock::monotonic();
-        let due = cadence.due(clock::now(), &runtimes.checks());
-        if known != asked || now >= next {
-            runtime.block_on(ask_all(runtimes, &ReplyLimits::default()));
-            asked = known;
-            next = now + interval.to_std();
-        } else if !due.is_empty() {
-            runtime.block_on(ask_some(runtimes, &ReplyLimits::default(), |layer| due.contains(&layer)));
+        let known = runtimes.targets().into_iter().map(|target| target.layer);
+        let mut due = pace.due(clock::monotonic(), known);
+        due.extend(cadence.due(clock::now(), &runtimes.checks()).into_iter().filter(|layer| pace.is_usual(*layer)));
+        if due.is_empty() {
+            return;
+        }
+        let took = runtime.block_on(ask_some(runtimes, &ReplyLimits::default(), |layer| due.contains(&layer)));
+        for (layer, took) in took {
+            pace.took(layer, clock::monotonic(), took);
         }
     });
 }

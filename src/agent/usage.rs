@@ -2,13 +2,14 @@
 
 use super::clock;
 use super::filesystems::Place;
+use super::lock::lock;
 use crate::layer::LayerId;
 use crate::sample::{Absence, AbsenceReason, DiskUsage, FilesystemId, Reading};
 use crate::source::walk::{Budget, Claim, Disk, WalkError, walk};
 use crate::units::Bytes;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 /// One filesystem to walk.
@@ -111,9 +112,4 @@ fn absence(error: &WalkError) -> Absence {
 fn used(task: &Task) -> Option<Bytes> {
     let statfs = task.place.root.statfs(&task.place.path).ok()?;
     Some(Bytes::new(statfs.capacity.saturating_sub(statfs.free)))
-}
-
-/// A thread that panicked while it held the lock left a whole value: every write replaces one.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

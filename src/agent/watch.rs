@@ -4,13 +4,16 @@ use super::clock;
 use super::process::OwnProcess;
 use super::runtimes::Runtimes;
 use super::sampler::{Sampler, SamplerOptions};
+use super::storage::{Boot, Storage};
 use super::usage::Usage;
 use crate::access::AccessError;
-use crate::assess::{State, after_writing, assess};
+use crate::assess::{State, assess};
 use crate::config::Settings;
 use crate::snapshot::{AgentHealth, Snapshot};
-use crate::time::Span;
-use crate::units::Bytes;
+use crate::time::{Span, Timestamp};
+use crate::untrusted::Label;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 /// A machine under watch.
@@ -18,10 +21,15 @@ use std::sync::Arc;
 pub struct Watch {
     sampler: Sampler,
     state: State,
+    critical_images: Arc<[String]>,
     interval: Span,
+    boot_id: Option<Label>,
     process: OwnProcess,
     runtimes: Arc<Runtimes>,
     usage: Arc<Usage>,
+    storage: Option<Storage>,
+    /// The time of the last sample.
+    at: Timestamp,
 }
 
 /// Files of a layer (settings, paths) are read again this often; a restarted kubelet is noticed at once.
@@ -36,8 +44,34 @@ impl Watch {
         let (runtimes, usage) = (Arc::new(Runtimes::new()), Arc::new(Usage::new()));
         let files_every = u64::try_from(FILES_EVERY.micros() / interval.micros().max(1)).unwrap_or(1).max(1);
         let options = SamplerOptions { procfs: settings.procfs.clone(), rootfs: settings.rootfs.clone(), files_every };
+        let boot_id = super::boot_id(&settings.procfs);
         let sampler = Sampler::new(options, Arc::clone(&runtimes), Arc::clone(&usage))?;
-        Ok(Self { sampler, state: State::default(), interval, process: OwnProcess::new(), runtimes, usage })
+        let (state, process) = (State::default(), OwnProcess::new());
+        let critical_images = Arc::from(settings.critical_images.as_slice());
+        let (storage, at) = (None, Timestamp::from_micros(0));
+        Ok(Self { sampler, state, critical_images, interval, boot_id, process, runtimes, usage, storage, at })
+    }
+
+    /// Goes on from the state that is kept in this directory, and keeps it there from now on. To be called before the first
+    /// round. What is wrong with the directory or what is in it is a warning.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn keep_state_in(&mut self, directory: &Path) -> io::Result<()> {
+        let (storage, found) = Storage::start(directory, clock::now(), &boot(self.boot_id.as_ref(), &self.sampler))?;
+        self.storage = Some(storage);
+        self.state = found.state;
+        if let Some(at) = found.booted_at {
+            self.sampler.assume_boot(at);
+        }
+        Ok(())
+    }
+
+    /// Ends the watch: the state is written a last time.
+    pub fn finish(self) {
+        if let Some(storage) = self.storage {
+            storage.finish(&self.state, self.at, &boot(self.boot_id.as_ref(), &self.sampler));
+        }
     }
 
     /// The runtimes to ask, for the thread that asks them.
@@ -50,23 +84,29 @@ impl Watch {
         Arc::clone(&self.usage)
     }
 
-    /// The snapshot of the last round, as if so many more bytes had been written to the disks before the next check.
-    #[must_use]
-    pub fn after_writing(&self, mut snapshot: Snapshot, written: Bytes) -> Snapshot {
-        snapshot.assessment = after_writing(&snapshot.sample, &self.state, snapshot.assessment, written);
-        snapshot
-    }
-
     /// One round. Always gives a snapshot: what cannot be read is absent in it.
     pub fn round(&mut self) -> Snapshot {
         let round = self.sampler.round(clock::now());
-        let (assessment, state) = assess(&round.sample, std::mem::take(&mut self.state));
+        let state = std::mem::take(&mut self.state).with_critical_images(&self.critical_images);
+        let (assessment, state) = assess(&round.sample, state);
         self.state = state;
+        self.at = round.sample.at;
+        if let Some(storage) = &mut self.storage {
+            storage.keep(&self.state, self.at, || boot(self.boot_id.as_ref(), &self.sampler));
+        }
         let checks =
             round.keys.iter().zip(&assessment.layers).filter_map(|(key, layer)| Some((*key, layer.next_gc_check?)));
         self.runtimes.set_checks(checks.collect());
-        let agent =
-            AgentHealth { collectors: round.collectors, sample_interval: self.interval, process: self.process.stats() };
+        let agent = AgentHealth {
+            collectors: round.collectors,
+            sample_interval: self.interval,
+            boot_id: self.boot_id.clone(),
+            process: self.process.stats(),
+        };
         Snapshot { sample: round.sample, assessment, agent }
     }
+}
+
+fn boot(id: Option<&Label>, sampler: &Sampler) -> Boot {
+    Boot { id: id.map(|id| id.as_str().to_owned()), at: sampler.booted_at() }
 }

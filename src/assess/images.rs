@@ -1,20 +1,22 @@
 //! What do a layer's images mean: which would go at each trigger, which have gone, and what is remembered of them in between?
 //! Joins the runtime's lists with the model; keeps the kubelet's records, and the counts of deletions, from sample to sample.
 //!
-//! Kept in memory only: a restart of highwater begins anew, and last use is then not known for a while.
+//! The records outlive a restart of highwater where its state is kept (`kept.rs`); the counts of deletions do not.
 
 use super::Measured;
 use crate::model::candidates::{ContainersCounted, Pass, Standing, standings, uses};
 use crate::model::deletions::{Circumstances, deletions};
 use crate::model::prediction::{Prediction, Subject, predict};
-use crate::model::recovery::{Critical, Recoverable, critical, recoverable};
+use crate::model::recovery::{Critical, NeverPulled, Recoverable, critical, recoverable};
+use crate::model::schedule::{Expected, Grid};
 use crate::model::victims::SafeReason;
-use crate::model::{GcPolicy, Inventory, Release, Trigger, TriggerLevel, schedule};
+use crate::model::{GcPolicy, Inventory, Release, Trigger, TriggerLevel};
 use crate::sample::{ImageId, ImageStore, KubeletSample, Reading};
 use crate::time::{Span, Timestamp};
 use crate::units::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What is known of the images of one layer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +33,9 @@ pub struct ImagesAssessment {
     pub first_chance: Option<Timestamp>,
     /// Since when the kubelet's records could be followed; `None`: not at all yet.
     pub followed_since: Option<Timestamp>,
+    /// The kubelet's records that the predictions rest on, for questions that assume something else.
+    #[serde(skip)]
+    pub records: Arc<Inventory>,
 }
 
 /// What is known of one image, whatever strikes.
@@ -101,6 +106,8 @@ pub(super) struct Watched {
     /// By trigger; `None`: it cannot be told what deleted them.
     observed: BTreeMap<Option<Trigger>, Observed>,
     cached: Option<Cached>,
+    /// A copy of the inventory that snapshots share; `None` once the inventory has changed.
+    shared: Option<Arc<Inventory>>,
 }
 
 #[derive(Debug, Clone)]
@@ -118,16 +125,39 @@ pub(super) struct Given<'a> {
     pub(super) release: Release,
     pub(super) imagefs: Measured<'a>,
     pub(super) nodefs: Measured<'a>,
+    pub(super) stats_period: Span,
     pub(super) levels: &'a [TriggerLevel],
     pub(super) images: &'a Reading<ImageStore>,
 }
 
 /// A tick decides on numbers of up to one eviction period before, and is seen up to one sample later.
 const SEEN_BEFORE_TICK: Span = Span::from_secs(16);
+/// The kubelet's next pass comes up to 10 s after the sample that saw the line crossed, and a list may lie in between.
+const SEEN_BEFORE_EVICTION: Span = Span::from_secs(10);
 /// Larger stores are judged anew only when their list is: 5,000 images take some milliseconds.
 const ALWAYS_JUDGED: usize = 500;
 
 impl Watched {
+    /// One who has watched up to `at`, and not since. The disk may have been short of space in between.
+    pub(super) fn resume(inventory: Inventory, followed_since: Option<Timestamp>, at: Timestamp) -> Self {
+        Self { inventory, followed_since, evicting: Some(at), ..Self::default() }
+    }
+
+    /// Whether there are records of a kubelet.
+    pub(super) fn knows_a_kubelet(&self) -> bool {
+        self.inventory.kubelet().is_some()
+    }
+
+    /// What its kubelet remembers.
+    pub(super) const fn inventory(&self) -> &Inventory {
+        &self.inventory
+    }
+
+    /// Since when its records could be followed.
+    pub(super) const fn followed_since(&self) -> Option<Timestamp> {
+        self.followed_since
+    }
+
     /// Takes note of a sample.
     pub(super) fn observe(&mut self, given: Given<'_>) {
         for level in given.levels.iter().filter(|level| level.headroom.is_some_and(|headroom| headroom < 0)) {
@@ -145,8 +175,9 @@ impl Watched {
         if self.last.as_ref().is_some_and(|(last, _)| last >= at) {
             return;
         }
-        let since_last =
-            |seen: Option<Timestamp>| seen.is_some_and(|seen| self.last.as_ref().is_none_or(|l| seen >= l.0));
+        let since_last = |seen: Option<Timestamp>| {
+            seen.is_some_and(|seen| self.last.as_ref().is_none_or(|(last, _)| seen >= *last - SEEN_BEFORE_EVICTION))
+        };
         let (under_pressure, evicting) = (since_last(self.evicting), since_last(self.evicting_images));
         if let Some((last, earlier)) = &self.last {
             let circumstances = Circumstances {
@@ -154,6 +185,12 @@ impl Watched {
                 eviction_line_crossed: evicting,
             };
             if let Some(gone) = deletions((*last, earlier), (*at, store), circumstances) {
+                let gc_crossed = since_last(self.gc_crossed) && !evicting;
+                match (gone.trigger, circumstances.tripping_tick) {
+                    (Some(Trigger::ImageGc), Some(tick)) => self.inventory.ticked(tick, gone.after, gone.before),
+                    (None, _) if gc_crossed => self.inventory.may_have_ticked(gone.after, gone.before, given.release),
+                    _ => {}
+                }
                 let observed = self.observed.entry(gone.trigger).or_default();
                 observed.runs = observed.runs.saturating_add(1);
                 observed.images = observed.images.saturating_add(u64::try_from(gone.images.len()).unwrap_or(u64::MAX));
@@ -165,28 +202,32 @@ impl Watched {
                 self.followed_since = Some(*at);
             }
             self.inventory.observe(*at, kubelet.started_at, given.release, store, under_pressure);
+            self.shared = None;
+        } else {
+            self.inventory.observe_without_kubelet(*at, given.release, store);
         }
         if store.complete {
             self.last = Some((*at, store.clone()));
         }
     }
 
-    /// The tick that may lie between two lists, if the line was seen crossed when it decided.
+    /// The tick that may lie between two lists, if it collects for age, or the line was seen crossed when it decided.
     fn tripping_tick(
         &self,
         kubelet: &KubeletSample,
         given: Given<'_>,
         last: Timestamp,
         at: Timestamp,
-    ) -> Option<schedule::Expected> {
-        given.policy.filter(|policy| policy.image_gc.enabled)?;
-        let tick = schedule::next_check(kubelet.started_at, last - Span::from_secs(5), given.release);
+    ) -> Option<Expected> {
+        let collects = &given.policy.filter(|policy| policy.image_gc.enabled)?.image_gc;
+        let tick = self.grid(kubelet, given.release).next_check(last - Span::from_secs(5));
         let crossed = self.gc_crossed.is_some_and(|seen| seen >= tick.earliest - SEEN_BEFORE_TICK);
-        (crossed && tick.earliest <= at + Span::from_secs(5)).then_some(tick)
+        let acts = crossed || collects.maximum_age.is_some();
+        (acts && tick.earliest <= at + Span::from_secs(5)).then_some(tick)
     }
 
     /// What the images mean; `None` where the runtime does not tell them.
-    pub(super) fn assess(&mut self, given: Given<'_>) -> Option<ImagesAssessment> {
+    pub(super) fn assess(&mut self, given: Given<'_>, critical_images: &[String]) -> Option<ImagesAssessment> {
         let Reading::Present { value: store, at } = given.images else { return None };
         if let Some(cached) = &self.cached
             && cached.listed_at == *at
@@ -194,13 +235,15 @@ impl Watched {
         {
             return Some(cached.assessment.clone());
         }
+        let records = Arc::clone(self.shared.get_or_insert_with(|| Arc::new(self.inventory.clone())));
         let assessment = ImagesAssessment {
             listed_at: *at,
             complete: store.complete,
-            images: self.notes(store, given),
-            predictions: self.predict(given, Bytes::ZERO),
-            first_chance: first_chance(given),
+            images: self.notes(store, given, critical_images),
+            predictions: predictions(given, &records, Bytes::ZERO),
+            first_chance: self.first_chance(given),
             followed_since: self.followed_since,
+            records,
         };
         if store.images.len() > ALWAYS_JUDGED {
             self.cached = Some(Cached { listed_at: *at, assessment: assessment.clone() });
@@ -208,33 +251,15 @@ impl Watched {
         Some(assessment)
     }
 
-    /// What each trigger that deletes images would do, after so many more bytes were written.
-    pub(super) fn predict(&self, given: Given<'_>, written: Bytes) -> Vec<Prediction> {
-        let (Some(kubelet), Some(policy), Some(store)) = (given.kubelet, given.policy, given.images.value()) else {
-            return Vec::new();
-        };
-        let subject = Subject {
-            policy,
-            release: given.release,
-            started_at: kubelet.started_at,
-            now: given.now,
-            imagefs: given.imagefs,
-            nodefs: given.nodefs,
-            store,
-            inventory: &self.inventory,
-        };
-        predict(subject, written)
-    }
-
-    fn notes(&self, store: &ImageStore, given: Given<'_>) -> Vec<ImageNote> {
-        let at = given
-            .kubelet
-            .map_or(given.now, |kubelet| schedule::next_check(kubelet.started_at, given.now, given.release).at);
+    fn notes(&self, store: &ImageStore, given: Given<'_>, critical_images: &[String]) -> Vec<ImageNote> {
+        let at = given.kubelet.map_or(given.now, |kubelet| self.grid(kubelet, given.release).next_check(given.now).at);
         let minimum_age =
             given.policy.filter(|_| given.kubelet.is_some()).map(|policy| policy.image_gc.minimum_age.value);
         let pass = Pass { release: given.release, at, minimum_age, inventory: &self.inventory };
         let uses = uses(store, given.release, ContainersCounted::All);
-        let critical = critical(store, &[]);
+        let critical = critical(store, critical_images);
+        let config = given.kubelet.and_then(|kubelet| kubelet.config.value());
+        let never_pulled = NeverPulled::of(config.map_or(&[], |config| &config.never_pulled));
         let notes = store.images.iter().zip(standings(store, &uses, pass)).map(|(image, standing)| ImageNote {
             id: image.id.clone(),
             state: match standing {
@@ -243,7 +268,7 @@ impl Watched {
                 Standing::Safe(SafeReason::TooYoung) => ImageState::TooYoung,
                 Standing::Safe(_) | Standing::Contender(_) => ImageState::Evictable,
             },
-            recoverable: recoverable(image),
+            recoverable: if never_pulled.has(image) { Recoverable::No } else { recoverable(image) },
             critical: critical.get(&image.id).copied(),
             last_used: self.last_used(&image.id),
             seen: self.inventory.record(&image.id).is_some_and(|record| record.first_detected_latest.is_some()),
@@ -263,15 +288,38 @@ impl Watched {
         }
     }
 
+    /// When the kubelet looks.
+    pub(super) fn grid(&self, kubelet: &KubeletSample, release: Release) -> Grid {
+        self.inventory.grid(kubelet.started_at, release)
+    }
+
+    fn first_chance(&self, given: Given<'_>) -> Option<Timestamp> {
+        let gc = &given.policy?.image_gc;
+        let kubelet = given.kubelet.filter(|_| gc.enabled)?;
+        Some(self.grid(kubelet, given.release).first_chance(given.now, gc.minimum_age.value).earliest)
+    }
+
     pub(super) fn observed(&self) -> BTreeMap<Option<Trigger>, Observed> {
         self.observed.clone()
     }
 }
 
-fn first_chance(given: Given<'_>) -> Option<Timestamp> {
-    let gc = &given.policy?.image_gc;
-    let kubelet = given.kubelet.filter(|_| gc.enabled)?;
-    Some(schedule::first_chance(kubelet.started_at, given.now, gc.minimum_age.value, given.release).earliest)
+/// What each trigger that deletes images would do, after so many more bytes were written.
+pub(super) fn predictions(given: Given<'_>, records: &Inventory, written: Bytes) -> Vec<Prediction> {
+    let (Some(kubelet), Some(policy), Some(store)) = (given.kubelet, given.policy, given.images.value()) else {
+        return Vec::new();
+    };
+    let subject = Subject {
+        policy,
+        release: given.release,
+        grid: records.grid(kubelet.started_at, given.release).measured_every(given.stats_period),
+        now: given.now,
+        imagefs: given.imagefs,
+        nodefs: given.nodefs,
+        store,
+        inventory: records,
+    };
+    predict(subject, written)
 }
 
 impl ImageState {

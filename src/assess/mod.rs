@@ -1,18 +1,31 @@
 //! What does a sample mean? The one place where what was seen, the kubelet's rules and the forecast meet; pure.
 
+mod course;
 mod images;
+mod kept;
+mod scores;
+mod strikes;
 
+pub use course::{Ahead, Course};
 pub use images::{ImageNote, ImageState, ImagesAssessment, LastUsed, Observed};
+pub use kept::Kept;
+pub use strikes::{Spared, Strike};
 
-use crate::forecast::{Forecast, History, Observation, Outlook};
+use crate::forecast::{Forecast, History, Observation, Outlook, Tally};
 use crate::layer::LayerId;
-use crate::model::{GcPolicy, Release, Signal, Trigger, TriggerLevel, schedule, triggers, usage};
+use crate::model::prediction::Prediction;
+use crate::model::schedule::Grid;
+use crate::model::{GcPolicy, Release, Signal, Trigger, TriggerLevel, triggers, usage};
+
 use crate::sample::{FilesystemId, KubeletSample, LayerSample, Reading, Sample, Space};
 use crate::time::{Span, Timestamp};
 use crate::units::{ByteRate, Bytes, Inodes, Percent};
 use images::{Given, Watched};
+use kept::Unclaimed;
+use scores::Scores;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What one sample means.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +34,10 @@ pub struct Assessment {
     pub filesystems: Vec<FilesystemAssessment>,
     /// One for each layer of the sample, in its order.
     pub layers: Vec<LayerAssessment>,
+    /// How right earlier forecasts were, by trigger, over all filesystems and levels that were ever watched; a trigger that
+    /// never was armed is not in it.
+    #[serde(default)]
+    pub scores: BTreeMap<Trigger, Tally>,
 }
 
 /// What is known of one filesystem beyond its numbers.
@@ -34,6 +51,11 @@ pub struct FilesystemAssessment {
     pub df_percent: Option<Percent>,
     /// Net rate at which it fills; negative when emptying; `None` before there are enough samples.
     pub fill_rate: Option<ByteRate>,
+    /// The last hours and the next, for a chart.
+    #[serde(default)]
+    pub course: Course,
+    /// What strikes on it, soonest first, over all layers; at most 100.
+    pub strikes: Vec<Strike>,
 }
 
 /// What is known of one layer.
@@ -86,11 +108,23 @@ pub struct Action {
     pub p90: Option<Span>,
 }
 
-/// What is kept from one sample to the next: the history of each filesystem, and what each kubelet remembers of its images.
+/// What is kept from one sample to the next: the history of each filesystem, what each kubelet remembers of its images, and
+/// the forecasts that wait for the truth.
 #[derive(Debug, Clone, Default)]
 pub struct State {
     histories: BTreeMap<FilesystemId, History>,
     watched: BTreeMap<LayerId, Watched>,
+    scores: Scores,
+    unclaimed: Unclaimed,
+    critical_images: Arc<[String]>,
+}
+
+impl State {
+    /// Names the images whose loss is fatal to whoever runs this; `*` stands for any text. None are where nothing is said.
+    #[must_use]
+    pub fn with_critical_images(self, patterns: &Arc<[String]>) -> Self {
+        Self { critical_images: Arc::clone(patterns), ..self }
+    }
 }
 
 /// A filesystem and its numbers, where they are known.
@@ -98,12 +132,14 @@ type Measured<'a> = Option<(FilesystemId, &'a Space)>;
 
 /// What `sample` means, given what was seen before. Filesystems and layers that are not in the sample any more are forgotten.
 pub fn assess(sample: &Sample, state: State) -> (Assessment, State) {
+    let mut unclaimed = state.unclaimed;
     let mut before = state.histories;
     let mut histories = BTreeMap::new();
     let mut outlooks = BTreeMap::new();
     let mut filesystems = Vec::with_capacity(sample.filesystems.len());
     for filesystem in &sample.filesystems {
-        let mut history = before.remove(&filesystem.id).unwrap_or_default();
+        let mut history =
+            before.remove(&filesystem.id).or_else(|| unclaimed.history(filesystem.id)).unwrap_or_default();
         if let Reading::Present { value, at } = &filesystem.space {
             history.observe(Observation {
                 at: *at,
@@ -114,16 +150,21 @@ pub fn assess(sample: &Sample, state: State) -> (Assessment, State) {
             });
         }
         let space = filesystem.space.value();
+        let outlook = space.map(|_| history.outlook());
+        let course = match (space, &outlook) {
+            (Some(space), Some(outlook)) => Course::new(&history, outlook, space.available),
+            _ => Course::past(&history),
+        };
         filesystems.push(FilesystemAssessment {
             id: filesystem.id,
             kubelet_percent: space.and_then(|space| usage::kubelet_percent(space.capacity, space.available)),
             df_percent: space.and_then(usage::df_percent),
             // A rate that is older than the last failed measurement would be an invented one.
             fill_rate: space.and_then(|_| history.fill_rate()),
+            course,
+            strikes: Vec::new(),
         });
-        if space.is_some() {
-            outlooks.insert(filesystem.id, history.outlook());
-        }
+        outlooks.extend(outlook.map(|outlook| (filesystem.id, outlook)));
         histories.insert(filesystem.id, history);
     }
     let mut watched_before = state.watched;
@@ -131,24 +172,31 @@ pub fn assess(sample: &Sample, state: State) -> (Assessment, State) {
     let mut layers = Vec::with_capacity(sample.layers.len());
     for layer in &sample.layers {
         // Of two layers of one name, which only a hostile one makes, the first is remembered.
-        let mut memory = watched_before.remove(&layer.id).unwrap_or_default();
-        layers.push(assess_layer(layer, sample, &outlooks, &mut memory));
+        let mut memory = watched_before.remove(&layer.id).or_else(|| unclaimed.watched(&layer.id)).unwrap_or_default();
+        layers.push(assess_layer(layer, sample, &outlooks, &state.critical_images, &mut memory));
         watched.entry(layer.id.clone()).or_insert(memory);
     }
-    (Assessment { filesystems, layers }, State { histories, watched })
+    unclaimed.time_passes(sample.at);
+    let has_kubelet = |position: usize| sample.layers.get(position).is_some_and(|layer| layer.kubelet.is_some());
+    for filesystem in &mut filesystems {
+        filesystem.strikes = strikes::strikes(filesystem.id, &layers, has_kubelet, filesystem.fill_rate);
+    }
+    let mut scores = state.scores;
+    scores.record(sample.at, layers.iter().flat_map(|layer: &LayerAssessment| &layer.triggers));
+    let assessment = Assessment { filesystems, layers, scores: scores.by_trigger() };
+    (assessment, State { histories, watched, scores, unclaimed, critical_images: state.critical_images })
 }
 
-/// The assessment of the same sample with other predictions: of what would go after so many more bytes were written to the
-/// filesystem of each layer's images. `state` is the one that came with the assessment.
-#[must_use]
-pub fn after_writing(sample: &Sample, state: &State, mut assessment: Assessment, written: Bytes) -> Assessment {
-    for (layer, assessed) in sample.layers.iter().zip(&mut assessment.layers) {
-        if let (Some(images), Some(memory)) = (&mut assessed.images, state.watched.get(&layer.id)) {
-            let settings = Settings::of(layer, sample);
-            images.predictions = memory.predict(settings.given(layer, sample.at, &[]), written);
-        }
-    }
-    assessment
+/// What each trigger that deletes images would do in a layer of `sample`, whose `images` these are, if so many more bytes had been
+/// written to the filesystem of its images first.
+pub fn after_writing(
+    sample: &Sample,
+    layer: &LayerSample,
+    images: &ImagesAssessment,
+    written: Bytes,
+) -> Vec<Prediction> {
+    let settings = Settings::of(layer, sample);
+    images::predictions(settings.given(layer, sample.at, &[]), &images.records, written)
 }
 
 /// What decides in one layer.
@@ -158,6 +206,8 @@ struct Settings<'a> {
     policy: Option<GcPolicy>,
     imagefs: Measured<'a>,
     nodefs: Measured<'a>,
+    /// How often the runtime measures its images; zero where it does not say.
+    stats_period: Span,
 }
 
 impl<'a> Settings<'a> {
@@ -177,6 +227,7 @@ impl<'a> Settings<'a> {
             policy: (readable || assumed).then(|| GcPolicy::of(kubelet)),
             imagefs: measured(&layer.imagefs),
             nodefs: measured(&layer.nodefs),
+            stats_period: layer.runtime.as_ref().and_then(|runtime| runtime.stats_period).unwrap_or(Span::ZERO),
         }
     }
 
@@ -188,6 +239,7 @@ impl<'a> Settings<'a> {
             release: self.release,
             imagefs: self.imagefs,
             nodefs: self.nodefs,
+            stats_period: self.stats_period,
             levels,
             images: &layer.images,
         }
@@ -198,6 +250,7 @@ fn assess_layer(
     layer: &LayerSample,
     sample: &Sample,
     outlooks: &BTreeMap<FilesystemId, Outlook>,
+    critical_images: &[String],
     memory: &mut Watched,
 ) -> LayerAssessment {
     let settings = Settings::of(layer, sample);
@@ -207,7 +260,9 @@ fn assess_layer(
     };
     let given = settings.given(layer, sample.at, &levels);
     memory.observe(given);
-    let images = memory.assess(given);
+    let images = memory.assess(given, critical_images);
+    let grid =
+        settings.kubelet.map(|kubelet| memory.grid(kubelet, settings.release).measured_every(settings.stats_period));
     let triggers = levels.iter().map(|level| {
         let outlook = outlooks.get(&level.filesystem);
         let forecast = match level.trigger {
@@ -221,15 +276,12 @@ fn assess_layer(
             strikes_below: level.strikes_below,
             headroom: level.headroom,
             forecast,
-            action: forecast.map(|forecast| action(level, &forecast, &settings, sample.at)),
+            action: forecast.map(|forecast| action(level, &forecast, grid, sample.at)),
         }
     });
     let triggers = triggers.collect();
     let loop_runs = settings.policy.as_ref().is_some_and(|policy| policy.image_gc.enabled);
-    let next_gc_check = settings
-        .kubelet
-        .filter(|_| loop_runs)
-        .map(|kubelet| schedule::next_check(kubelet.started_at, sample.at, settings.release).at);
+    let next_gc_check = grid.filter(|_| loop_runs).map(|grid| grid.next_check(sample.at).at);
     LayerAssessment {
         id: layer.id.clone(),
         policy: settings.policy,
@@ -242,16 +294,15 @@ fn assess_layer(
 
 /// When the kubelet acts on a line that is crossed as forecast. A later crossing is never acted on sooner, so that each quantile
 /// of the one gives that of the other. Without a kubelet nobody acts, and the crossing is all there is.
-fn action(level: &TriggerLevel, forecast: &Forecast, settings: &Settings<'_>, now: Timestamp) -> Action {
+fn action(level: &TriggerLevel, forecast: &Forecast, grid: Option<Grid>, now: Timestamp) -> Action {
     let acts = |crossing: Option<Span>| {
         let crossing = crossing?;
-        let Some(kubelet) = settings.kubelet else { return Some(crossing) };
-        let (started_at, release) = (kubelet.started_at, settings.release);
+        let Some(grid) = grid else { return Some(crossing) };
         let at = if level.trigger == Trigger::ImageGc && crossing == Span::ZERO {
             // Crossed at some time before: the next tick sees it.
-            schedule::next_check(started_at, now, release).at
+            grid.next_check(now).at
         } else {
-            schedule::acts_at(level.trigger, now + crossing, level.grace_period, started_at, release).at
+            grid.acts_at(level.trigger, level.signal, now + crossing, level.grace_period).at
         };
         Some(at.since(now).max(crossing))
     };

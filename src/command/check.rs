@@ -1,11 +1,13 @@
-//! `highwater check`: look for a few seconds, print, and say by the exit code how bad it is.
+//! `highwater check`: what the running agent knows, or what a look of a few seconds shows; and by the exit code how bad it is.
 
-use super::Failure;
+use super::remote::{AgentAddress, AgentChoice, Patience, get, local};
 use super::run::{first_snapshot, terminal_width};
+use super::{Failure, waiting};
 use crate::agent::{Watch, clock};
 use crate::cli::{CheckArgs, Output};
 use crate::config::Settings;
-use crate::export::{json, table};
+use crate::export::json::{self, Document, SCHEMA_VERSION, describe};
+use crate::export::table;
 use crate::snapshot::Snapshot;
 use crate::source::walk::Budget;
 use crate::time::Span;
@@ -17,33 +19,75 @@ use std::time::Duration;
 
 /// Distance between two samples: enough of them for a rate within a window of a few seconds.
 const INTERVAL: Span = Span::from_millis(500);
+/// How long to look where nothing else is said.
+const WINDOW: Span = Span::from_secs(5);
+/// How long to wait for the walk where nothing else is said.
+const USAGE_TIMEOUT: Span = Span::from_secs(10);
 
-/// Looks once and prints the result; the verdict is for the exit code.
+/// Prints what the agent knows, or looks once; the verdict is for the exit code.
 ///
 /// # Errors
-/// Unusable settings, or a machine whose processes cannot be listed.
+/// Unusable settings, an agent that was named and does not answer, or a machine whose processes cannot be listed.
 pub fn check(args: &CheckArgs) -> Result<Verdict, Failure> {
     let settings = Settings::load(args.overrides())?;
-    let mut watch = Watch::new(&settings, INTERVAL)?;
-    let mut snapshot = first_snapshot(&mut watch);
+    let (document, origin) = known(args, &settings)?;
+    let verdict = document.verdict(Windows { critical: settings.critical, warning: settings.warning });
+    let text = match args.output {
+        Output::Json => json::line(&document),
+        Output::Table => {
+            format!("{}\n{origin}\n{}\n", table::show(&document, terminal_width()), verdict.as_str())
+        }
+    };
+    let mut out = stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| Failure::io("print", error))?;
+    Ok(verdict)
+}
 
+/// What is known, and a sentence that says from where.
+fn known(args: &CheckArgs, settings: &Settings) -> Result<(Document, String), Failure> {
+    let from = |address: &AgentAddress, document: &Document| {
+        let age = Span::from_secs_f64(document.age_seconds).max(Span::ZERO);
+        let stale = if document.stale { ", which has stopped sampling" } else { "" };
+        format!("From the agent at {address}{stale}: sampled {age} ago.")
+    };
+    match &args.agent {
+        Some(AgentChoice::At(address)) => {
+            let ask = get(address, "/api/v1/snapshot", SCHEMA_VERSION, Patience::PATIENT);
+            let document = waiting(ask)?.map_err(Failure::Agent)?;
+            let origin = from(address, &document);
+            return Ok((document, origin));
+        }
+        None if !args.measures() => {
+            if let Some((address, document)) = waiting(local(settings))? {
+                let origin = from(&address, &document);
+                return Ok((document, origin));
+            }
+        }
+        Some(AgentChoice::None) | None => {}
+    }
+    let window = args.window.unwrap_or(WINDOW);
+    let snapshot = look(settings, window, args.usage_timeout.unwrap_or(USAGE_TIMEOUT))?;
+    Ok((describe(&snapshot, clock::now()), format!("Measured just now, for {window}; a running agent knows more.")))
+}
+
+/// This machine as it is.
+fn look(settings: &Settings, window: Span, usage_timeout: Span) -> Result<Snapshot, Failure> {
+    let mut watch = Watch::new(settings, INTERVAL)?;
+    let mut snapshot = first_snapshot(&mut watch);
     let begin = clock::monotonic();
-    let walk = start_walk(&watch, &settings, args.usage_timeout)?;
-    while begin.elapsed() < args.window.to_std() {
+    let walk = start_walk(&watch, settings, usage_timeout)?;
+    while begin.elapsed() < window.to_std() {
         std::thread::sleep(INTERVAL.to_std());
         snapshot = watch.round();
     }
-    while begin.elapsed() < args.usage_timeout.to_std() && walk.as_ref().is_some_and(|walk| !walk.is_finished()) {
+    while begin.elapsed() < usage_timeout.to_std() && walk.as_ref().is_some_and(|walk| !walk.is_finished()) {
         std::thread::sleep(Duration::from_millis(20));
     }
     watch.usage().stop();
     if walk.is_some() {
         snapshot = watch.round();
     }
-
-    let verdict = Verdict::of(&snapshot, Windows { critical: settings.critical, warning: settings.warning });
-    print(&snapshot, args.output, verdict)?;
-    Ok(verdict)
+    Ok(snapshot)
 }
 
 fn start_walk(
@@ -59,14 +103,4 @@ fn start_walk(
     let budget = Budget { entries: settings.usage_max_entries, pause: Duration::ZERO, ..Budget::default() };
     let walk = Builder::new().name("usage".to_owned()).spawn(move || usage.walk_all(&budget));
     walk.map(Some).map_err(|error| Failure::io("start a thread", error))
-}
-
-fn print(snapshot: &Snapshot, output: Output, verdict: Verdict) -> Result<(), Failure> {
-    let now = clock::now();
-    let text = match output {
-        Output::Table => format!("{}\n{}\n", table::render(snapshot, now, terminal_width()), verdict.as_str()),
-        Output::Json => json::snapshot(snapshot, now),
-    };
-    let mut out = stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| Failure::io("print", error))
 }

@@ -1,6 +1,7 @@
 //! How does a command fail? One line for the chain of causes, and a documented exit code.
 
 use super::backtest::BacktestError;
+use super::remote::RemoteError;
 use crate::access::AccessError;
 use crate::config::{ConfigError, ListenError};
 use crate::export::explain::UnknownLayer;
@@ -24,6 +25,9 @@ pub enum Failure {
     /// No layer has that name, or several end in it.
     #[error("{0}")]
     Layer(UnknownLayer),
+    /// The agent that was named does not answer.
+    #[error(transparent)]
+    Agent(RemoteError),
     /// Traces cannot be read, or scores not written.
     #[error(transparent)]
     Backtest(#[from] BacktestError),
@@ -68,11 +72,17 @@ impl Failure {
         }
     }
 
-    /// The exit code: 2 for a mistake in flags or files, as clap has it, 1 for the rest. `check` has 4 for both, since its lower
-    /// ones mean something.
+    /// The exit code: 2 for a mistake in flags or files, as clap has it, 3 where the agent that was named does not answer, 1 for
+    /// the rest. `check` has 4 for mistakes and the rest, since its lower ones mean something.
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Listen(_) | Self::Backtest(_) | Self::Layer(_) | Self::Recording { .. } => 2,
+            Self::Config(_)
+            | Self::Listen(_)
+            | Self::Backtest(_)
+            | Self::Layer(_)
+            | Self::Recording { .. }
+            | Self::Agent(RemoteError::Question { .. }) => 2,
+            Self::Agent(_) => 3,
             _ => 1,
         }
     }

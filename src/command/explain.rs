@@ -1,14 +1,17 @@
-//! `highwater explain`: look once, and say which images each trigger would delete, which stay, and why.
+//! `highwater explain`: which images each trigger would delete, which stay, and why; from the running agent, a recording, or one
+//! look at this machine.
 
+use super::remote::{AgentAddress, AgentChoice, Patience, get, local};
 use super::run::terminal_width;
-use super::{Failure, recording};
+use super::{Failure, recording, waiting};
 use crate::access::socket::ReplyLimits;
 use crate::agent::runtimes::ask_all;
 use crate::agent::{Watch, clock};
-use crate::assess::after_writing;
 use crate::cli::{ExplainArgs, Output};
 use crate::config::Settings;
-use crate::export::explain::{Question, json, table};
+use crate::export::explain::document::{Document, SCHEMA_VERSION, describe};
+use crate::export::explain::{Question, table};
+use crate::export::json;
 use crate::snapshot::{AgentHealth, Snapshot};
 use crate::time::{Span, Timestamp};
 use std::io::{Write, stdout};
@@ -17,68 +20,88 @@ use std::time::Duration;
 
 /// Distance between two samples of the disks while a rate is sought.
 const INTERVAL: Span = Span::from_millis(500);
+/// How long to look where nothing else is said.
+const WINDOW: Span = Span::from_secs(5);
 /// A runtime that lists thousands of images takes a second or two; one that is stuck is not waited for.
 const RUNTIMES_WITHIN: Duration = Duration::from_secs(15);
 
-/// Looks once and prints the answer.
+/// Prints the answer.
 ///
 /// # Errors
-/// Unusable settings, a layer that is not there, a machine whose processes cannot be listed, or a recording that cannot be read.
+/// Unusable settings, a layer that is not there, an agent that was named and does not answer, a machine whose processes cannot
+/// be listed, or a recording that cannot be read.
 pub fn explain(args: &ExplainArgs) -> Result<(), Failure> {
-    let (snapshot, now) = match &args.recording {
-        Some(path) => recorded(path, args)?,
-        None => (look(args)?, clock::now()),
-    };
-    let question = Question { layer: args.layer.as_deref(), written: args.if_write };
+    let (document, origin) = known(args)?;
     let text = match args.output {
-        Output::Table => table::render(&snapshot, now, question, terminal_width()),
-        Output::Json => json::render(&snapshot, now, question),
+        Output::Table => format!("{}\n{origin}\n", table::show(&document, terminal_width())),
+        Output::Json => json::line(&document),
     };
-    let text = text.map_err(Failure::Layer)?;
     let mut out = stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| Failure::io("print", error))
 }
 
-/// This machine as it is.
-fn look(args: &ExplainArgs) -> Result<Snapshot, Failure> {
+/// The answer, and a sentence that says from where.
+fn known(args: &ExplainArgs) -> Result<(Document, String), Failure> {
+    let question = Question { layer: args.layer.as_deref(), written: args.if_write };
+    if let Some(path) = &args.recording {
+        let (snapshot, now) = recorded(path, args)?;
+        let document = describe(&snapshot, now, question).map_err(Failure::Layer)?;
+        let origin = format!("From the recording {}, as of {now}.", path.display());
+        return Ok((document, origin));
+    }
     let settings = Settings::load(args.overrides())?;
-    let mut watch = Watch::new(&settings, INTERVAL)?;
+    let agent = match &args.agent {
+        Some(AgentChoice::At(address)) => Some(address.clone()),
+        None if !args.measures() => waiting(local(&settings))?.map(|(address, _)| address),
+        Some(AgentChoice::None) | None => None,
+    };
+    if let Some(address) = agent {
+        let document = waiting(ask(&address, question))?.map_err(Failure::Agent)?;
+        let age = Span::from_secs_f64(document.age_seconds).max(Span::ZERO);
+        let stale = if document.stale { ", which has stopped sampling" } else { "" };
+        return Ok((document, format!("From the agent at {address}{stale}: sampled {age} ago.")));
+    }
+    let window = args.window.unwrap_or(WINDOW);
+    let snapshot = look(&settings, window)?;
+    let document = describe(&snapshot, clock::now(), question).map_err(Failure::Layer)?;
+    Ok((document, format!("Measured just now, for {window}; a running agent knows more.")))
+}
+
+async fn ask(address: &AgentAddress, question: Question<'_>) -> Result<Document, super::remote::RemoteError> {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    if let Some(layer) = question.layer {
+        query.append_pair("layer", layer);
+    }
+    if let Some(written) = question.written {
+        query.append_pair("if_write", &written.get().to_string());
+    }
+    let path = format!("/api/v1/explain?{}", query.finish());
+    get(address, &path, SCHEMA_VERSION, Patience::PATIENT).await
+}
+
+/// This machine as it is.
+fn look(settings: &Settings, window: Span) -> Result<Snapshot, Failure> {
+    let mut watch = Watch::new(settings, INTERVAL)?;
     watch.round();
     let begin = clock::monotonic();
-    ask(&watch)?;
+    let runtimes = watch.runtimes();
+    // What did not answer in time is absent in the sample, and said to be.
+    waiting(async {
+        tokio::time::timeout(RUNTIMES_WITHIN, ask_all(&runtimes, &ReplyLimits::default())).await.is_ok()
+    })?;
     let mut snapshot = watch.round();
-    while begin.elapsed() < args.window.to_std() {
+    while begin.elapsed() < window.to_std() {
         std::thread::sleep(INTERVAL.to_std());
         snapshot = watch.round();
     }
-    Ok(match args.if_write {
-        Some(written) => watch.after_writing(snapshot, written),
-        None => snapshot,
-    })
+    Ok(snapshot)
 }
 
 /// What was known of another machine, or at another time, and the time for which it is answered.
 fn recorded(path: &Path, args: &ExplainArgs) -> Result<(Snapshot, Timestamp), Failure> {
     let known = recording::sample_at(path, args.at)?;
     recording::warn(path, &known.report);
-    let assessment = match args.if_write {
-        Some(written) => after_writing(&known.sample, &known.state, known.assessment, written),
-        None => known.assessment,
-    };
-    let agent = AgentHealth { collectors: Vec::new(), sample_interval: INTERVAL, process: None };
+    let agent = AgentHealth { collectors: Vec::new(), sample_interval: INTERVAL, boot_id: None, process: None };
     let now = args.at.unwrap_or(known.sample.at);
-    Ok((Snapshot { sample: known.sample, assessment, agent }, now))
-}
-
-fn ask(watch: &Watch) -> Result<(), Failure> {
-    let runtimes = watch.runtimes();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::io("ask the runtimes", error))?;
-    // What did not answer in time is absent in the sample, and said to be.
-    runtime.block_on(async {
-        tokio::time::timeout(RUNTIMES_WITHIN, ask_all(&runtimes, &ReplyLimits::default())).await.is_ok()
-    });
-    Ok(())
+    Ok((Snapshot { sample: known.sample, assessment: known.assessment, agent }, now))
 }

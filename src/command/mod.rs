@@ -7,8 +7,19 @@ pub mod demo;
 mod exit;
 pub mod explain;
 pub mod recording;
+pub mod remote;
 pub mod replay;
 pub mod run;
 mod serve;
 
 pub use exit::{Failure, report};
+
+/// Waits for something on this thread.
+fn waiting<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::io("wait for answers", error))?;
+    let result = runtime.block_on(work);
+    // A name that is still being looked up is not waited for.
+    runtime.shutdown_background();
+    Ok(result)
+}

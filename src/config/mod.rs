@@ -28,10 +28,14 @@ pub struct Settings {
     pub listen: Vec<ListenAddress>,
     /// The path of the metrics.
     pub telemetry_path: String,
+    /// The directory in which the agent keeps what it has learnt; `None`: nothing is kept.
+    pub storage: Option<PathBuf>,
     /// A trigger foreseen within this is critical.
     pub critical: Span,
     /// A trigger foreseen within this is a warning.
     pub warning: Span,
+    /// Names of images whose loss is fatal; `*` stands for any text. At most 1,000, none empty.
+    pub critical_images: Vec<String>,
 }
 
 /// What the command line says; everything that is `None` is left to the file or the default.
@@ -53,6 +57,8 @@ pub struct Overrides {
     pub listen: Vec<ListenAddress>,
     /// `--web.telemetry-path`.
     pub telemetry_path: Option<String>,
+    /// `--storage.path`.
+    pub storage: Option<PathBuf>,
     /// `--critical`.
     pub critical: Option<Span>,
     /// `--warning`.
@@ -79,8 +85,10 @@ impl Settings {
                 .find(|list| !list.is_empty())
                 .unwrap_or_else(|| vec![ListenAddress::default()]),
             telemetry_path: flags.telemetry_path.or(file.web.telemetry_path).unwrap_or_else(|| "/metrics".to_owned()),
+            storage: flags.storage.or(file.storage.path),
             critical: flags.critical.or(file.check.critical).unwrap_or(Span::from_secs(30 * 60)),
             warning: flags.warning.or(file.check.warning).unwrap_or(Span::from_secs(2 * 3_600)),
+            critical_images: file.critical_images,
         };
         settings.validate()
     }
@@ -96,6 +104,14 @@ impl Settings {
                 key: "web.telemetry_path",
                 given: self.telemetry_path,
                 wanted: "a path that begins with / and is not / itself".to_owned(),
+            });
+        }
+        // Each is compared with every name of every image.
+        if self.critical_images.len() > 1_000 || self.critical_images.iter().any(String::is_empty) {
+            return Err(ConfigError::Value {
+                key: "critical_images",
+                given: format!("a list of {} patterns", self.critical_images.len()),
+                wanted: "at most 1000 patterns, none of them empty".to_owned(),
             });
         }
         if self.critical > self.warning {
@@ -170,6 +186,20 @@ mod tests {
             Settings::load(flags).unwrap_err().to_string(),
             "sample.interval is 1ms, but must be between 100ms and 5m"
         );
+    }
+
+    #[test]
+    fn critical_images_are_a_list_of_patterns() {
+        let (_keep, flags) = file("critical_images: [\"gcr.io/k8s-staging-cluster-api/*:dev\", \"*/etcd:*\"]\n");
+        let settings = Settings::load(flags).unwrap();
+        assert_eq!(settings.critical_images, ["gcr.io/k8s-staging-cluster-api/*:dev", "*/etcd:*"]);
+        let (_keep, flags) = file("critical_images: [\"a\", \"\"]\n");
+        assert_eq!(
+            Settings::load(flags).unwrap_err().to_string(),
+            "critical_images is a list of 2 patterns, but must be at most 1000 patterns, none of them empty"
+        );
+        let (_keep, flags) = file("critical_images: {name: a}\n");
+        assert!(Settings::load(flags).is_err());
     }
 
     #[test]

@@ -129,7 +129,7 @@ catalogue! {
     VictimBytes = Gauge "highwater_victim" + "bytes" ["layer", "trigger", "certainty"] Layer
         "Sizes of these images in bytes as the runtime lists them";
     ReclaimableBytes = Gauge "highwater_reclaimable" + "bytes" ["layer", "trigger", "certainty"] Layer
-        "Bytes that become free on the disk by the certain victims, and by the possible ones besides; absent where the sizes of unpacked layers are not known";
+        "Bytes that become free on the disk at least (certain), and at most beyond that (possible); absent where it is not known what the images keep";
     ObservedRuns = Counter "highwater_image_gc_runs_observed" ["layer", "trigger"] Layer
         "Number of bursts of deletions seen since the agent started, by what did it as far as that can be told: image_gc, image_eviction, unknown";
     ObservedDeletions = Counter "highwater_images_deleted_observed" ["layer", "trigger"] Layer
@@ -142,6 +142,16 @@ catalogue! {
         "Bytes on disk that belong to this layer alone, nested layers taken out; all layers sum to the used bytes of the disk";
     LayerImageFsUsed = Gauge "highwater_layer_image_fs_used" + "bytes" ["layer"] Layer
         "Bytes that the runtime itself says its images use (CRI ImageFsInfo); the kubelet does not act on them";
+    ForecastOutcomes = Counter "highwater_forecast_outcomes" ["trigger", "outcome"] Agent
+        "Number of forecasts of the agent that time has judged, all disks together: hit (a line was crossed and the probability within half an hour had risen to 0.5 in the hour before), missed (it had not), false_alarm (it had, and no crossing followed within the hour)";
+    ForecastChecked = Counter "highwater_forecast_checked" ["trigger", "horizon"] Agent
+        "Number of forecast probabilities, one each five minutes, of which it is known by now whether the line was crossed within the horizon";
+    ForecastSquaredError = Counter "highwater_forecast_squared_error" ["trigger", "horizon"] Agent
+        "Sum of the squared errors of these probabilities; divided by highwater_forecast_checked_total it is the Brier score, 0 (best) to 1";
+    ForecastIntervalsChecked = Counter "highwater_forecast_intervals_checked" ["trigger"] Agent
+        "Number of forecasts, one each five minutes, of which the time of the crossing is known by now, or that there was none for six hours";
+    ForecastIntervalsCovered = Counter "highwater_forecast_intervals_covered" ["trigger"] Agent
+        "Number of those with the truth between the quantiles 0.1 and 0.9 of the crossing; at least 0.8 of all is wanted";
     SeriesDropped = Gauge "highwater_series_dropped" [] Agent
         "Number of series left out of this scrape because of the series budget, least urgent layers first";
     CollectorSuccess = Gauge "highwater_collector_success" ["collector"] Agent

@@ -10,7 +10,7 @@ use super::images;
 use super::text;
 use super::view::{FilesystemView, LayerView, View};
 use crate::assess::{Action, TriggerAssessment};
-use crate::forecast::Horizon;
+use crate::forecast::{Horizon, Tally};
 use crate::model::{EvictionThreshold, ThresholdValue, Trigger};
 use crate::sample::Reading;
 use crate::snapshot::{AgentHealth, Snapshot};
@@ -38,30 +38,23 @@ impl Default for Budget {
 }
 
 /// The formats of a scrape.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Format {
     /// OpenMetrics 1.0.
     OpenMetrics,
     /// Prometheus text 0.0.4.
     Text,
-}
-
-impl Format {
-    /// The Content-Type that says so.
-    pub const fn content_type(self) -> &'static str {
-        match self {
-            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
-        }
-    }
+    /// Prometheus protobuf, `io.prometheus.client.MetricFamily` with lengths.
+    Protobuf,
 }
 
 /// A scrape at `now`. Without a snapshot it has what is known of the agent, which is its build.
-pub fn render(snapshot: Option<&Snapshot>, now: Timestamp, budget: Budget, format: Format) -> String {
-    let openmetrics = exposition(snapshot, now, budget).into_openmetrics();
+pub fn render(snapshot: Option<&Snapshot>, now: Timestamp, budget: Budget, format: Format) -> Vec<u8> {
+    let exposition = exposition(snapshot, now, budget);
     match format {
-        Format::OpenMetrics => openmetrics,
-        Format::Text => text::from_openmetrics(&openmetrics),
+        Format::OpenMetrics => exposition.into_openmetrics().into_bytes(),
+        Format::Text => text::from_openmetrics(&exposition.into_openmetrics()).into_bytes(),
+        Format::Protobuf => exposition.into_protobuf(),
     }
 }
 
@@ -70,6 +63,9 @@ pub fn render(snapshot: Option<&Snapshot>, now: Timestamp, budget: Budget, forma
 pub fn exposition(snapshot: Option<&Snapshot>, now: Timestamp, budget: Budget) -> Exposition {
     let view = snapshot.map(|snapshot| View::new(snapshot, now));
     let mut agent = agent(view.as_ref().map(|view| view.agent));
+    for (trigger, tally) in view.iter().flat_map(|view| view.scores) {
+        scores(*trigger, tally, &mut agent);
+    }
     let mut left = budget.total.saturating_sub(agent.len() + 1);
     let mut dropped = 0_usize;
     let mut exposition = Exposition::default();
@@ -273,6 +269,20 @@ fn agent(health: Option<&AgentHealth>) -> Vec<Series> {
         all.extend(process.open_files_limit.map(|count| series(Name::ProcessMaxFds, [], Value::Count(count))));
     }
     all
+}
+
+fn scores(trigger: Trigger, tally: &Tally, all: &mut Vec<Series>) {
+    let name = || LabelValue::from(trigger.as_str());
+    for (outcome, count) in [("hit", tally.hit), ("missed", tally.missed), ("false_alarm", tally.false_alarm)] {
+        all.push(series(Name::ForecastOutcomes, [name(), outcome.into()], Value::Count(count)));
+    }
+    for ((horizon, answered), error) in Horizon::ALL.into_iter().zip(tally.answered).zip(tally.squared_error) {
+        let labels = || [name(), horizon.as_str().into()];
+        all.push(series(Name::ForecastChecked, labels(), Value::Count(answered)));
+        all.push(series(Name::ForecastSquaredError, labels(), Value::Float(error)));
+    }
+    all.push(series(Name::ForecastIntervalsChecked, [name()], Value::Count(tally.timed)));
+    all.push(series(Name::ForecastIntervalsCovered, [name()], Value::Count(tally.covered)));
 }
 
 pub(super) fn named(text: &str) -> LabelValue {

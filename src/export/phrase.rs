@@ -1,6 +1,8 @@
 //! How are findings put into words? Short phrases that the table and the page share.
 
+use super::json::{PolicyEntry, SettingEntry};
 use super::view::LayerView;
+use crate::assess::Action;
 use crate::forecast::Forecast;
 use crate::model::Trigger;
 use crate::time::Span;
@@ -8,8 +10,13 @@ use crate::units::{Ratio, human_signed};
 
 /// `not foreseen`, `unknown yet`, `now`, `18m (9m–41m)`, `18m (9m–?)`, `not before 9m`: p50 with p10 to p90.
 pub fn forecast(forecast: Option<&Forecast>) -> String {
-    let Some(forecast) = forecast else { return "unknown yet".to_owned() };
-    match (forecast.p10, forecast.p50, forecast.p90) {
+    quantiles(forecast.map(|forecast| [forecast.p10, forecast.p50, forecast.p90]))
+}
+
+/// The same of p10, p50 and p90.
+pub fn quantiles(spans: Option<[Option<Span>; 3]>) -> String {
+    let Some([p10, p50, p90]) = spans else { return "unknown yet".to_owned() };
+    match (p10, p50, p90) {
         (_, Some(Span::ZERO), _) => "now".to_owned(),
         (p10, Some(p50), p90) => {
             let early = p10.map_or_else(|| "?".to_owned(), about);
@@ -18,6 +25,33 @@ pub fn forecast(forecast: Option<&Forecast>) -> String {
         }
         (Some(p10), None, _) => format!("not before {}", about(p10)),
         (None, None, _) => "not foreseen".to_owned(),
+    }
+}
+
+/// `now`, `in about 18 min (9–41)`, `in about 50 min (20 min–3 h)`, `in about 18 min (not before 9)`, `not before 2 h`: when a
+/// trigger acts, in a sentence.
+pub fn when(action: Action) -> String {
+    const MINUTE: f64 = 60.0;
+    const HOUR: f64 = 3_600.0;
+    let unit = |span: Span| if span.as_secs_f64() < 100.0 * MINUTE { (MINUTE, "min") } else { (HOUR, "h") };
+    let number = |span: Span, (length, _): (f64, &str)| (span.as_secs_f64() / length).round();
+    let whole = |span: Span| format!("{} {}", number(span, unit(span)), unit(span).1);
+    let Some(p50) = action.p50 else {
+        return action.p10.map_or_else(|| "not foreseeably".to_owned(), |p10| format!("not before {}", whole(p10)));
+    };
+    if p50 <= Span::ZERO {
+        return "now".to_owned();
+    }
+    let about =
+        if number(p50, unit(p50)) < 1.0 { "less than 1 min".to_owned() } else { format!("about {}", whole(p50)) };
+    match (action.p10, action.p90) {
+        (Some(p10), Some(p90)) if whole(p10) == whole(p90) => format!("in {about}"),
+        (Some(p10), Some(p90)) if unit(p10) == unit(p50) && unit(p90) == unit(p50) => {
+            format!("in {about} ({}–{})", number(p10, unit(p50)), number(p90, unit(p50)))
+        }
+        (Some(p10), Some(p90)) => format!("in {about} ({}–{})", whole(p10), whole(p90)),
+        (Some(p10), None) => format!("in {about} (not before {})", whole(p10)),
+        (None, _) => format!("in {about}"),
     }
 }
 
@@ -55,20 +89,43 @@ pub fn image_gc(layer: &LayerView<'_>) -> String {
         return if layer.sample.kubelet.is_some() { "unreadable" } else { "no kubelet" }.to_owned();
     };
     let gc = &policy.image_gc;
-    if !gc.enabled {
-        return format!("off, {}", gc.high.origin);
-    }
-    let (high, low) = (gc.high.value.get(), gc.low.value.get());
-    if gc.high.origin.as_str() == gc.low.origin.as_str() {
-        format!("{high}/{low} {}", gc.high.origin)
+    let (high, low) = ((gc.high.value.get(), gc.high.origin.as_str()), (gc.low.value.get(), gc.low.origin.as_str()));
+    thresholds(gc.enabled, high, low)
+}
+
+/// The same from the structures of the JSON.
+pub(crate) fn image_gc_of(policy: Option<&PolicyEntry>, has_kubelet: bool) -> String {
+    let Some(policy) = policy else {
+        return if has_kubelet { "unreadable" } else { "no kubelet" }.to_owned();
+    };
+    let of = |setting: &SettingEntry<i64>| (setting.value, setting.origin.clone());
+    let (high, low) = (of(&policy.image_gc_high_threshold_percent), of(&policy.image_gc_low_threshold_percent));
+    thresholds(policy.image_gc_enabled, (high.0, &high.1), (low.0, &low.1))
+}
+
+fn thresholds(enabled: bool, (high, from): (i64, &str), (low, low_from): (i64, &str)) -> String {
+    if !enabled {
+        format!("off, {from}")
+    } else if from == low_from {
+        format!("{high}/{low} {from}")
     } else {
-        format!("{high} {}/{low} {}", gc.high.origin, gc.low.origin)
+        format!("{high} {from}/{low} {low_from}")
     }
 }
 
 /// `2.10 GiB`, `-1.50 GiB`, `12000 inodes`.
 pub fn headroom(trigger: Trigger, headroom: i64) -> String {
     if trigger == Trigger::InodeEviction { format!("{headroom} inodes") } else { human_signed(headroom) }
+}
+
+/// The same for a trigger that is given by its name.
+pub(crate) fn amount(trigger: &str, amount: i64) -> String {
+    headroom(Trigger::named(trigger).unwrap_or(Trigger::DiskFull), amount)
+}
+
+/// A trigger in words; one that is not known as it is called.
+pub(crate) fn trigger_named(name: &str) -> &str {
+    Trigger::named(name).map_or(name, |known| trigger(known))
 }
 
 /// A trigger in words: `image GC`.
@@ -86,7 +143,7 @@ pub const fn trigger(trigger: Trigger) -> &'static str {
 mod tests {
     use super::*;
 
-    fn quantiles(seconds: [Option<i64>; 3]) -> Forecast {
+    fn forecast_of(seconds: [Option<i64>; 3]) -> Forecast {
         let [p10, p50, p90] = seconds.map(|seconds| seconds.map(Span::from_secs));
         Forecast { p10, p50, p90, probability: [Ratio::new(0.0); 4] }
     }
@@ -101,9 +158,31 @@ mod tests {
             ([Some(0), Some(0), Some(0)], "now"),
         ];
         for (seconds, text) in cases {
-            assert_eq!(forecast(Some(&quantiles(seconds))), text);
+            assert_eq!(forecast(Some(&forecast_of(seconds))), text);
         }
         assert_eq!(forecast(None), "unknown yet");
+    }
+
+    #[test]
+    fn a_sentence_says_when_in_one_unit_where_it_can() {
+        let action = |seconds: [Option<i64>; 3]| {
+            let [p10, p50, p90] = seconds.map(|seconds| seconds.map(Span::from_secs));
+            Action { p10, p50, p90 }
+        };
+        let cases = [
+            ([Some(540), Some(1_100), Some(2_460)], "in about 18 min (9–41)"),
+            ([Some(1_200), Some(3_000), Some(10_800)], "in about 50 min (20 min–3 h)"),
+            ([Some(5_000), Some(8_000), Some(20_000)], "in about 2 h (83 min–6 h)"),
+            ([Some(540), Some(1_100), None], "in about 18 min (not before 9 min)"),
+            ([Some(95), Some(95), Some(95)], "in about 2 min"),
+            ([Some(0), Some(10), Some(95)], "in less than 1 min (0–2)"),
+            ([Some(0), Some(0), Some(0)], "now"),
+            ([Some(7_300), None, None], "not before 2 h"),
+            ([None, None, None], "not foreseeably"),
+        ];
+        for (seconds, text) in cases {
+            assert_eq!(when(action(seconds)), text);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! in the assessment.
 
 use crate::assess::{FilesystemAssessment, LayerAssessment, TriggerAssessment};
+use crate::forecast::Tally;
 use crate::model::{GcPolicy, Trigger};
 use crate::sample::{AbsenceReason, Component, FilesystemId, FilesystemSample, LayerSample, Reading, Source, Space};
 use crate::snapshot::{AgentHealth, Snapshot};
@@ -26,6 +27,8 @@ pub struct View<'a> {
     pub layers: Vec<LayerView<'a>>,
     /// How the agent is.
     pub agent: &'a AgentHealth,
+    /// How right its forecasts were, by trigger.
+    pub scores: &'a BTreeMap<Trigger, Tally>,
 }
 
 /// A filesystem, joined.
@@ -81,7 +84,8 @@ impl<'a> View<'a> {
     pub fn new(snapshot: &'a Snapshot, now: Timestamp) -> Self {
         let filesystems = filesystems(snapshot);
         let layers = layers(snapshot, &filesystems);
-        Self { at: snapshot.sample.at, now, filesystems, layers, agent: &snapshot.agent }
+        let (agent, scores) = (&snapshot.agent, &snapshot.assessment.scores);
+        Self { at: snapshot.sample.at, now, filesystems, layers, agent, scores }
     }
 
     /// Whether the sample is so old that the agent must have stopped sampling: older than ten rounds and than a minute.
@@ -133,6 +137,13 @@ impl<'a> View<'a> {
         problems
     }
 
+    /// Smaller is more urgent: that of the most urgent trigger on a filesystem.
+    pub fn urgency(&self, disk: &FilesystemView<'_>) -> (i64, i64) {
+        let triggers = self.layers.iter().flat_map(|layer| layer.triggers().into_values());
+        let here = triggers.filter(|trigger| trigger.filesystem == disk.sample.id);
+        here.map(urgency_of).min().unwrap_or((i64::MAX, i64::MAX))
+    }
+
     /// The filesystem with this identity.
     pub fn filesystem(&self, id: FilesystemId) -> Option<&FilesystemView<'a>> {
         self.filesystems.iter().find(|filesystem| filesystem.sample.id == id)
@@ -152,12 +163,12 @@ impl<'a> LayerView<'a> {
         self.assessment?.policy.as_ref()
     }
 
-    /// The armed triggers, each once, the nearest where one is named twice.
+    /// The armed triggers, each once, the more urgent where one is named twice.
     pub fn triggers(&self) -> BTreeMap<Trigger, &'a TriggerAssessment> {
         let mut nearest: BTreeMap<Trigger, &TriggerAssessment> = BTreeMap::new();
         for trigger in self.assessment.iter().flat_map(|assessment| &assessment.triggers) {
             let entry = nearest.entry(trigger.trigger).or_insert(trigger);
-            if distance(trigger) < distance(entry) {
+            if urgency_of(trigger) < urgency_of(entry) {
                 *entry = trigger;
             }
         }
@@ -166,12 +177,12 @@ impl<'a> LayerView<'a> {
 
     /// The trigger that strikes first: by the forecast, and where none is foreseen by headroom.
     pub fn first_trigger(&self) -> Option<&'a TriggerAssessment> {
-        self.triggers().into_values().min_by_key(|trigger| urgency(trigger))
+        self.triggers().into_values().min_by_key(|trigger| urgency_of(trigger))
     }
 
     /// Smaller is more urgent: when the first trigger strikes, and where none is foreseen how near it is.
     pub fn urgency(&self) -> (i64, i64) {
-        self.first_trigger().map_or((i64::MAX, i64::MAX), urgency)
+        self.first_trigger().map_or((i64::MAX, i64::MAX), urgency_of)
     }
 
     /// What could be read, each source once; the failure where one is named twice.
@@ -205,15 +216,14 @@ impl<'a> LayerView<'a> {
     }
 }
 
-fn distance(trigger: &TriggerAssessment) -> i64 {
-    trigger.headroom.unwrap_or(i64::MAX)
+fn urgency_of(trigger: &TriggerAssessment) -> (i64, i64) {
+    urgency(Some(trigger.trigger), trigger.forecast.and_then(|forecast| forecast.p50), trigger.headroom)
 }
 
-/// Inodes and bytes are not comparable, so inodes count as if each were an average file of 16 KiB.
-fn urgency(trigger: &TriggerAssessment) -> (i64, i64) {
-    let scale = if trigger.trigger == Trigger::InodeEviction { 16 << 10 } else { 1 };
-    let when = trigger.forecast.and_then(|forecast| forecast.p50).map_or(i64::MAX, Span::micros);
-    (when, distance(trigger).saturating_mul(scale))
+/// Smaller is more urgent. Inodes and bytes are not comparable, so inodes count as if each were an average file of 16 KiB.
+pub(super) fn urgency(trigger: Option<Trigger>, median: Option<Span>, headroom: Option<i64>) -> (i64, i64) {
+    let scale = if trigger == Some(Trigger::InodeEviction) { 16 << 10 } else { 1 };
+    (median.map_or(i64::MAX, Span::micros), headroom.unwrap_or(i64::MAX).saturating_mul(scale))
 }
 
 fn filesystems(snapshot: &Snapshot) -> Vec<FilesystemView<'_>> {

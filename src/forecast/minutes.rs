@@ -71,15 +71,24 @@ impl Minutes {
         }
     }
 
-    /// The number of the newest block.
+    /// Number of the newest block on the history's own clock.
     pub(super) fn newest(&self) -> u64 {
         self.newest
+    }
+
+    /// Every block, oldest first; `None` for a hole.
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = Option<Minute>> + '_ {
+        self.range(0, self.blocks.len())
     }
 
     /// What was known `ago` blocks before the newest, oldest first, at most [`SEEN_BLOCKS`]; `None` for a hole.
     pub(super) fn seen(&self, ago: usize) -> impl Iterator<Item = Option<Minute>> + '_ {
         let until = self.blocks.len().saturating_sub(ago);
-        self.blocks.range(until.saturating_sub(SEEN_BLOCKS)..until).map(|block| {
+        self.range(until.saturating_sub(SEEN_BLOCKS), until)
+    }
+
+    fn range(&self, from: usize, until: usize) -> impl DoubleEndedIterator<Item = Option<Minute>> + '_ {
+        self.blocks.range(from..until).map(|block| {
             block.map(|Block(level, low)| Minute { level: f64::from(level) / PARTS, low: f64::from(low) / PARTS })
         })
     }

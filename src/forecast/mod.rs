@@ -18,6 +18,6 @@ mod surface;
 mod views;
 
 pub use forecast::{Forecast, Horizon};
-pub use history::{History, Observation};
+pub use history::{History, Moment, Observation};
 pub use outlook::Outlook;
 pub use score::{Scorer, Tally};

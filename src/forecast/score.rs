@@ -30,13 +30,13 @@ pub struct Tally {
     /// Alarms without a crossing within an hour.
     pub false_alarm: u64,
     /// Forecasts answered, for each of [`Horizon::ALL`].
-    answered: [u64; 4],
-    /// Sum of the squared errors of their probabilities.
-    squared_error: [f64; 4],
+    pub answered: [u64; 4],
+    /// Sum of the squared errors of their probabilities, each 0 (right and sure) to 1.
+    pub squared_error: [f64; 4],
     /// Forecasts whose crossing time is known, six hours counting as "not within six hours".
-    timed: u64,
+    pub timed: u64,
     /// Those with the truth between p10 and p90.
-    covered: u64,
+    pub covered: u64,
 }
 
 /// A forecast that waits for its answer: what six hours of truth need, nothing else.
@@ -59,8 +59,6 @@ struct Alarm {
 
 /// Forecasts are taken for checking this far apart: six hours of them are 72.
 const EVERY: Span = Span::from_secs(300);
-/// A longer silence leaves open what happened: what is pending is dropped, not guessed.
-const SILENCE: Span = Span::from_secs(300);
 /// A level counts as crossed anew after it has not been crossed for this long.
 const REARM: Span = Span::from_secs(600);
 const ALARM_HOLDS: Span = Span::from_secs(3_600);
@@ -69,6 +67,9 @@ const OFF: f64 = 0.3;
 const SIX_HOURS: Span = Span::from_secs(21_600);
 
 impl Scorer {
+    /// A longer silence leaves open what happened: what is pending is dropped, not guessed. What was found out before stays.
+    pub const SILENCE: Span = Span::from_secs(300);
+
     /// Nothing forecast yet.
     pub fn new() -> Self {
         Self::default()
@@ -80,7 +81,7 @@ impl Scorer {
         let Some(forecast) = forecast else { return };
         if let Some(last) = self.last {
             let step = now.since(last);
-            if step > SILENCE || step < Span::ZERO {
+            if step > Self::SILENCE || step < Span::ZERO {
                 *self = Self { tally: self.tally, ..Self::default() };
             }
         }
@@ -106,6 +107,11 @@ impl Scorer {
     /// What has been found out.
     pub const fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    /// The time of the last forecast it was given; `None`: there was none.
+    pub const fn last(&self) -> Option<Timestamp> {
+        self.last
     }
 
     fn crossed(&mut self, now: Timestamp) {
@@ -186,6 +192,22 @@ impl Tally {
     /// Share of forecasts with the truth between p10 and p90, wanted 0.8 or more; `None` before the first answer.
     pub fn coverage(&self) -> Option<f64> {
         share(u64_as_f64(self.covered), self.timed)
+    }
+
+    /// Adds what another scorer has found out.
+    pub fn add(&mut self, other: &Self) {
+        let count = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
+        count(&mut self.hit, other.hit);
+        count(&mut self.missed, other.missed);
+        count(&mut self.false_alarm, other.false_alarm);
+        for (sum, more) in self.answered.iter_mut().zip(other.answered) {
+            count(sum, more);
+        }
+        for (sum, more) in self.squared_error.iter_mut().zip(other.squared_error) {
+            *sum += more;
+        }
+        count(&mut self.timed, other.timed);
+        count(&mut self.covered, other.covered);
     }
 
     fn answer(&mut self, pending: &Pending, i: usize, happened: bool) {

@@ -7,7 +7,7 @@ use super::eviction::deletes_images;
 use super::freed::{Freed, freed};
 use super::image_eviction::{EvictionPass, evict};
 use super::image_gc::{Available, Tick, collect};
-use super::schedule::{Expected, next_check, next_eviction_pass};
+use super::schedule::{Expected, Grid};
 use super::triggers::{TriggerLevel, levels};
 use super::victims::{Fate, Verdict, Wanted};
 use super::{GcPolicy, Inventory, Release, Signal, Trigger};
@@ -23,8 +23,8 @@ pub struct Subject<'a> {
     pub policy: &'a GcPolicy,
     /// Its release.
     pub release: Release,
-    /// When its process started.
-    pub started_at: Timestamp,
+    /// When it looks.
+    pub grid: Grid,
     /// The present.
     pub now: Timestamp,
     /// The filesystem of the images and its numbers; `None` where it could not be measured.
@@ -104,21 +104,21 @@ fn same_filesystem(subject: Subject<'_>) -> bool {
 }
 
 fn collection(subject: Subject<'_>, level: TriggerLevel, space: &Space) -> Prediction {
-    let at = next_check(subject.started_at, subject.now, subject.release);
+    let at = subject.grid.next_check(subject.now);
     let just_crossed = Bytes::new(level.strikes_below.saturating_sub(1));
     let crossed = space.available <= just_crossed;
     let available = space.available.min(just_crossed);
     let collection = collect(Tick {
         policy: subject.policy,
         release: subject.release,
-        started_at: subject.started_at,
+        grid: subject.grid,
         at: at.at,
         capacity: space.capacity,
         available: Available::exactly(available),
         store: subject.store,
         inventory: subject.inventory,
     });
-    let freed = freed(subject.store, &collection.verdicts);
+    let freed = freed(subject.store, &collection.verdicts, collection.counted);
     Prediction {
         level,
         at,
@@ -132,7 +132,7 @@ fn collection(subject: Subject<'_>, level: TriggerLevel, space: &Space) -> Predi
 }
 
 fn eviction(subject: Subject<'_>, level: TriggerLevel, signal: Signal, same: bool, space: &Space) -> Prediction {
-    let at = next_eviction_pass(subject.started_at, subject.now, subject.release);
+    let at = subject.grid.next_eviction_pass(Some(signal), subject.now);
     let crossed = level.headroom.is_some_and(|headroom| headroom < 0);
     let available = if signal.counts_inodes() {
         space.available
@@ -148,7 +148,7 @@ fn eviction(subject: Subject<'_>, level: TriggerLevel, signal: Signal, same: boo
         store: subject.store,
         inventory: subject.inventory,
     });
-    let freed = freed(subject.store, &verdicts);
+    let freed = freed(subject.store, &verdicts, None);
     Prediction {
         level,
         at,
@@ -213,7 +213,7 @@ mod tests {
     fn predictions(available: u64, nodefs: u64, written: u64, change: impl FnOnce(&mut GcPolicy)) -> Vec<Prediction> {
         let mut store = store(&["a=40", "b=40", "c*=40"]);
         for image in &mut store.images {
-            image.layers = Some(vec![StoredLayer { id: image.id.as_str().into(), bytes: Bytes::new(80) }]);
+            image.layers = Some([StoredLayer { id: image.id.as_str().into(), bytes: Bytes::new(80) }].into());
         }
         let mut inventory = Inventory::default();
         for look in [-5, 5] {
@@ -225,7 +225,7 @@ mod tests {
         let subject = Subject {
             policy: &policy,
             release: V1_37,
-            started_at: START,
+            grid: Grid::of(START, V1_37),
             now: at(240),
             imagefs: Some((filesystem(1), &space)),
             nodefs: Some((filesystem(nodefs), &space)),

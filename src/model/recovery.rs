@@ -48,6 +48,38 @@ pub fn recoverable(image: &Image) -> Recoverable {
     }
 }
 
+/// The images that somebody uses with a pull policy of Never: once gone, they stay so.
+#[derive(Debug, Clone, Default)]
+pub struct NeverPulled(HashSet<String>);
+
+impl NeverPulled {
+    /// From the names in pods, with or without a host or a tag.
+    pub fn of(names: &[Label]) -> Self {
+        Self(names.iter().map(|name| full_name(name.as_str())).collect())
+    }
+
+    /// Whether one of these names is the image's.
+    pub fn has(&self, image: &Image) -> bool {
+        let names = image.tags.iter().chain(&image.digests).map(Label::as_str);
+        !self.0.is_empty() && names.chain([image.id.as_str()]).any(|name| self.0.contains(&full_name(name)))
+    }
+}
+
+/// A name with the host, folder and tag that are added where they are not said (distribution `reference/normalize.go`).
+fn full_name(name: &str) -> String {
+    if name.starts_with("sha256:") {
+        return name.to_owned();
+    }
+    let (host, path) = match name.split_once('/') {
+        Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => (host, path),
+        _ => ("docker.io", name),
+    };
+    let folder = if host == "docker.io" && !path.contains('/') { "library/" } else { "" };
+    let last = path.rsplit('/').next().unwrap_or(path);
+    let tag = if last.contains([':', '@']) { "" } else { ":latest" };
+    format!("{host}/{folder}{path}{tag}")
+}
+
 /// Where a name says that an image comes from, worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Origin {
@@ -177,6 +209,26 @@ mod tests {
     }
 
     #[test]
+    fn names_in_pods_are_those_of_images_when_they_are_written_out() {
+        let cases = [
+            ("busybox", "docker.io/library/busybox:latest", true),
+            ("busybox:1", "docker.io/library/busybox:1", true),
+            ("team/app", "docker.io/team/app:latest", true),
+            ("localhost/app:1", "localhost/app:1", true),
+            ("example.com:5000/a/b", "example.com:5000/a/b:latest", true),
+            ("busybox:1", "docker.io/library/busybox:2", false),
+            ("app", "example.com/app:latest", false),
+        ];
+        for (named, tag, expected) in cases {
+            assert_eq!(NeverPulled::of(&[named.into()]).has(&image("a", &[tag], &[])), expected, "{named} {tag}");
+        }
+        let by_digest = Label::from(format!("quay.io/app{DIGEST}"));
+        assert!(NeverPulled::of(&[by_digest]).has(&image("a", &[], &["quay.io/app"])));
+        assert!(NeverPulled::of(&["sha256:0".into()]).has(&image("sha256:0", &[], &[])));
+        assert!(!NeverPulled::default().has(&image("a", &["b"], &[])));
+    }
+
+    #[test]
     fn the_sandbox_image_is_known_by_its_name() {
         for tag in ["registry.k8s.io/pause:3.10", "docker.io/rancher/mirrored-pause:3.6", "k8s.gcr.io/pause-amd64:3.1"]
         {
@@ -215,6 +267,7 @@ mod tests {
             pods: vec![pod("1", "kube-system", true), pod("2", "kube-system", false), pod("3", "default", false)],
             containers: vec![container("1", "etcd"), container("2", "dns"), container("3", "other")],
             complete: true,
+            hidden_volumes: false,
         };
         let found = critical(&store, &["gcr.io/*:dev".to_owned()]);
         let reason = |id: &str| found.get(&ImageId::from(id)).copied();

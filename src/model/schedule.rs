@@ -5,9 +5,9 @@
 //! `eviction/eviction_manager.go` Start (every 10 seconds, likewise). The offsets were measured on kubelets 1.20.2 and
 //! 1.37.2.
 //!
-//! Does not know whether the loop is on, see `GcPolicy`, and learns nothing from what was observed.
+//! Does not know whether the loop is on, see `GcPolicy`. The drift of a long life is taken out by a pass that was seen to delete.
 
-use super::{Held, Release, Rule, Trigger};
+use super::{Held, Release, Rule, Signal, Trigger};
 use crate::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,10 @@ pub const EVICTION_PERIOD: Span = Span::from_millis(10_050);
 const DRIFT_EARLIEST: Span = Span::from_millis(2);
 const DRIFT: Span = Span::from_millis(6);
 pub(super) const DRIFT_LATEST: Span = Span::from_millis(11);
+
+/// Seen: 50 to 400 ms where a pass deletes something; thousands of images on a slow disk take longer.
+const USUAL_PASS: Span = Span::from_millis(200);
+const LONGEST_PASS: Span = Span::from_secs(5);
 
 /// An instant that is known to lie within bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,15 +54,116 @@ pub fn first_pass(started_at: Timestamp, release: Release) -> Expected {
     }
 }
 
-/// The next tick after `now` at which the loop can delete images. Tick 0 is never the answer, see [`first_pass`].
-///
-/// The bounds widen by 9 ms with each tick since the start; passes that deleted something add 0.05 to 0.4 s each, which
-/// is not known here. A `now` before the start counts as the start.
-pub fn next_check(started_at: Timestamp, now: Timestamp, release: Release) -> Expected {
-    let first = first_pass(started_at, release);
-    let step = GC_PERIOD.saturating_add(DRIFT).micros();
-    let passed = now.since(first.at).micros().max(0) / step;
-    nth(first, passed.saturating_add(1))
+/// The ticks of one kubelet's collection loop: from its start, and from the last pass that was seen to delete, if any was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grid {
+    started_at: Timestamp,
+    release: Release,
+    seen: Option<Expected>,
+    stats_period: Span,
+}
+
+impl Grid {
+    /// Of a kubelet whose process started at this time, nothing else known.
+    pub const fn of(started_at: Timestamp, release: Release) -> Self {
+        Self { started_at, release, seen: None, stats_period: Span::ZERO }
+    }
+
+    /// The same, where the end of a pass was seen: the next tick is counted from there. This takes out the drift of all passes
+    /// before, which is not known where they deleted something.
+    #[must_use]
+    pub const fn with(self, seen: Option<Expected>) -> Self {
+        Self { seen, ..self }
+    }
+
+    /// The same beside a runtime that measures what its images use only so often: an imagefs signal waits for a new figure.
+    #[must_use]
+    pub const fn measured_every(self, stats_period: Span) -> Self {
+        Self { stats_period, ..self }
+    }
+
+    /// When the process started.
+    pub const fn started_at(&self) -> Timestamp {
+        self.started_at
+    }
+
+    /// The first pass of the loop, see [`first_pass`].
+    pub fn first_pass(&self) -> Expected {
+        first_pass(self.started_at, self.release)
+    }
+
+    /// The next tick after `now` at which the loop can delete images. Tick 0 is never the answer, see [`first_pass`].
+    ///
+    /// The bounds widen by 9 ms with each tick; passes that delete something add 0.05 to 0.4 s each, which is not known here. A
+    /// `now` before the start counts as the start.
+    pub fn next_check(&self, now: Timestamp) -> Expected {
+        let from = self.seen.filter(|seen| seen.latest <= now).unwrap_or_else(|| self.first_pass());
+        let step = GC_PERIOD.saturating_add(DRIFT).micros();
+        let passed = now.since(from.at).micros().max(0) / step;
+        nth(from, passed.saturating_add(1))
+    }
+
+    /// The next eviction pass after `now` that acts on a signal, see [`next_eviction_pass`]. An imagefs signal is passed over
+    /// until the runtime has measured anew, which containerd does every 10 s unless it is told otherwise: each pass then finds
+    /// a new figure.
+    pub fn next_eviction_pass(&self, signal: Option<Signal>, now: Timestamp) -> Expected {
+        let pass = |after| next_eviction_pass(self.started_at, after, self.release);
+        let next = pass(now);
+        if !signal.is_some_and(Signal::is_imagefs) || self.stats_period <= EVICTION_PERIOD {
+            return next;
+        }
+        let half = Span::from_micros(self.stats_period.micros() / 2);
+        Expected { at: pass(now + half).at, latest: next.latest + self.stats_period, ..next }
+    }
+
+    /// The end of a pass that deleted images which were there at `after` and no more at `before`, in the light of what was
+    /// known; `tick` is that pass as it was expected. An expectation that does not meet what was seen is dropped.
+    pub fn seen(tick: Expected, after: Timestamp, before: Timestamp) -> Expected {
+        // Deletions take up to some seconds, and the pass ends with the last one.
+        let (earliest, latest) = (tick.earliest.max(after), (tick.latest + LONGEST_PASS).min(before));
+        let (earliest, latest) = if earliest <= latest { (earliest, latest) } else { (after, before) };
+        Expected { earliest, at: (tick.at + USUAL_PASS).max(earliest).min(latest), latest }
+    }
+
+    /// When a trigger acts whose line is crossed at `crossed` and stays so; for one crossed long ago, pass the present.
+    ///
+    /// Collection acts at the first tick that sees the crossing. It decides on the number of the latest eviction pass, so a
+    /// tick up to one eviction period after the crossing may miss it. An eviction acts in the next pass, a soft one after its
+    /// grace period, which is counted from the pass that first saw it; a full disk acts at once.
+    pub fn acts_at(
+        &self,
+        trigger: Trigger,
+        signal: Option<Signal>,
+        crossed: Timestamp,
+        grace_period: Span,
+    ) -> Expected {
+        match trigger {
+            Trigger::ImageGc => {
+                let (soonest, likely) = (self.next_check(crossed), crossed + Span::from_secs(5));
+                let latest = self.next_check(crossed + EVICTION_PERIOD).latest;
+                Expected { earliest: soonest.earliest.max(crossed), at: self.next_check(likely).at, latest }
+            }
+            Trigger::ImageEviction | Trigger::PodEviction | Trigger::InodeEviction => {
+                let sees = self.next_eviction_pass(signal, crossed);
+                if grace_period <= Span::ZERO {
+                    return sees;
+                }
+                let until = |seen: Timestamp, passes: i64| {
+                    seen + grace_period + Span::from_micros(EVICTION_PERIOD.micros().saturating_mul(passes))
+                };
+                Expected { earliest: until(sees.earliest, 0), at: until(sees.at, 1), latest: until(sees.latest, 1) }
+            }
+            Trigger::DiskFull => Expected { earliest: crossed, at: crossed, latest: crossed },
+        }
+    }
+
+    /// The first tick at which an image that is loaded at `loaded` and never used can be deleted: the next tick is the first to
+    /// see it, and it must then reach the minimum age. Eviction can take it after the minimum age alone.
+    pub fn first_chance(&self, loaded: Timestamp, minimum_age: Span) -> Expected {
+        let seen = self.next_check(loaded);
+        // The tick itself, where no age is asked for; otherwise the first one that is late enough.
+        self.next_check(seen.at + minimum_age - Span::from_micros(1))
+    }
 }
 
 /// The pass of a number counted from 0, the first one. Passes that refresh the records of images come at these times
@@ -90,56 +195,6 @@ pub fn next_eviction_pass(started_at: Timestamp, now: Timestamp, release: Releas
     Expected { earliest: from, at: at.max(from), latest: from + EVICTION_PERIOD }
 }
 
-/// When a trigger acts whose line is crossed at `crossed` and stays so; for one crossed long ago, pass the present.
-///
-/// Collection acts at the first tick that sees the crossing. It decides on the number of the latest eviction pass, so a
-/// tick up to one eviction period after the crossing may miss it. An eviction acts in the next pass, a soft one after its
-/// grace period, which is counted from the pass that first saw it; a full disk acts at once. An imagefs signal waits also
-/// for a new time stamp of the runtime's statistics, every 10 seconds by default, which is not counted here.
-pub fn acts_at(
-    trigger: Trigger,
-    crossed: Timestamp,
-    grace_period: Span,
-    started_at: Timestamp,
-    release: Release,
-) -> Expected {
-    match trigger {
-        Trigger::ImageGc => {
-            let (soonest, likely) = (next_check(started_at, crossed, release), crossed + Span::from_secs(5));
-            let latest = next_check(started_at, crossed + EVICTION_PERIOD, release).latest;
-            let at = next_check(started_at, likely, release).at;
-            Expected { earliest: soonest.earliest.max(crossed), at, latest }
-        }
-        Trigger::ImageEviction | Trigger::PodEviction | Trigger::InodeEviction => {
-            let sees = next_eviction_pass(started_at, crossed, release);
-            if grace_period <= Span::ZERO {
-                return sees;
-            }
-            let until = |seen: Timestamp, passes: i64| {
-                seen + grace_period + Span::from_micros(EVICTION_PERIOD.micros().saturating_mul(passes))
-            };
-            Expected { earliest: until(sees.earliest, 0), at: until(sees.at, 1), latest: until(sees.latest, 1) }
-        }
-        Trigger::DiskFull => Expected { earliest: crossed, at: crossed, latest: crossed },
-    }
-}
-
-/// The next tick after `now`, counted from the end of an earlier pass that was seen, for example by the images that it
-/// deleted. This takes out the drift of all passes before.
-pub fn next_check_since(pass_ended: Expected, now: Timestamp) -> Expected {
-    let step = GC_PERIOD.saturating_add(DRIFT).micros();
-    let passed = now.since(pass_ended.at).micros().max(0) / step;
-    nth(pass_ended, passed.saturating_add(1))
-}
-
-/// The first tick at which an image that is loaded at `loaded` and never used can be deleted: the next tick is the first to
-/// see it, and it must then reach the minimum age. Eviction can take it after the minimum age alone.
-pub fn first_chance(started_at: Timestamp, loaded: Timestamp, minimum_age: Span, release: Release) -> Expected {
-    let seen = next_check(started_at, loaded, release);
-    // The tick itself, where no age is asked for; otherwise the first one that is late enough.
-    next_check(started_at, seen.at + minimum_age - Span::from_micros(1), release)
-}
-
 /// Before this no image can be deleted: from 1.29 on the minimum age counts anew from the first pass of every start.
 /// `None` where the release voids the minimum age at a start, or may do so.
 pub fn images_safe_until(started_at: Timestamp, minimum_age: Span, release: Release) -> Option<Timestamp> {
@@ -159,28 +214,32 @@ mod tests {
         Timestamp::from_secs_f64(seconds)
     }
 
+    fn check(started_at: f64, now: f64, release: Release) -> Expected {
+        Grid::of(at(started_at), release).next_check(at(now))
+    }
+
     #[test]
     fn the_first_tick_that_deletes_comes_five_minutes_after_the_first_pass() {
-        let next = next_check(at(1000.0), at(1000.0), V1_37);
+        let next = check(1000.0, 1000.0, V1_37);
         assert_eq!(next.at, at(1300.206));
         assert_eq!((next.earliest, next.latest), (at(1300.152), at(1300.511)));
         // Before 1.21 the first pass came 6 to 7 s after the start.
-        assert_eq!(next_check(at(1000.0), at(1000.0), V1_20).at, at(1306.706));
+        assert_eq!(check(1000.0, 1000.0, V1_20).at, at(1306.706));
     }
 
     #[test]
     fn ticks_follow_each_other_and_drift() {
-        assert_eq!(next_check(at(0.0), at(300.206), V1_37).at, at(600.212));
-        assert_eq!(next_check(at(0.0), at(600.211), V1_37).at, at(600.212));
+        assert_eq!(check(0.0, 300.206, V1_37).at, at(600.212));
+        assert_eq!(check(0.0, 600.211, V1_37).at, at(600.212));
         // A day later, 288 ticks: 1.73 s of drift.
-        assert_eq!(next_check(at(0.0), at(86_400.0), V1_37).at, at(86_401.928));
-        let bounds = next_check(at(0.0), at(86_400.0), V1_37);
+        assert_eq!(check(0.0, 86_400.0, V1_37).at, at(86_401.928));
+        let bounds = check(0.0, 86_400.0, V1_37);
         assert_eq!(bounds.latest.since(bounds.earliest), Span::from_millis(2_942));
     }
 
     #[test]
     fn an_unknown_release_has_wider_bounds() {
-        let next = next_check(at(0.0), at(0.0), Release::Unknown);
+        let next = check(0.0, 0.0, Release::Unknown);
         assert_eq!((next.earliest, next.latest), (at(300.152), at(307.311)));
     }
 
@@ -202,7 +261,7 @@ mod tests {
 
     #[test]
     fn collection_acts_at_the_first_tick_that_sees_the_crossing() {
-        let acts = |crossed| acts_at(Trigger::ImageGc, at(crossed), Span::ZERO, at(0.0), V1_37);
+        let acts = |crossed| Grid::of(at(0.0), V1_37).acts_at(Trigger::ImageGc, None, at(crossed), Span::ZERO);
         assert_eq!(acts(100.0).at, at(300.206));
         assert_eq!((acts(100.0).earliest, acts(100.0).latest), (at(300.152), at(300.511)));
         // So shortly before a tick that it may use a number from before the crossing.
@@ -213,25 +272,71 @@ mod tests {
 
     #[test]
     fn eviction_acts_in_the_next_pass_and_after_the_grace_period() {
-        let acts = |grace| acts_at(Trigger::ImageEviction, at(25.0), Span::from_secs(grace), at(0.0), V1_37);
+        let grid = Grid::of(at(0.0), V1_37);
+        let acts = |grace| {
+            grid.acts_at(Trigger::ImageEviction, Some(Signal::ImagefsAvailable), at(25.0), Span::from_secs(grace))
+        };
         assert_eq!((acts(0).at, acts(0).latest), (at(30.45), at(35.05)));
         // Seen on both releases: first seen at 41.2, grace of 30 s, acted at 71.6.
         assert_eq!((acts(30).earliest, acts(30).at, acts(30).latest), (at(55.0), at(70.5), at(75.1)));
-        let full = acts_at(Trigger::DiskFull, at(25.0), Span::ZERO, at(0.0), V1_37);
+        let full = grid.acts_at(Trigger::DiskFull, None, at(25.0), Span::ZERO);
         assert_eq!((full.earliest, full.latest), (at(25.0), at(25.0)));
     }
 
     #[test]
     fn a_pass_that_was_seen_sets_the_grid_anew() {
         let seen = Expected { earliest: at(901.0), at: at(901.5), latest: at(902.0) };
-        let next = next_check_since(seen, at(1_000.0));
+        let grid = Grid::of(at(0.0), V1_37).with(Some(seen));
+        let next = grid.next_check(at(1_000.0));
         assert_eq!((next.earliest, next.at, next.latest), (at(1_201.002), at(1_201.506), at(1_202.011)));
-        assert_eq!(next_check_since(seen, at(1_300.0)).at, at(1_501.512));
+        assert_eq!(grid.next_check(at(1_300.0)).at, at(1_501.512));
+        // Of the time before nothing is learned.
+        assert_eq!(grid.next_check(at(650.0)).at, at(900.218));
+    }
+
+    #[test]
+    fn a_burst_of_deletions_narrows_the_pass_down() {
+        let ten_days = 10.0 * 86_400.0;
+        let expected = check(0.0, ten_days, V1_37);
+        assert!(expected.latest.since(expected.earliest) > Span::from_secs(25), "{expected:?}");
+        // Images were there 3 s before and gone 4 s after the middle of it.
+        let (after, before) = (expected.at - Span::from_secs(3), expected.at + Span::from_secs(4));
+        let seen = Grid::seen(expected, after, before);
+        assert_eq!((seen.earliest, seen.at, seen.latest), (after, expected.at + Span::from_millis(200), before));
+        let next = Grid::of(at(0.0), V1_37).with(Some(seen)).next_check(before);
+        assert_eq!(next.at, seen.at + Span::from_millis(300_006));
+        assert_eq!(next.latest.since(next.earliest), Span::from_millis(7_009));
+        // Soon after a start the expectation is sharper than two looks 30 s apart.
+        let expected = check(0.0, 0.0, V1_37);
+        let seen = Grid::seen(expected, at(290.0), at(320.0));
+        assert_eq!((seen.earliest, seen.at, seen.latest), (at(300.152), at(300.406), at(305.511)));
+        // Passes that deleted for long, and were not seen, have moved the grid out of its bounds.
+        let seen = Grid::seen(expected, at(340.0), at(350.0));
+        assert_eq!((seen.earliest, seen.at, seen.latest), (at(340.0), at(340.0), at(350.0)));
+    }
+
+    #[test]
+    fn an_imagefs_signal_waits_for_a_new_figure_of_the_runtime() {
+        let pass = |signal, seconds| {
+            let grid = Grid::of(at(0.0), V1_37).measured_every(Span::from_secs(seconds));
+            grid.next_eviction_pass(signal, at(25.0))
+        };
+        let usual = Grid::of(at(0.0), V1_37).next_eviction_pass(None, at(25.0));
+        assert_eq!(pass(Some(Signal::ImagefsAvailable), 10), usual, "the default never bites");
+        assert_eq!(pass(Some(Signal::NodefsAvailable), 60), usual);
+        // Seen on both releases with 60 s: crossed between 30.5 and 40.6 and acted on at 61.1, and from 81.7 to 122.3.
+        let slow = pass(Some(Signal::ImagefsAvailable), 60);
+        assert_eq!((slow.earliest, slow.at, slow.latest), (usual.earliest, at(60.6), at(95.05)));
+        let grid = Grid::of(at(0.0), V1_37).measured_every(Span::from_secs(60));
+        for (crossed, acted) in [(35.0, 61.1), (75.0, 122.3)] {
+            let acts = grid.acts_at(Trigger::ImageEviction, Some(Signal::ImagefsAvailable), at(crossed), Span::ZERO);
+            assert!(acts.earliest <= at(acted) && at(acted) <= acts.latest, "{acts:?}");
+        }
     }
 
     #[test]
     fn a_loaded_image_is_seen_by_one_tick_and_can_go_at_the_next() {
-        let chance = |loaded, age| first_chance(at(0.0), at(loaded), Span::from_secs(age), V1_37).at;
+        let chance = |loaded, age| Grid::of(at(0.0), V1_37).first_chance(at(loaded), Span::from_secs(age)).at;
         assert_eq!(chance(310.0, 120), at(900.218));
         assert_eq!(chance(599.0, 120), at(900.218));
         assert_eq!(chance(310.0, 0), at(600.212));
@@ -244,7 +349,7 @@ mod tests {
         fn the_next_check_lies_ahead_and_within_one_period(start in 0_i64..1 << 60, after in 0_i64..1 << 58, minor in 20_u32..40) {
             let started_at = Timestamp::from_micros(start);
             let now = Timestamp::from_micros(start + after);
-            let next = next_check(started_at, now, Release::V1 { minor, patch: 0 });
+            let next = Grid::of(started_at, Release::V1 { minor, patch: 0 }).next_check(now);
             prop_assert!(next.at > now);
             prop_assert!(next.at.since(now) <= Span::from_millis(307_400));
             prop_assert!(next.earliest <= next.at && next.at <= next.latest);
@@ -252,8 +357,11 @@ mod tests {
 
         #[test]
         fn any_instants_give_an_answer(start: i64, now: i64) {
-            next_check(Timestamp::from_micros(start), Timestamp::from_micros(now), Release::Unknown);
-            next_eviction_pass(Timestamp::from_micros(start), Timestamp::from_micros(now), Release::Unknown);
+            let (start, now) = (Timestamp::from_micros(start), Timestamp::from_micros(now));
+            Grid::of(start, Release::Unknown).next_check(now);
+            let bounds = Grid::of(start, Release::Unknown).next_check(now);
+            Grid::of(start, Release::Unknown).with(Some(Grid::seen(bounds, now, start))).next_check(now);
+            next_eviction_pass(start, now, Release::Unknown);
         }
     }
 }

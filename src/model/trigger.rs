@@ -41,6 +41,11 @@ impl Trigger {
     pub const ALL: [Self; 5] =
         [Self::ImageGc, Self::ImageEviction, Self::PodEviction, Self::InodeEviction, Self::DiskFull];
 
+    /// The trigger with this value of the `trigger` label.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|trigger| trigger.as_str() == name)
+    }
+
     /// The value of the `trigger` label.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -4,6 +4,7 @@ use crate::units::Bytes;
 use crate::untrusted::Label;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::Arc;
 
 /// What one runtime holds, listed in one go.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -17,6 +18,9 @@ pub struct ImageStore {
     pub pods: Vec<Pod>,
     /// Whether the lists are whole: false where one was cut or an entry could not be read.
     pub complete: bool,
+    /// Images may be mounted as volumes that are not among [`Container::image_volumes`]: the runtime can do that, and does not
+    /// tell.
+    pub hidden_volumes: bool,
 }
 
 /// The id of an image: the digest of its configuration, `sha256:...`.
@@ -41,17 +45,19 @@ pub struct Image {
     /// Whether the runtime says that it must not be deleted.
     #[serde(default)]
     pub pinned: bool,
-    /// What it occupies on the disk, layer by layer; `None` where that is not known, and the CRI does not tell.
+    /// What it keeps on the disk, each part once; `None` where that is not known: the CRI does not tell, and only containerd's
+    /// own records do. Shared, since it is copied with every sample and hardly ever changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub layers: Option<Vec<StoredLayer>>,
+    pub layers: Option<Arc<[StoredLayer]>>,
 }
 
-/// One layer of an image on the disk. The same layer in two images has the same name and is stored once.
+/// One part of an image on the disk: a layer, or its blob and its unpacked files each by themselves. The same part in two images
+/// has the same name and is stored once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredLayer {
     /// The digest of its chain, or any other name that identifies it in this store.
     pub id: Label,
-    /// Its unpacked files and, where the runtime keeps it, its blob.
+    /// What becomes free with the last image that has it.
     pub bytes: Bytes,
 }
 

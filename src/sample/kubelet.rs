@@ -33,6 +33,8 @@ pub struct KubeletConfig {
     pub drop_ins: Vec<(Label, KubeletSettings)>,
     /// The directory of the kubelet, `--root-dir`; it names nodefs.
     pub root_dir: Label,
+    /// Images that a static pod uses with a pull policy of Never, as its manifest names them.
+    pub never_pulled: Vec<Label>,
     /// When the file or a drop-in was last changed; a kubelet does not notice changes after its start.
     pub modified_at: Option<Timestamp>,
     /// What could not be understood, and where; each cost only itself. The texts repeat nothing that a file contains.
@@ -47,6 +49,7 @@ impl Default for KubeletConfig {
             file: None,
             drop_ins: Vec::new(),
             root_dir: Label::new(Self::DEFAULT_ROOT_DIR),
+            never_pulled: Vec::new(),
             modified_at: None,
             problems: Vec::new(),
         }
@@ -56,6 +59,16 @@ impl Default for KubeletConfig {
 impl KubeletConfig {
     /// `--root-dir` where nothing else is said.
     pub const DEFAULT_ROOT_DIR: &'static str = "/var/lib/kubelet";
+
+    /// Where static pods come from: a flag wins over drop-ins, the last of these over the file. `None`: from nowhere.
+    pub fn static_pod_path(&self) -> Option<&str> {
+        const FIELD: &str = "staticPodPath";
+        let files = self.file.iter().chain(&self.drop_ins).map(|(_, settings)| settings);
+        let in_files = files.fold(None, |path, settings| {
+            if settings.nulls.contains(FIELD) { None } else { settings.static_pod_path.as_deref().or(path) }
+        });
+        self.flags.static_pod_path.as_deref().or(in_files).filter(|path| !path.is_empty())
+    }
 }
 
 /// What one place says. `None`: it says nothing. Percentages as written; they may be out of range.
@@ -88,6 +101,8 @@ pub struct KubeletSettings {
     pub image_service_endpoint: Option<String>,
     /// podLogsDir.
     pub pod_logs_dir: Option<String>,
+    /// staticPodPath, `--pod-manifest-path`.
+    pub static_pod_path: Option<String>,
     /// featureGates.
     pub feature_gates: Option<BTreeMap<String, bool>>,
     /// Names of the fields above, as a file writes them, that are an explicit null. In a drop-in a null takes back what

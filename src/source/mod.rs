@@ -1,5 +1,6 @@
 //! What does one layer say of itself? Each part reads one thing, with limits, and draws no conclusion.
 
+pub mod containerd;
 pub mod cri;
 pub mod docker;
 mod failure;

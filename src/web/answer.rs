@@ -1,16 +1,16 @@
 //! What is answered to which path? From memory only: the newest snapshot, rendered for this client.
 
-use super::accept;
 use super::published::Published;
-use crate::export::metrics::{self, Budget};
-use crate::export::view::View;
-use crate::export::{json, page};
+use super::scrapes::Scrapes;
+use super::{accept, api};
+use crate::export::metrics::Budget;
+use crate::export::page;
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{self, HeaderValue};
-use hyper::{HeaderMap, Method, Response, StatusCode};
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::{HeaderMap, Method, Response, StatusCode, Uri};
 use std::fmt;
 use std::sync::Arc;
 
@@ -28,6 +28,7 @@ pub struct Answers {
     pub budget: Budget,
     /// What the status page says beside the snapshot.
     pub page: PageOptions,
+    scrapes: Scrapes,
 }
 
 impl fmt::Debug for Answers {
@@ -40,19 +41,30 @@ const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 /// May be kept, and must be asked for each time.
-const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+pub(super) const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
 /// For what is no page: nothing may be loaded, framed or sent anywhere.
 const DENY_ALL: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 
 impl Answers {
+    /// Answers from what is published, at the time of `clock`, with the metrics at `telemetry_path`.
+    pub fn new(
+        published: Arc<Published>,
+        clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+        telemetry_path: String,
+        budget: Budget,
+        page: PageOptions,
+    ) -> Self {
+        Self { published, clock: Box::new(clock), telemetry_path, budget, page, scrapes: Scrapes::default() }
+    }
+
     /// The answer to one request. A HEAD request is answered as GET; hyper leaves the body out.
-    pub(super) fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {
+    pub(super) fn answer(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Response<Full<Bytes>> {
+        let path = uri.path();
+        let file = page::file(path);
         let known = path == self.telemetry_path
-            || matches!(
-                path,
-                "/" | page::STYLE_PATH | page::SCRIPT_PATH | "/api/v1/snapshot" | "/-/healthy" | "/-/ready"
-            );
+            || file.is_some()
+            || matches!(path, "/" | api::SNAPSHOT | api::EXPLAIN | "/-/healthy" | "/-/ready");
         if !known {
             return plain(StatusCode::NOT_FOUND, "not found\n");
         }
@@ -65,22 +77,17 @@ impl Answers {
         let newest = self.published.newest();
         let snapshot = newest.as_deref();
         if path == self.telemetry_path {
-            let format = accept::format(headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()));
-            let mut response = text(metrics::render(snapshot, now, self.budget, format), format.content_type());
-            response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
-            return response;
+            return self.scrape(snapshot, now, headers);
+        }
+        if let Some((body, content_type)) = file {
+            return text(body, content_type);
         }
         match (path, snapshot) {
-            (page::STYLE_PATH, _) => text(page::STYLE, "text/css; charset=utf-8"),
-            (page::SCRIPT_PATH, _) => text(page::SCRIPT, "text/javascript; charset=utf-8"),
             ("/-/healthy", _) => plain(StatusCode::OK, "highwater is healthy\n"),
             ("/-/ready", Some(_)) => plain(StatusCode::OK, "highwater is ready\n"),
             ("/-/ready", None) => plain(StatusCode::SERVICE_UNAVAILABLE, "no sample yet\n"),
-            ("/api/v1/snapshot", Some(snapshot)) => api(snapshot, now, headers),
-            ("/api/v1/snapshot", None) => {
-                let mut response = text(json::error("no sample yet"), "application/json");
-                *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-                response
+            (api::SNAPSHOT | api::EXPLAIN, snapshot) => {
+                api::answer(path, uri.query().unwrap_or_default(), snapshot, now, headers)
             }
             _ => {
                 let mut response = text(page::render(snapshot, now, &self.page), "text/html; charset=utf-8");
@@ -90,26 +97,29 @@ impl Answers {
             }
         }
     }
+
+    /// The metrics in the format and packing that the client wants.
+    fn scrape(&self, snapshot: Option<&Snapshot>, now: Timestamp, headers: &HeaderMap) -> Response<Full<Bytes>> {
+        let chosen = accept::format(list(headers, header::ACCEPT).as_deref());
+        let gzip = accept::gzip(list(headers, header::ACCEPT_ENCODING).as_deref());
+        let body = self.scrapes.body(snapshot, now, self.budget, chosen.format, gzip);
+        let mut response = text(body, "");
+        let headers = response.headers_mut();
+        if let Ok(value) = HeaderValue::from_str(&chosen.content_type()) {
+            headers.insert(header::CONTENT_TYPE, value);
+        }
+        if gzip {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        headers.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+        response
+    }
 }
 
-/// The snapshot as JSON, or nothing where the client has this sample already. The tag is weak: the age in it moves on.
-fn api(snapshot: &Snapshot, now: Timestamp, headers: &HeaderMap) -> Response<Full<Bytes>> {
-    let state = if View::new(snapshot, now).is_stale() { "stale" } else { "fresh" };
-    let tag = format!("W/\"{}-{state}\"", snapshot.sample.at.micros());
-    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let known = known.split(',').map(str::trim).any(|candidate| candidate == "*" || candidate == tag);
-    let mut response = if known {
-        let mut response = text("", "application/json");
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response
-    } else {
-        text(json::snapshot(snapshot, now), "application/json")
-    };
-    if let Ok(tag) = HeaderValue::from_str(&tag) {
-        response.headers_mut().insert(header::ETAG, tag);
-    }
-    response.headers_mut().insert(header::CACHE_CONTROL, NO_CACHE);
-    response
+/// The value of a header that is a list; several of one name are one list.
+fn list(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    let all: Vec<&str> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+    (!all.is_empty()).then(|| all.join(","))
 }
 
 fn plain(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
@@ -118,7 +128,7 @@ fn plain(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
     response
 }
 
-fn text(body: impl Into<Bytes>, content_type: &'static str) -> Response<Full<Bytes>> {
+pub(super) fn text(body: impl Into<Bytes>, content_type: &'static str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));

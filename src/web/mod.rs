@@ -2,10 +2,12 @@
 
 mod accept;
 mod answer;
+mod api;
 mod limits;
 mod patient;
 mod places;
 mod published;
+mod scrapes;
 mod server;
 
 pub use answer::{Answers, PageOptions};

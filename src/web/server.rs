@@ -92,7 +92,7 @@ impl Server {
     fn spawn(&self, stream: TcpStream, place: Place) {
         let answers = Arc::clone(&self.answers);
         let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-            let response = answers.answer(request.method(), request.uri().path(), request.headers());
+            let response = answers.answer(request.method(), request.uri(), request.headers());
             ready(Ok::<_, Infallible>(response))
         });
         let leave = place.leave();

@@ -15,7 +15,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("model", &["layer", "sample", "time", "units", "untrusted"]),
     ("forecast", &["time", "units"]),
     ("assess", &["forecast", "layer", "model", "sample", "time", "units"]),
-    ("snapshot", &["assess", "sample", "time", "units"]),
+    ("snapshot", &["assess", "sample", "time", "units", "untrusted"]),
     ("verdict", &["assess", "sample", "snapshot", "time"]),
     (
         "export",
@@ -27,7 +27,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("source", &["access", "discover", "layer", "sample", "time", "units", "untrusted"]),
     ("demo", &["layer", "sample", "time", "units", "untrusted"]),
     ("config", &["time"]),
-    ("web", &["export", "snapshot", "time"]),
+    ("web", &["export", "snapshot", "time", "units"]),
     ("cli", &["command", "config", "time", "units"]),
     (
         "agent",
@@ -48,8 +48,23 @@ const RULES: &[(&str, &[&str])] = &[
     (
         "command",
         &[
-            "access", "agent", "assess", "cli", "config", "demo", "export", "forecast", "model", "sample", "snapshot",
-            "source", "time", "units", "verdict", "web",
+            "access",
+            "agent",
+            "assess",
+            "cli",
+            "config",
+            "demo",
+            "export",
+            "forecast",
+            "model",
+            "sample",
+            "snapshot",
+            "source",
+            "time",
+            "units",
+            "untrusted",
+            "verdict",
+            "web",
         ],
     ),
 ];

@@ -1,9 +1,11 @@
 //! What does a series of samples of the fixed node mean: when do kubelets act, and who deleted what?
 
 use crate::node;
-use highwater::assess::{Assessment, ImageState, LastUsed, Observed, State, assess};
+use highwater::assess::{Assessment, ImageState, LastUsed, Observed, State, Strike, assess};
+use highwater::layer::LayerId;
 use highwater::model::Trigger;
-use highwater::sample::{Reading, Sample};
+use highwater::model::recovery::{Critical, Recoverable};
+use highwater::sample::{Reading, Sample, StoredLayer};
 use highwater::time::Span;
 use highwater::units::Bytes;
 
@@ -103,4 +105,106 @@ fn a_kubelet_that_restarts_has_forgotten_its_images() {
     let after = last(watched().chain([restarted]));
     assert_eq!(images_of(&after).followed_since, Some(node::AT));
     assert_ne!(used(&after), used(&before));
+}
+
+#[test]
+fn a_deletion_that_was_seen_sets_the_grid_of_checks_anew() {
+    // 100 days of drift: the check of 99.7 s before the sample may as well be a minute later.
+    let with = |seconds_before: i64, gone: bool| {
+        let mut sample = at(seconds_before, Bytes::from_gib(40));
+        sample.layers[OLD_CAPD].kubelet.as_mut().unwrap().started_at = node::AT - Span::from_secs(100 * 86_400);
+        let images = &mut sample.layers[OLD_CAPD].images;
+        *images = images.clone().map(|mut store| {
+            store.images.retain(|image| !gone || image.size != Some(Bytes::from_mib(7_000)));
+            store
+        });
+        sample
+    };
+    let prediction = |assessment: &Assessment| {
+        let layer = &assessment.layers[OLD_CAPD];
+        let at = layer.images.as_ref().unwrap().predictions[0].at;
+        (layer.next_gc_check.unwrap(), at.latest.since(at.earliest))
+    };
+    let (before, width) = prediction(&last([with(290, false)]));
+    assert!(width > Span::from_secs(250), "{width}");
+    // Seen between two lists 7 s apart, around a time of the grid as it is expected.
+    let center = node::AT.since(before).micros() / 1_000_000;
+    let samples = [with(center + 4, false), with(center - 3, true), with(0, true)];
+    let (after, width) = prediction(&last(samples));
+    assert_eq!(width, Span::from_millis(7_009));
+    assert!(after.since(before).micros().abs_diff(300_000_000) < 5_000_000, "{before} {after}");
+}
+
+#[test]
+fn what_the_user_calls_critical_and_what_may_never_be_pulled_is_said() {
+    let mut sample = at(0, Bytes::from_gib(48));
+    if let Reading::Present { value, .. } = &mut sample.layers[OLD_CAPD].kubelet.as_mut().unwrap().config {
+        value.never_pulled = vec!["example.com/tools/webhook:v1".into()];
+    }
+    let patterns = ["example.com/capi/*".to_owned()].as_slice().into();
+    let (assessment, _) = assess(&sample, State::default().with_critical_images(&patterns));
+    let notes = assessment.layers[OLD_CAPD].images.clone().unwrap().images;
+    let names =
+        sample.layers[OLD_CAPD].images.value().unwrap().images.iter().map(|image| image.display_name().to_owned());
+    let said: Vec<_> = names.zip(&notes).map(|(name, note)| (name, note.critical, note.recoverable)).collect();
+    let of = |name: &str| {
+        said.iter().find(|(known, ..)| known == name).map(|(_, critical, recoverable)| (*critical, *recoverable))
+    };
+    assert_eq!(of("example.com/capi/controller:dev"), Some((Some(Critical::Pattern), Recoverable::No)));
+    assert_eq!(of("example.com/tools/webhook:v1"), Some((None, Recoverable::No)));
+    assert_eq!(of("registry.k8s.io/kube-proxy:v1.37.2"), Some((Some(Critical::KubeSystem), Recoverable::Yes)));
+}
+
+/// The position of a layer, a trigger, and the position of a layer that spares it.
+type Short = (usize, Trigger, Option<(usize, bool)>);
+
+/// What strikes on the disk, in order.
+fn strikes(assessment: &Assessment) -> Vec<Short> {
+    let position = |id: &LayerId| assessment.layers.iter().position(|layer| layer.id == *id).unwrap();
+    let of = |strike: &Strike| {
+        let spared = strike.spared_by.as_ref().map(|spared| (position(&spared.layer), spared.surely));
+        (position(&strike.layer), strike.trigger, spared)
+    };
+    assessment.filesystems[0].strikes.iter().map(of).collect()
+}
+
+#[test]
+fn the_kubelet_that_looks_first_spares_the_others_if_it_has_something_to_delete() {
+    // Crossed by 4.8 GiB, and as full as it was. The host's kubelet has nothing to delete, the other one 24 GiB.
+    let with = |host_looks_later: i64| {
+        last((0..=20).rev().map(|round| {
+            let mut sample = at(round * 5, Bytes::from_gib(40));
+            let host = sample.layers[0].kubelet.as_mut().unwrap();
+            host.started_at = host.started_at + Span::from_secs(host_looks_later);
+            sample
+        }))
+    };
+    let (gc, full) = (Trigger::ImageGc, Trigger::DiskFull);
+    assert_eq!(strikes(&with(50)), [(OLD_CAPD, gc, None), (0, gc, Some((OLD_CAPD, true))), (0, full, None)]);
+    assert_eq!(strikes(&with(-50)), [(0, gc, None), (OLD_CAPD, gc, None), (0, full, None)]);
+}
+
+#[test]
+fn one_that_may_look_first_or_frees_enough_only_perhaps_spares_perhaps() {
+    let with = |free: bool| {
+        last((0..=20).rev().map(|round| {
+            let mut sample = at(round * 5, Bytes::from_gib(40));
+            let host = sample.layers[0].kubelet.as_mut().unwrap();
+            host.started_at = host.started_at + Span::from_secs(50);
+            let images = &mut sample.layers[OLD_CAPD].images;
+            *images = images.clone().map(|mut store| {
+                // Two images of one size, of which one is enough; and one frees 200 MiB, the other 14 GiB.
+                store.images.retain(|image| image.size != Some(Bytes::from_mib(900)));
+                for (image, frees) in store.images.iter_mut().rev().zip([if free { 14_000 } else { 200 }, 200]) {
+                    image.size = Some(Bytes::from_gib(20));
+                    image.layers =
+                        Some([StoredLayer { id: image.tags[0].clone(), bytes: Bytes::from_mib(frees) }].into());
+                }
+                store
+            });
+            sample
+        }))
+    };
+    assert_eq!(strikes(&with(true))[1], (0, Trigger::ImageGc, Some((OLD_CAPD, false))));
+    assert_eq!(strikes(&with(false))[1], (0, Trigger::ImageGc, None));
 }

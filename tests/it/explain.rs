@@ -1,7 +1,7 @@
 //! What does `explain` say of a fixed node, and of layers that are not there?
 
 use crate::node;
-use highwater::assess::{State, after_writing, assess};
+use highwater::assess::{State, assess};
 use highwater::demo::Scenario;
 use highwater::export::explain::{Question, json, table};
 use highwater::model::Trigger;
@@ -63,14 +63,11 @@ fn what_cannot_be_read_is_said() {
 #[test]
 fn on_a_node_just_seen_last_use_is_not_known() {
     let mut snapshot = node::snapshot();
-    let (assessment, state) = assess(&snapshot.sample, State::default());
-    snapshot.assessment = assessment;
+    (snapshot.assessment, _) = assess(&snapshot.sample, State::default());
     let text = explain(&snapshot, Some("worker-old"));
     assert!(text.contains("The last use of 3 images is not known"), "{text}");
 
     // 20 GiB more cross the line, and both of the greatest images go.
-    let sample = snapshot.sample.clone();
-    snapshot.assessment = after_writing(&sample, &state, snapshot.assessment, Bytes::from_gib(20));
     let question = Question { layer: Some("worker-old"), written: Some(Bytes::from_gib(20)) };
     let text = table::render(&snapshot, node::now(), question, None).unwrap();
     assert!(text.contains("Image GC: after 20.0 GiB more, the line is crossed by 16.8 GiB"), "{text}");

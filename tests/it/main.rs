@@ -9,8 +9,10 @@
 
 mod architecture;
 mod assess;
+mod browser;
 mod cli;
 mod contract;
+mod demo;
 mod discovery;
 mod explain;
 mod exposition;
@@ -20,7 +22,12 @@ mod hostile_files;
 mod hostile_sockets;
 mod metrics;
 mod node;
+mod prometheus;
 mod recording;
+mod remote;
+mod schema;
+mod storage;
 mod surfaces;
 mod tools;
+mod truth;
 mod web;

@@ -2,9 +2,10 @@
 //! 280 GiB disk. The values are made up to differ from each other, not to be what assess would say.
 
 use highwater::assess::{
-    Action, Assessment, FilesystemAssessment, LayerAssessment, Observed, State, TriggerAssessment, assess,
+    Action, Ahead, Assessment, Course, FilesystemAssessment, LayerAssessment, Observed, Spared, State, Strike,
+    TriggerAssessment, assess,
 };
-use highwater::forecast::Forecast;
+use highwater::forecast::{Forecast, Moment, Tally};
 use highwater::layer::{LayerId, LayerKind};
 use highwater::model::{
     EvictionThreshold, GcPolicy, ImageGcPolicy, Origin, Setting, Signal, SoftThreshold, ThresholdValue, Trigger,
@@ -80,6 +81,24 @@ pub(crate) fn seen_for_twenty_minutes(sample: &Sample) -> Assessment {
     unreachable!("the last round is 0")
 }
 
+/// The old node acts first and spares the host.
+fn strikes() -> Vec<Strike> {
+    let strike = |layer: LayerId, acts_in: Option<i64>, chance: f64| Strike {
+        layer,
+        trigger: Trigger::ImageGc,
+        strikes_below: 48_103_633_716,
+        acts_in: acts_in.map(Span::from_secs),
+        within_an_hour: Some(Ratio::new(chance)),
+        spared_by: None,
+    };
+    let spared = Spared { layer: old_capd(), trigger: Trigger::ImageGc, surely: true };
+    vec![
+        strike(old_capd(), Some(1_000), 0.81),
+        Strike { spared_by: Some(spared), ..strike(host(), Some(1_090), 0.81) },
+        Strike { trigger: Trigger::DiskFull, strikes_below: 1, ..strike(host(), None, 0.001) },
+    ]
+}
+
 fn without_images() -> Snapshot {
     Snapshot {
         sample: Sample {
@@ -93,6 +112,8 @@ fn without_images() -> Snapshot {
                 kubelet_percent: Some(Percent::new(83)),
                 df_percent: Some(Percent::new(82)),
                 fill_rate: Some(ByteRate::new(4_194_304.5)),
+                course: course(),
+                strikes: strikes(),
             }],
             layers: vec![
                 layer_assessment(host(), &Origin::Default),
@@ -114,10 +135,12 @@ fn without_images() -> Snapshot {
                     observed: BTreeMap::new(),
                 },
             ],
+            scores: [(Trigger::ImageGc, scores()), (Trigger::DiskFull, Tally::default())].into(),
         },
         agent: AgentHealth {
             collectors: vec![run("discover", true, 12), run("statfs", true, 1), run("runtime", false, 2_000)],
             sample_interval: Span::from_secs(5),
+            boot_id: Some(Label::new("0f7ba2f4-43d2-4f0c-9a3f-7a7a2e6c1d55")),
             process: Some(ProcessStats {
                 cpu: Span::from_millis(1_230),
                 resident: Bytes::from_mib(9),
@@ -128,6 +151,30 @@ fn without_images() -> Snapshot {
             }),
         },
     }
+}
+
+/// A job that ended three hours ago, a quarter of an hour in which nothing was measured, and the present fill.
+fn course() -> Course {
+    let available = |minutes_ago: i64| match minutes_ago {
+        240.. => Some(60_000 + 100 * (minutes_ago - 240)),
+        180.. => Some(200_000),
+        91..106 => None,
+        _ => Some(49_152 + 800 * minutes_ago),
+    };
+    let past = (0..=360).rev().filter_map(|minutes_ago| {
+        let mib = u64::try_from(available(minutes_ago)?).ok()?;
+        Some(Moment { at: AT - Span::from_secs(60 * minutes_ago), available: Bytes::from_mib(mib) })
+    });
+    let ahead = (0..12_u64).map(|step| Ahead {
+        available: Bytes::from_mib(49_152 - 4_096 * (step + 1)),
+        forecast: Forecast {
+            p10: Some(Span::from_secs(i64::try_from(step + 1).unwrap() * 700)),
+            p50: (step < 8).then_some(Span::from_secs(i64::try_from(step + 1).unwrap() * 1_400)),
+            p90: (step < 2).then_some(Span::from_secs(i64::try_from(step + 1).unwrap() * 3_000)),
+            probability: [0.0, 0.0, 0.5, 0.9].map(Ratio::new),
+        },
+    });
+    Course { past: past.collect(), ahead: ahead.collect() }
 }
 
 fn run(collector: &str, success: bool, millis: i64) -> CollectorRun {
@@ -181,6 +228,7 @@ fn layer(id: LayerId, kind: LayerKind, parent: Option<LayerId>) -> LayerSample {
             pid: 412,
             started_at: AT - Span::from_secs(7_200),
             version: Some(Label::new("v2.1.4")),
+            stats_period: None,
         }),
         kubelet: None,
         image_store: Label::new("/var/lib/containerd"),
@@ -208,6 +256,7 @@ fn read_config() -> Reading<KubeletConfig> {
         drop_ins: Vec::new(),
         root_dir: Label::new("/var/lib/kubelet"),
         problems: Vec::new(),
+        never_pulled: Vec::new(),
         modified_at: None,
     };
     Reading::present(config, AT)
@@ -241,6 +290,7 @@ fn dind_layer() -> LayerSample {
             pid: 2_201,
             started_at: AT - Span::from_secs(3_000),
             version: Some(Label::new("28.4.0")),
+            stats_period: None,
         }),
         docker_root: Some(Label::new("/docker-graph")),
         images: Reading::absent(AbsenceReason::NotRead, "no kubelet deletes the images of Docker"),
@@ -330,7 +380,7 @@ fn old_capd_images() -> ImageStore {
     for image in &mut store.images {
         // Unpacked it takes twice what the runtime lists.
         let bytes = image.size.unwrap_or(Bytes::ZERO);
-        image.layers = Some(vec![StoredLayer { id: image.tags[0].clone(), bytes: bytes.saturating_add(bytes) }]);
+        image.layers = Some([StoredLayer { id: image.tags[0].clone(), bytes: bytes.saturating_add(bytes) }].into());
     }
     add_pod(&mut store, "kube-system", "kube-proxy-y", PROXY);
     store
@@ -437,6 +487,18 @@ fn layer_assessment(id: LayerId, origin: &Origin) -> LayerAssessment {
     }
 }
 
+fn scores() -> Tally {
+    Tally {
+        hit: 3,
+        missed: 1,
+        false_alarm: 2,
+        answered: [288, 284, 278, 216],
+        squared_error: [2.25, 11.36, 19.46, 27.0],
+        timed: 216,
+        covered: 189,
+    }
+}
+
 fn disk_full() -> TriggerAssessment {
     TriggerAssessment {
         trigger: Trigger::DiskFull,
@@ -454,9 +516,38 @@ fn disk_full() -> TriggerAssessment {
     }
 }
 
+/// The node with 60 more CAPD nodes in its pod and 5,000 images in the old one.
+pub(crate) fn crowd() -> Snapshot {
+    let mut snapshot = without_images();
+    for number in 0..60 {
+        let id = dind().child(&[&format!("capd-worker-{number}")]);
+        let layer = LayerSample { parent: Some(dind()), id: id.clone(), ..old_capd_layer() };
+        snapshot.sample.layers.push(layer);
+        snapshot.assessment.layers.push(layer_assessment(id, &Origin::Flag));
+    }
+    let mut images = old_capd_images();
+    images.images.extend((images.images.len()..5_000).map(|number| {
+        image(
+            &format!("example.com/crowd/image-{number}:v1"),
+            (number % 2 == 0).then_some("example.com/crowd/image"),
+            7,
+        )
+    }));
+    snapshot.sample.layers[2].images = Reading::present(images, AT - Span::from_secs(7));
+    let seen = seen_for_twenty_minutes(&snapshot.sample);
+    for (layer, seen) in snapshot.assessment.layers.iter_mut().zip(seen.layers) {
+        layer.images = seen.images;
+    }
+    snapshot
+}
+
 /// The node with every foreign text replaced.
 pub(crate) fn hostile(text: &str) -> Snapshot {
-    let mut snapshot = snapshot();
+    renamed(snapshot(), text)
+}
+
+/// A snapshot with every foreign text replaced.
+pub(crate) fn renamed(mut snapshot: Snapshot, text: &str) -> Snapshot {
     let label = || Label::new(text);
     for (layer, assessment) in snapshot.sample.layers.iter_mut().zip(&mut snapshot.assessment.layers) {
         if layer.kind != LayerKind::Host {

@@ -3,10 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
 use crate::node;
+use flate2::read::GzDecoder;
+use highwater::export::explain::{self, Question};
 use highwater::export::metrics::Budget;
 use highwater::time::Span;
 use highwater::web::{Answers, Drained, Limits, PageOptions, Published, serve};
 use std::future::pending;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,15 +24,13 @@ struct Server {
     ended: JoinHandle<Drained>,
 }
 
+fn answers(published: Arc<Published>, telemetry_path: &str) -> Answers {
+    Answers::new(published, node::now, telemetry_path.to_owned(), Budget::default(), PageOptions::default())
+}
+
 async fn start(limits: Limits) -> Server {
     let published = Arc::new(Published::new());
-    let answers = Answers {
-        published: Arc::clone(&published),
-        clock: Box::new(node::now),
-        telemetry_path: "/metrics".to_owned(),
-        budget: Budget::default(),
-        page: PageOptions::default(),
-    };
+    let answers = answers(Arc::clone(&published), "/metrics");
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
@@ -65,6 +66,18 @@ impl Server {
         (status.to_owned(), headers.to_ascii_lowercase(), body.to_owned())
     }
 
+    /// Headers in lower case and the body as it is.
+    async fn bytes(&self, path: &str, headers: &str) -> (String, Vec<u8>) {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+        let body = answer.split_off(end + 4);
+        (String::from_utf8(answer).unwrap().to_ascii_lowercase(), body)
+    }
+
     async fn stop(self) -> Drained {
         self.stop.send(()).unwrap();
         self.ended.await.unwrap()
@@ -78,6 +91,7 @@ async fn every_route_answers_with_its_type_and_the_security_headers() {
         ("/", "text/html; charset=utf-8", "<!doctype html>"),
         ("/style.css", "text/css; charset=utf-8", "/* highwater"),
         ("/page.js", "text/javascript; charset=utf-8", "// Keeps"),
+        ("/icon-critical.svg", "image/svg+xml", "<svg"),
         ("/metrics", "text/plain; version=0.0.4; charset=utf-8", "# HELP highwater_"),
         ("/api/v1/snapshot", "application/json", "{\n  \"schema_version\": 1"),
         ("/-/healthy", "text/plain; charset=utf-8", "highwater is healthy"),
@@ -137,13 +151,45 @@ async fn before_the_first_sample_it_is_healthy_and_not_ready() {
 }
 
 #[tokio::test]
-async fn the_accept_header_chooses_the_format() {
+async fn the_accept_headers_choose_format_and_packing() {
     let server = ready().await;
-    let accept = "Accept: application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5\r\n";
-    let (_, headers, body) = server.request("GET", "/metrics", accept).await;
+    let openmetrics = "Accept: application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5\r\n";
+    let (_, headers, body) = server.request("GET", "/metrics", openmetrics).await;
     assert!(headers.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"), "{headers}");
-    assert!(headers.contains("vary: accept"), "{headers}");
+    assert!(headers.contains("vary: accept, accept-encoding"), "{headers}");
+    assert!(!headers.contains("content-encoding"), "{headers}");
     assert!(body.ends_with("# EOF\n"));
+    // Two headers of one name are one list.
+    let twice = "Accept: text/plain;q=0.5\r\nAccept: application/openmetrics-text\r\n";
+    assert_eq!(server.request("GET", "/metrics", twice).await.2, body);
+
+    let protobuf =
+        "Accept: application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited\r\n";
+    for accept in [openmetrics, protobuf, ""] {
+        let (headers, plain) = server.bytes("/metrics", accept).await;
+        let (packed_headers, packed) = server.bytes("/metrics", &format!("{accept}Accept-Encoding: gzip\r\n")).await;
+        assert!(headers.contains("vary: accept, accept-encoding"), "{headers}");
+        assert!(packed_headers.contains("content-encoding: gzip"), "{packed_headers}");
+        assert!(packed_headers.contains("vary: accept, accept-encoding"), "{packed_headers}");
+        assert!(packed_headers.contains(&format!("content-length: {}", packed.len())), "{packed_headers}");
+        assert!(packed.len() * 3 < plain.len(), "{} of {}", packed.len(), plain.len());
+        let mut unpacked = Vec::new();
+        GzDecoder::new(packed.as_slice()).read_to_end(&mut unpacked).unwrap();
+        assert_eq!(unpacked, plain);
+    }
+}
+
+#[tokio::test]
+async fn a_scrape_is_of_the_newest_snapshot_and_of_this_second() {
+    let server = ready().await;
+    let first = server.request("GET", "/metrics", "").await.2;
+    assert_eq!(server.request("GET", "/metrics", "").await.2, first);
+    let mut next = node::snapshot();
+    next.sample.at = next.sample.at + Span::from_secs(1);
+    next.sample.layers.pop();
+    server.published.publish(Arc::new(next));
+    let second = server.request("GET", "/metrics", "").await.2;
+    assert!(second.len() < first.len() && !second.is_empty());
 }
 
 #[tokio::test]
@@ -157,6 +203,44 @@ async fn a_client_that_has_the_sample_already_is_told_so() {
     assert_eq!((status.as_str(), body.as_str()), ("HTTP/1.1 304 Not Modified", ""));
     let (status, ..) = server.request("GET", "/api/v1/snapshot", "If-None-Match: W/\"1\"\r\n").await;
     assert_eq!(status, "HTTP/1.1 200 OK");
+}
+
+#[tokio::test]
+async fn explain_answers_for_all_layers_or_one_and_says_what_is_wrong_with_a_question() {
+    let server = ready().await;
+    let (status, headers, body) = server.request("GET", "/api/v1/explain?layer=capd-worker-old", "").await;
+    assert_eq!(status, "HTTP/1.1 200 OK");
+    assert!(headers.contains("content-type: application/json"), "{headers}");
+    let question = Question { layer: Some("capd-worker-old"), written: None };
+    assert_eq!(body, explain::json::render(&node::snapshot(), node::now(), question).unwrap());
+    let known = "If-None-Match: W/\"1795506354000000-fresh\"\r\n";
+    let (status, _, body) = server.request("GET", "/api/v1/explain?layer=capd-worker-old", known).await;
+    assert_eq!((status.as_str(), body.as_str()), ("HTTP/1.1 304 Not Modified", ""));
+
+    let (_, _, body) = server.request("GET", "/api/v1/explain?layer=worker-old&if_write=20GiB", "").await;
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(body["if_written_bytes"], 20_u64 << 30);
+    assert_eq!(body["layers"][0]["triggers"][0]["crossed"], true);
+    let (_, _, body) = server.request("GET", "/api/v1/explain", "").await;
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(body["layers"].as_array().unwrap().len(), 3, "every layer with a kubelet");
+
+    for (query, code, says) in [
+        ("layer=nowhere", "404 Not Found", "no layer is called \"nowhere\"; the layers are: host, "),
+        ("layer=", "400 Bad Request", "more than one layer ends in \"\""),
+        ("if_write=much", "400 Bad Request", "if_write: \"much\" is no size"),
+        ("layers=host", "400 Bad Request", "there is no parameter \"layers\"; there are: layer, if_write"),
+    ] {
+        // A layer that is not there is not "known already".
+        let (status, headers, body) = server.request("GET", &format!("/api/v1/explain?{query}"), known).await;
+        assert_eq!(status, format!("HTTP/1.1 {code}"), "{query}");
+        assert!(headers.contains("content-type: application/json"), "{query}: {headers}");
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert!(body["error"].as_str().unwrap().starts_with(says), "{query}: {body}");
+        assert_eq!(body["schema_version"], 1, "{query}");
+    }
+    let empty = start(Limits::default()).await;
+    assert_eq!(empty.request("GET", "/api/v1/explain", "").await.0, "HTTP/1.1 503 Service Unavailable");
 }
 
 #[tokio::test]
@@ -248,13 +332,7 @@ async fn a_request_that_is_never_finished_ends_with_the_time_limit() {
 
 #[tokio::test]
 async fn several_addresses_are_served_at_once() {
-    let answers = Answers {
-        published: Arc::default(),
-        clock: Box::new(node::now),
-        telemetry_path: "/m".to_owned(),
-        budget: Budget::default(),
-        page: PageOptions::default(),
-    };
+    let answers = answers(Arc::default(), "/m");
     let mut addresses = Vec::new();
     let mut listeners = Vec::new();
     for address in ["127.0.0.1:0", "[::1]:0"] {

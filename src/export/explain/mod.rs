@@ -1,16 +1,18 @@
 //! What does `explain` answer, and of which layers? The choice of the layer, and what table and JSON share.
 
+pub(crate) mod document;
 pub mod json;
 pub mod table;
 
 use super::view::{LayerView, View};
-use crate::assess::{ImageNote, LastUsed};
+use crate::assess::{ImageNote, LastUsed, after_writing};
 use crate::model::prediction::Prediction;
 use crate::model::recovery::{Critical, Recoverable};
 use crate::model::victims::Verdict;
-use crate::sample::Image;
+use crate::sample::{Image, Sample};
 use crate::units::Bytes;
 use crate::untrusted::Label;
+use std::borrow::Cow;
 use thiserror::Error;
 
 /// What was asked.
@@ -18,17 +20,24 @@ use thiserror::Error;
 pub struct Question<'a> {
     /// The name of a layer or an end of it; `None`: every layer with a kubelet.
     pub layer: Option<&'a str>,
-    /// Bytes that were assumed to be written first. The predictions of the snapshot are already those.
+    /// Bytes that are assumed to be written to the disk of the images first.
     pub written: Option<Bytes>,
 }
 
 /// The layer that was asked for cannot be told.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{problem} {asked:?}; the layers are: {layers}", layers = if layers.is_empty() { "none".to_owned() } else { layers.join(", ") })]
+#[error("{} {asked:?}; the layers are: {layers}", if *ambiguous { "more than one layer ends in" } else { "no layer is called" }, layers = if layers.is_empty() { "none".to_owned() } else { layers.join(", ") })]
 pub struct UnknownLayer {
-    problem: &'static str,
+    ambiguous: bool,
     asked: String,
     layers: Vec<String>,
+}
+
+impl UnknownLayer {
+    /// Whether there are several of that name, and not none.
+    pub fn is_ambiguous(&self) -> bool {
+        self.ambiguous
+    }
 }
 
 /// The layers that a question is about, parents first.
@@ -43,7 +52,7 @@ fn chosen<'v, 'a>(view: &'v View<'a>, question: Question<'_>) -> Result<Vec<&'v 
     match named.as_slice() {
         [layer] if !asked.is_empty() => Ok(vec![*layer]),
         _ => Err(UnknownLayer {
-            problem: if named.is_empty() { "no layer is called" } else { "more than one layer ends in" },
+            ambiguous: named.len() > 1,
             asked: Label::new(asked).as_str().to_owned(),
             layers: view.layers.iter().map(|layer| layer.name.to_string()).collect(),
         }),
@@ -68,6 +77,14 @@ pub(in crate::export) fn known<'a>(layer: &LayerView<'a>) -> Vec<Known<'a>> {
 /// The predictions of a layer.
 pub(in crate::export) fn predictions<'a>(layer: &LayerView<'a>) -> &'a [Prediction] {
     layer.assessment.and_then(|found| found.images.as_ref()).map_or(&[], |images| &images.predictions)
+}
+
+/// The predictions of a layer, made anew where bytes are assumed to be written first.
+fn predictions_after<'a>(sample: &Sample, layer: &LayerView<'a>, written: Option<Bytes>) -> Cow<'a, [Prediction]> {
+    match (written, layer.assessment.and_then(|found| found.images.as_ref())) {
+        (Some(written), Some(images)) => Cow::Owned(after_writing(sample, layer.sample, images, written)),
+        _ => Cow::Borrowed(predictions(layer)),
+    }
 }
 
 /// The verdicts of a prediction with the images that they are of.

@@ -4,8 +4,8 @@
 //! the numbers of the latest eviction pass, at most about 10 s old, and does not see what it has just freed by age.
 
 use super::candidates::{ContainersCounted, Pass, Standing, standings, uses};
-use super::schedule::first_pass;
-use super::victims::{Cause, Contender, Fate, Reached, SafeReason, Verdict, Wanted, reached};
+use super::schedule::Grid;
+use super::victims::{Cause, Contender, Counted, Fate, Reached, SafeReason, Verdict, Wanted, counted, reached};
 use super::{GcPolicy, Held, Inventory, Release, Rule, usage};
 use crate::sample::ImageStore;
 use crate::time::Timestamp;
@@ -29,9 +29,9 @@ pub struct Tick<'a> {
     pub policy: &'a GcPolicy,
     /// Its release.
     pub release: Release,
-    /// When its process started.
-    pub started_at: Timestamp,
-    /// When the tick comes, see `schedule::next_check`.
+    /// When it looks.
+    pub grid: Grid,
+    /// When the tick comes, see [`Grid::next_check`].
     pub at: Timestamp,
     /// Size of the image filesystem.
     pub capacity: Bytes,
@@ -50,6 +50,8 @@ pub struct Collection {
     pub wanted: Option<Wanted>,
     /// The fate of every image, in the store's order.
     pub verdicts: Vec<Verdict>,
+    /// What the loop for space counts; `None` where it does not run, or images may go by age beside it.
+    pub counted: Option<Counted>,
     /// Whether as much is counted as is wanted; `None` where that depends on what is not known, or nothing is wanted.
     pub suffices: Option<bool>,
 }
@@ -72,13 +74,14 @@ pub fn collect(tick: Tick<'_>) -> Collection {
     let uses = uses(store, release, ContainersCounted::All);
     let for_space = standings(store, &uses, pass);
     if !policy.image_gc.enabled {
-        return Collection { wanted: None, verdicts: judge(store, &for_space, &disabled), suffices: None };
+        let verdicts = judge(store, &for_space, &disabled);
+        return Collection { wanted: None, verdicts, counted: None, suffices: None };
     }
     // Age collection does not look at the minimum age.
     let for_age = standings(store, &uses, Pass { minimum_age: None, ..pass });
     let by_age: Vec<Held> = for_age.iter().map(|standing| too_old(tick, standing)).collect();
     let wanted = wanted(tick);
-    let by_space = by_space(store, &for_space, &by_age, wanted);
+    let (by_space, counted) = by_space(store, &for_space, &by_age, wanted);
     let doubt = !is_sure(store, &for_age);
     let fates = for_space.iter().zip(&for_age).zip(by_age.iter().zip(by_space));
     let fates = fates.map(|((for_space, for_age), (by_age, reached))| {
@@ -103,7 +106,8 @@ pub fn collect(tick: Tick<'_>) -> Collection {
     });
     let verdicts: Vec<Verdict> = verdicts(store, fates);
     let suffices = wanted.and_then(|wanted| suffices(&verdicts, wanted));
-    Collection { wanted, verdicts, suffices }
+    let counted = counted.filter(|_| !doubt && by_age.iter().all(|held| !held.perhaps()));
+    Collection { wanted, verdicts, counted, suffices }
 }
 
 /// Whether the answer can be certain at all.
@@ -120,7 +124,7 @@ fn too_old(tick: Tick<'_>, standing: &Standing) -> Held {
         return Held::No;
     };
     let unused_for_longer = |last_used: Option<Timestamp>| last_used.is_none_or(|last| tick.at.since(last) > age.value);
-    let running = tick.at.since(first_pass(tick.started_at, tick.release).at);
+    let running = tick.at.since(tick.grid.first_pass().at);
     let waits = running <= age.value && tick.release.holds(Rule::MaximumAgeWaits).perhaps();
     if !unused_for_longer(contender.earliest.last_used) || (waits && tick.release.holds(Rule::MaximumAgeWaits).surely())
     {
@@ -142,15 +146,15 @@ fn wanted(tick: Tick<'_>) -> Option<Wanted> {
     Some(Wanted { least: at(tick.available.most), most: at(tick.available.least)? })
 }
 
-/// How far the loop for space gets, for each image; `None` for those that are no contender, or gone by age.
+/// How far the loop for space gets, for each image, `None` for those that are no contender, or gone by age; and what it counts.
 fn by_space(
     store: &ImageStore,
     standings: &[Standing],
     by_age: &[Held],
     wanted: Option<Wanted>,
-) -> Vec<Option<Reached>> {
+) -> (Vec<Option<Reached>>, Option<Counted>) {
     let mut found = vec![None; store.images.len()];
-    let Some(wanted) = wanted else { return found };
+    let Some(wanted) = wanted else { return (found, None) };
     let contenders =
         standings.iter().zip(by_age).enumerate().filter_map(|(index, (standing, by_age))| match standing {
             Standing::Contender(contender) if !by_age.surely() || contender.may_stay => {
@@ -164,7 +168,7 @@ fn by_space(
             *place = Some(reached);
         }
     }
-    found
+    (found, Some(counted(&contenders, wanted)))
 }
 
 fn suffices(verdicts: &[Verdict], wanted: Wanted) -> Option<bool> {

@@ -9,7 +9,7 @@
 //! Taken for granted: what is there, or in use, in two observations less than 7.5 minutes apart was so in between.
 
 use super::candidates::{ContainersCounted, uses};
-use super::schedule::{DRIFT_LATEST, GC_PERIOD, first_pass, pass};
+use super::schedule::{DRIFT_LATEST, Expected, GC_PERIOD, Grid, first_pass, pass};
 use super::{Held, Release, Rule};
 use crate::sample::{ImageId, ImageStore};
 use crate::time::{Span, Timestamp};
@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 /// Go's zero time, long before any start: what a kubelet up to 1.28 notes for images present at its first pass.
 pub const BEFORE_EVERYTHING: Timestamp = Timestamp::from_micros(i64::MIN / 4);
 
-/// Observations further apart than this say nothing about what was in use in between.
+/// Observations further apart than this say nothing about what was there or in use in between.
 const CONTINUITY: Span = Span::from_secs(450);
 
 /// The records of one kubelet as far as they can be known. Serializable, so that it outlives a restart of highwater.
@@ -37,6 +37,10 @@ pub struct Inventory {
     /// What the kubelet may have noted of any image, also of one that is away, at passes that came before the first
     /// observation; nothing once a pass has been followed.
     unseen: Option<Record>,
+    /// The end of the last tick that was seen to delete.
+    tick: Option<Expected>,
+    /// The end of a pass that may have been a tick, but did not fit the grid: two that fit each other are a grid.
+    suspected: Option<Expected>,
     records: BTreeMap<ImageId, Record>,
 }
 
@@ -107,9 +111,43 @@ impl Inventory {
         self.latest = Some(at);
     }
 
+    /// Takes note of what a runtime holds while no kubelet runs: the first pass of the next one sees what is there before and after.
+    pub fn observe_without_kubelet(&mut self, at: Timestamp, release: Release, store: &ImageStore) {
+        if store.complete && self.latest.is_none_or(|latest| at > latest) {
+            *self = Self { before: Some(observation(at, release, store)), latest: Some(at), ..Self::default() };
+        }
+    }
+
     /// What the kubelet has noted of an image; `None`: no pass has seen it, so that the next one will be the first.
     pub fn record(&self, image: &ImageId) -> Option<&Record> {
         self.records.get(image)
+    }
+
+    /// When the kubelet looks, as far as its ticks were seen.
+    pub fn grid(&self, kubelet: Timestamp, release: Release) -> Grid {
+        Grid::of(kubelet, release).with(self.tick.filter(|_| self.kubelet == Some(kubelet)))
+    }
+
+    /// Takes note of a tick that deleted images which were there at `after` and no more at `before`; `expected`: the tick that
+    /// it was, as it was expected.
+    pub fn ticked(&mut self, expected: Expected, after: Timestamp, before: Timestamp) {
+        self.tick = Some(Grid::seen(expected, after, before));
+        self.suspected = None;
+    }
+
+    /// Takes note of deletions that no tick is known for, while the line of collection was crossed. A long life with passes that
+    /// deleted moves the grid: two of them at a distance of whole periods are taken for ticks.
+    pub fn may_have_ticked(&mut self, after: Timestamp, before: Timestamp, release: Release) {
+        let Some(kubelet) = self.kubelet else { return };
+        let at = after + Span::from_micros(before.since(after).micros() / 2);
+        let earlier = self.suspected.replace(Expected { earliest: after, at, latest: before });
+        let fits = earlier.and_then(|earlier| {
+            let next = Grid::of(kubelet, release).with(Some(earlier)).next_check(after.max(earlier.latest));
+            (next.earliest <= before && after <= next.latest).then_some(next)
+        });
+        if let Some(expected) = fits {
+            self.ticked(expected, after, before);
+        }
     }
 
     /// The start of the kubelet whose records these are; `None` before the first observation.
@@ -125,6 +163,10 @@ impl Inventory {
         // Where it is not known whether the release voids the age, the image may be young.
         let latest = if voids && release.holds(Rule::StartVoidsMinimumAge).surely() { BEFORE_EVERYTHING } else { time };
         let continuous = self.before.as_ref().is_some_and(|before| now.at.since(before.at) <= CONTINUITY);
+        if !continuous {
+            // What was there before and after may have been deleted and pulled again in between.
+            self.records.values_mut().for_each(Record::may_have_ended);
+        }
         let before = &self.before;
         // Of several unseen passes the first bounds the first sight, the last the last use.
         let new = self.unseen.take().unwrap_or(Record::unseen(earliest));
@@ -142,7 +184,7 @@ impl Inventory {
             let was = before.as_ref().and_then(|before| before.images.get(id)).copied();
             let is = now.images.get(id).copied();
             let record = self.records.entry(id.clone()).or_insert(new);
-            if was.is_some() && is.is_some() && record.first_detected_latest.is_none() {
+            if was.is_some() && is.is_some() && continuous && record.first_detected_latest.is_none() {
                 record.first_detected_latest = Some(latest);
             }
             let (used_then, used_now) = (was.unwrap_or(Held::No), is.unwrap_or(Held::No));

@@ -94,6 +94,26 @@ pub struct Wanted {
     pub most: i64,
 }
 
+/// What a loop counts before it ends, in CRI sizes, between bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    /// At least.
+    pub least: Bytes,
+    /// At most.
+    pub most: Bytes,
+}
+
+/// What the loop counts: as much as it wants if there is so much that it surely can delete, and, since it ends with the image
+/// that reaches it, less than the greatest image beyond.
+pub fn counted(contenders: &[Contender], wanted: Wanted) -> Counted {
+    let sure = contenders.iter().filter(|contender| !contender.may_stay && !contender.may_be_gone);
+    let sure = sure.fold(Bytes::ZERO, |sum, contender| sum.saturating_add(contender.size));
+    let least = u64::try_from(wanted.least.unwrap_or(0)).unwrap_or(0);
+    let before_last = u64::try_from(wanted.most.saturating_sub(1)).unwrap_or(0);
+    let greatest = contenders.iter().map(|contender| contender.size).max().unwrap_or(Bytes::ZERO);
+    Counted { least: Bytes::new(least).min(sure), most: Bytes::new(before_last).saturating_add(greatest) }
+}
+
 /// What the loop does with a contender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reached {

@@ -43,7 +43,8 @@ fn settings() -> BoxedStrategy<KubeletSettings> {
     let span = || option::of((-9_000_000_000_000_000_i64..9_000_000_000_000_000).prop_map(Span::from_micros));
     let map = || option::of(btree_map(".{0,5}", option::of(".{0,5}"), 0..3));
     let numbers = (any::<Option<i64>>(), any::<Option<i64>>(), span(), span(), span(), any::<Option<bool>>());
-    let texts = (option::of(".{0,5}"), option::of(".{0,5}"), option::of(".{0,5}"));
+    let text = || option::of(".{0,5}");
+    let texts = (text(), text(), text(), text());
     let maps = (map(), map(), map(), map(), option::of(btree_map(".{0,5}", any::<bool>(), 0..3)));
     (numbers, texts, maps, btree_set("[a-z]{1,5}", 0..3))
         .prop_map(|(numbers, texts, maps, nulls)| KubeletSettings {
@@ -60,6 +61,7 @@ fn settings() -> BoxedStrategy<KubeletSettings> {
             container_runtime_endpoint: texts.0,
             image_service_endpoint: texts.1,
             pod_logs_dir: texts.2,
+            static_pod_path: texts.3,
             feature_gates: maps.4,
             nulls,
         })
@@ -68,12 +70,14 @@ fn settings() -> BoxedStrategy<KubeletSettings> {
 
 fn config() -> BoxedStrategy<KubeletConfig> {
     let file = || (label(), settings());
-    (settings(), option::of(file()), vec(file(), 0..2), label(), option::of(time()), vec(label(), 0..2))
-        .prop_map(|(flags, file, drop_ins, root_dir, modified_at, problems)| KubeletConfig {
+    let labels = || vec(label(), 0..2);
+    (settings(), option::of(file()), vec(file(), 0..2), label(), option::of(time()), labels(), labels())
+        .prop_map(|(flags, file, drop_ins, root_dir, modified_at, problems, never_pulled)| KubeletConfig {
             flags,
             file,
             drop_ins,
             root_dir,
+            never_pulled,
             modified_at,
             problems,
         })
@@ -89,7 +93,7 @@ fn image() -> BoxedStrategy<Image> {
             digests,
             size: size.map(Bytes::new),
             pinned,
-            layers,
+            layers: layers.map(Into::into),
         })
         .boxed()
 }
@@ -129,12 +133,13 @@ fn store() -> BoxedStrategy<ImageStore> {
     let images = btree_map("[a-e]", image(), 0..4);
     let containers = btree_map("[a-e]", container(), 0..4);
     let pods = btree_map("[a-e]", pod(), 0..4);
-    (images, containers, pods, any::<bool>())
-        .prop_map(|(images, containers, pods, complete)| ImageStore {
+    (images, containers, pods, any::<bool>(), any::<bool>())
+        .prop_map(|(images, containers, pods, complete, hidden_volumes)| ImageStore {
             images: images.into_iter().map(|(id, image)| Image { id: ImageId::from(&*id), ..image }).collect(),
             containers: containers.into_iter().map(|(id, found)| Container { id: Label::from(id), ..found }).collect(),
             pods: pods.into_iter().map(|(id, pod)| Pod { id: Label::from(id), ..pod }).collect(),
             complete,
+            hidden_volumes,
         })
         .boxed()
 }
@@ -178,8 +183,16 @@ fn layer(id: LayerId, disks: Vec<FilesystemId>, sampled: Timestamp) -> BoxedStra
     use LayerKind::{CapdNode, Dind, Host, K3dNode, KindNode, NodeContainer};
     use RuntimeKind::{Containerd, Crio, Docker};
     let kind = proptest::sample::select(vec![Host, Dind, CapdNode, KindNode, K3dNode, NodeContainer]);
-    let runtime = (proptest::sample::select(vec![Containerd, Crio, Docker]), any::<u32>(), time(), option::of(label()))
-        .prop_map(|(kind, pid, started_at, version)| RuntimeSample { kind, pid, started_at, version });
+    let kinds = proptest::sample::select(vec![Containerd, Crio, Docker]);
+    let runtime = (kinds, any::<u32>(), time(), option::of(label()), any::<Option<u32>>()).prop_map(
+        |(kind, pid, started_at, version, stats_period)| RuntimeSample {
+            kind,
+            pid,
+            started_at,
+            version,
+            stats_period: stats_period.map(|seconds| Span::from_secs(i64::from(seconds))),
+        },
+    );
     let kubelet = (any::<u32>(), time(), option::of(label()), reading(sampled, config()))
         .prop_map(|(pid, started_at, version, config)| KubeletSample { pid, started_at, version, config });
     let origin = vec(option::of(label()), 7).prop_map(|mut labels| LayerOrigin {

@@ -18,6 +18,8 @@ pub(super) struct ConfigForm {
     drop_ins: Vec<FileForm>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     root_dir: Option<Label>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    never_pulled: Vec<Label>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     modified_at: Option<Time>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -61,6 +63,8 @@ struct SettingsForm {
     #[serde(skip_serializing_if = "Option::is_none")]
     pod_logs_dir: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    static_pod_path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     feature_gates: Option<BTreeMap<String, bool>>,
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     nulls: BTreeSet<String>,
@@ -99,6 +103,7 @@ impl ConfigForm {
             file: config.file.as_ref().map(file),
             drop_ins: config.drop_ins.iter().map(file).collect(),
             root_dir: Some(config.root_dir.clone()).filter(|dir| dir.as_str() != KubeletConfig::DEFAULT_ROOT_DIR),
+            never_pulled: config.never_pulled.clone(),
             modified_at: config.modified_at.map(Time::of),
             problems: config.problems.clone(),
         }
@@ -112,6 +117,7 @@ impl ConfigForm {
             file: self.file.as_ref().map(file),
             drop_ins: self.drop_ins.iter().map(file).collect(),
             root_dir: self.root_dir.clone().unwrap_or_else(|| Label::new(KubeletConfig::DEFAULT_ROOT_DIR)),
+            never_pulled: self.never_pulled.clone(),
             modified_at: self.modified_at.map(Time::timestamp),
             problems: self.problems.clone(),
         }
@@ -135,6 +141,7 @@ impl SettingsForm {
             container_runtime_endpoint: settings.container_runtime_endpoint,
             image_service_endpoint: settings.image_service_endpoint,
             pod_logs_dir: settings.pod_logs_dir,
+            static_pod_path: settings.static_pod_path,
             feature_gates: settings.feature_gates,
             nulls: settings.nulls,
         }
@@ -157,6 +164,7 @@ impl SettingsForm {
             container_runtime_endpoint: form.container_runtime_endpoint,
             image_service_endpoint: form.image_service_endpoint,
             pod_logs_dir: form.pod_logs_dir,
+            static_pod_path: form.static_pod_path,
             feature_gates: form.feature_gates,
             nulls: form.nulls,
         }

@@ -65,6 +65,7 @@ pub(super) fn parse(content: &[u8]) -> Result<Parsed, FileError> {
         container_runtime_endpoint: reader.text("containerRuntimeEndpoint"),
         image_service_endpoint: reader.text("imageServiceEndpoint"),
         pod_logs_dir: reader.text("podLogsDir"),
+        static_pod_path: reader.text("staticPodPath"),
         feature_gates: reader.gates("featureGates"),
         nulls: reader.nulls.iter().map(|field| (*field).to_owned()).collect(),
     };
@@ -242,6 +243,7 @@ mergeDefaultEvictionSettings: yes
 containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
 imageServiceEndpoint: unix:///run/images.sock
 podLogsDir: /var/log/pods
+staticPodPath: /etc/kubernetes/manifests
 featureGates: {ImageVolume: true}
 unknownField: [1, {a: b}]
 ";
@@ -253,7 +255,7 @@ unknownField: [1, {a: b}]
 	"evictionMinimumReclaim": {"nodefs.available": "500Mi"}, "evictionPressureTransitionPeriod": "30s",
 	"mergeDefaultEvictionSettings": true,
 	"containerRuntimeEndpoint": "unix:\/\/\/run/containerd/containerd.sock",
-	"imageServiceEndpoint": "unix:///run/images.sock", "podLogsDir": "/var/log/pods",
+	"imageServiceEndpoint": "unix:///run/images.sock", "podLogsDir": "/var/log/pods", "staticPodPath": "/etc/kubernetes/manifests",
 	"featureGates": {"ImageVolume": true}
 }"#;
         let map = |pairs: &[(&str, Option<&str>)]| {
@@ -277,6 +279,7 @@ unknownField: [1, {a: b}]
             container_runtime_endpoint: Some("unix:///run/containerd/containerd.sock".to_owned()),
             image_service_endpoint: Some("unix:///run/images.sock".to_owned()),
             pod_logs_dir: Some("/var/log/pods".to_owned()),
+            static_pod_path: Some("/etc/kubernetes/manifests".to_owned()),
             feature_gates: Some(BTreeMap::from([("ImageVolume".to_owned(), true)])),
             nulls: std::collections::BTreeSet::new(),
         };

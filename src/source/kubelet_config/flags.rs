@@ -59,6 +59,7 @@ impl Flags {
         match name {
             "config" => self.config = path(value),
             "config-dir" => self.config_dir = path(value),
+            "pod-manifest-path" => self.settings.static_pod_path = Some(value.to_owned()),
             "root-dir" => self.root_dir = path(value),
             "container-runtime-endpoint" => self.settings.container_runtime_endpoint = Some(value.to_owned()),
             "image-service-endpoint" => self.settings.image_service_endpoint = Some(value.to_owned()),
@@ -157,9 +158,10 @@ impl Flags {
 }
 
 /// The flags that are read; each of them takes a value.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 15] = [
     "config",
     "config-dir",
+    "pod-manifest-path",
     "root-dir",
     "container-runtime-endpoint",
     "image-service-endpoint",

@@ -13,5 +13,6 @@ mod file;
 mod flags;
 mod k3s;
 mod read;
+mod static_pods;
 
 pub use read::read;

@@ -3,7 +3,7 @@
 use super::drop_ins::DropIns;
 use super::file::{self, located};
 use super::flags::Flags;
-use super::k3s;
+use super::{k3s, static_pods};
 use crate::access::root::Root;
 use crate::sample::{Absence, AbsenceReason, KubeletConfig, KubeletSettings};
 use crate::time::Timestamp;
@@ -39,7 +39,19 @@ pub fn read(root: &Root, argv: &[String], cwd: Option<&Path>) -> Result<KubeletC
     let root_dir = absolute(root_dir, cwd).map_or_else(|_| root_dir.into(), |path| label(&path));
     let paths = file.iter().chain(&drop_ins.files).map(|(path, _)| Path::new(path.as_str()));
     let modified_at = paths.filter_map(|path| modified(root, path)).max();
-    Ok(KubeletConfig { flags: flags.settings, file, drop_ins: drop_ins.files, root_dir, modified_at, problems })
+    let mut config = KubeletConfig {
+        flags: flags.settings,
+        file,
+        drop_ins: drop_ins.files,
+        root_dir,
+        never_pulled: Vec::new(),
+        modified_at,
+        problems,
+    };
+    if let Some(path) = config.static_pod_path().and_then(|path| absolute(path, cwd).ok()) {
+        config.never_pulled = static_pods::never_pulled(root, &path);
+    }
+    Ok(config)
 }
 
 fn config_file(root: &Root, path: &Path, problems: &mut Vec<Label>) -> Result<(Label, KubeletSettings), Absence> {

@@ -18,3 +18,4 @@ mod cri;
 mod docker;
 mod paths;
 mod peer;
+mod slow;

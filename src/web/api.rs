@@ -1,0 +1,140 @@
+//! What does the API answer? JSON made from the newest snapshot, with a tag so that nobody fetches a sample twice.
+
+use super::answer::{NO_CACHE, text};
+use crate::export::explain::{self, Question};
+use crate::export::json;
+use crate::export::view::View;
+use crate::snapshot::Snapshot;
+use crate::time::Timestamp;
+use crate::units::Bytes;
+use http_body_util::Full;
+use hyper::header::{self, HeaderValue};
+use hyper::{HeaderMap, Response, StatusCode, body};
+use thiserror::Error;
+
+pub(super) const SNAPSHOT: &str = "/api/v1/snapshot";
+pub(super) const EXPLAIN: &str = "/api/v1/explain";
+
+/// A query that cannot be answered.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub(super) enum QueryError {
+    #[error("there is no parameter {0:?}; there are: layer, if_write")]
+    Unknown(String),
+    #[error("{0} is given twice")]
+    Twice(&'static str),
+    #[error("if_write: {0:?} is no size; write it in bytes, or as 20GiB or 500MB")]
+    Size(String),
+}
+
+/// The parameters of `explain`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Parameters {
+    layer: Option<String>,
+    written: Option<Bytes>,
+}
+
+/// The answer below `/api/v1/`; `None` before the first sample.
+pub(super) fn answer(
+    path: &str,
+    query: &str,
+    snapshot: Option<&Snapshot>,
+    now: Timestamp,
+    headers: &HeaderMap,
+) -> Response<Full<body::Bytes>> {
+    let Some(snapshot) = snapshot else { return error(StatusCode::SERVICE_UNAVAILABLE, "no sample yet") };
+    if path == SNAPSHOT {
+        return tagged(snapshot, now, headers, || json::snapshot(snapshot, now));
+    }
+    let parameters = match parameters(query) {
+        Ok(parameters) => parameters,
+        Err(problem) => return error(StatusCode::BAD_REQUEST, &problem.to_string()),
+    };
+    let question = Question { layer: parameters.layer.as_deref(), written: parameters.written };
+    // Made before the tag is looked at: a layer may go from one sample to the next.
+    match explain::json::render(snapshot, now, question) {
+        Ok(body) => tagged(snapshot, now, headers, || body),
+        Err(unknown) if unknown.is_ambiguous() => error(StatusCode::BAD_REQUEST, &unknown.to_string()),
+        Err(unknown) => error(StatusCode::NOT_FOUND, &unknown.to_string()),
+    }
+}
+
+/// The query of `explain`: `layer` and `if_write`, each at most once and nothing else.
+fn parameters(query: &str) -> Result<Parameters, QueryError> {
+    let mut found = Parameters::default();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match &*name {
+            "layer" if found.layer.is_none() => found.layer = Some(value.into_owned()),
+            "layer" => return Err(QueryError::Twice("layer")),
+            "if_write" if found.written.is_none() => {
+                let size = value.parse().map_err(|_| QueryError::Size(shortened(&value)))?;
+                found.written = Some(size);
+            }
+            "if_write" => return Err(QueryError::Twice("if_write")),
+            _ => return Err(QueryError::Unknown(shortened(&name))),
+        }
+    }
+    Ok(found)
+}
+
+/// What a client sent, as far as it is worth repeating.
+fn shortened(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+/// A body, or nothing where the client has the answer of this sample already. The tag is weak: the age in it moves on.
+fn tagged(
+    snapshot: &Snapshot,
+    now: Timestamp,
+    headers: &HeaderMap,
+    body: impl FnOnce() -> String,
+) -> Response<Full<body::Bytes>> {
+    let state = if View::new(snapshot, now).is_stale() { "stale" } else { "fresh" };
+    let tag = format!("W/\"{}-{state}\"", snapshot.sample.at.micros());
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let known = known.split(',').map(str::trim).any(|candidate| candidate == "*" || candidate == tag);
+    let mut response = if known {
+        let mut response = text("", "application/json");
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response
+    } else {
+        text(body(), "application/json")
+    };
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response.headers_mut().insert(header::CACHE_CONTROL, NO_CACHE);
+    response
+}
+
+fn error(status: StatusCode, message: &str) -> Response<Full<body::Bytes>> {
+    let mut response = text(json::error(message), "application/json");
+    *response.status_mut() = status;
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_decoded_and_nothing_in_it_is_passed_over() {
+        let asked = |query| parameters(query).map(|found| (found.layer, found.written.map(Bytes::get)));
+        let layer = || Some("host/a b/c&d".to_owned());
+        let cases = [
+            ("", Ok((None, None))),
+            ("layer=host%2Fa+b/c%26d", Ok((layer(), None))),
+            ("if_write=20GiB&layer=host/a%20b/c%26d", Ok((layer(), Some(20 << 30)))),
+            ("if_write=0", Ok((None, Some(0)))),
+            ("layer=", Ok((Some(String::new()), None))),
+            ("layer=a&layer=b", Err(QueryError::Twice("layer"))),
+            ("if_write=1&if_write=1", Err(QueryError::Twice("if_write"))),
+            ("if_write=-1", Err(QueryError::Size("-1".to_owned()))),
+            ("if_write", Err(QueryError::Size(String::new()))),
+            ("layr=host", Err(QueryError::Unknown("layr".to_owned()))),
+            ("%ff=1", Err(QueryError::Unknown("\u{FFFD}".to_owned()))),
+        ];
+        for (query, expected) in cases {
+            assert_eq!(asked(query), expected, "{query}");
+        }
+    }
+}
