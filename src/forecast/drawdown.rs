@@ -2,8 +2,7 @@
 //!
 //! Only falls count: a job that ends and gives its space back, or an image collection, needs no special case.
 
-use super::minutes::MOST_BLOCKS;
-use super::past::{Past, at, float};
+use super::past::{Past, float};
 
 /// The horizons on which the record is kept, in minutes.
 pub(super) const LADDER: [usize; 9] = [2, 5, 10, 20, 30, 60, 120, 240, 360];
@@ -50,7 +49,8 @@ impl Bins {
     }
 }
 
-/// Falls after each minute, for one horizon; NaN where more than half of the minutes that follow are unknown.
+/// Falls after each minute whose time is over, oldest first, for one horizon; NaN where more than half of the minutes that
+/// follow are unknown.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Drawdowns {
     /// The horizon in minutes.
@@ -106,17 +106,12 @@ pub(super) fn drawdowns(past: &Past) -> Vec<Drawdowns> {
 }
 
 impl Drawdowns {
-    /// The falls whose time was over at minute `k`, oldest first.
-    fn matured(&self, k: usize) -> impl Iterator<Item = f64> + '_ {
-        self.falls.iter().take((k + 1).saturating_sub(self.horizon)).copied()
-    }
-
     /// How much of the rate at the start was found in the fall that followed: the slope of a regression, 0 to 1.2.
     /// 0 where nothing can be said.
-    pub(super) fn persistence(&self, k: usize, rates: &[f64]) -> f64 {
+    pub(super) fn persistence(&self, rates: &[f64]) -> f64 {
         let horizon = float(self.horizon);
         let (mut n, mut sx, mut sy, mut sxx, mut sxy) = (0.0, 0.0, 0.0, 0.0, 0.0);
-        for (fall, rate) in self.matured(k).zip(rates) {
+        for (fall, rate) in self.falls.iter().zip(rates) {
             if fall.is_nan() {
                 continue;
             }
@@ -131,22 +126,14 @@ impl Drawdowns {
         if n > 5.0 && variance > 1e-14 * n * n { ((sxy * n - sx * sy) / variance).clamp(0.0, 1.2) } else { 0.0 }
     }
 
-    /// The shares of the falls that had matured at minute `k`, each fall moved by what `rates` says was different then,
-    /// each weighted.
-    pub(super) fn shares(
-        &self,
-        bins: &Bins,
-        k: usize,
-        persistence: f64,
-        rates: &[f64],
-        weights: Option<&[f64]>,
-    ) -> Shares {
-        let now = at(rates, k);
+    /// The shares of the falls, each moved by how much slower the rate was then than it is now, each weighted.
+    pub(super) fn shares(&self, bins: &Bins, persistence: f64, rates: &[f64], weights: Option<&[f64]>) -> Shares {
+        let now = rates.last().copied().unwrap_or(0.0);
         let gain = persistence * float(self.horizon);
         let mut weight_of_bin = [0.0; DISTANCES];
         let mut all = 0.0;
         let mut weights = weights.map(|weights| weights.iter().copied());
-        for (fall, rate) in self.matured(k).zip(rates) {
+        for (fall, rate) in self.falls.iter().zip(rates) {
             let weight = weights.as_mut().map_or(Some(1.0), Iterator::next).unwrap_or(0.0);
             if fall.is_nan() {
                 continue;
@@ -168,12 +155,12 @@ impl Drawdowns {
     }
 }
 
-/// How alike each minute before `k` is to minute `k`, by what was written in the ten minutes before: 0 to 1.
-pub(super) fn likeness(written: &[f64], k: usize) -> Vec<f64> {
+/// How alike each minute is to the newest, by what was written in the ten minutes before: 0 to 1.
+pub(super) fn likeness(written: &[f64]) -> Vec<f64> {
     /// Width of the kernel on asinh(percent of the capacity): amounts that differ by a factor of 1.6 are alike.
     const WIDTH: f64 = 0.5;
-    let now = at(written, k);
-    written.iter().take(k.min(MOST_BLOCKS)).map(|then| (-0.5 * ((then - now) / WIDTH).powi(2)).exp()).collect()
+    let now = written.last().copied().unwrap_or(0.0);
+    written.iter().map(|then| (-0.5 * ((then - now) / WIDTH).powi(2)).exp()).collect()
 }
 
 #[cfg(test)]
@@ -188,7 +175,7 @@ mod tests {
                 minutes.push(u64::try_from(number).expect("small"), *level);
             }
         }
-        Past::new(&minutes).expect("not empty")
+        Past::new(&minutes, 0).expect("not empty")
     }
 
     #[test]
@@ -199,9 +186,6 @@ mod tests {
         assert_eq!(two_minutes.horizon, 2);
         let rounded: Vec<f64> = two_minutes.falls.iter().map(|fall| (fall * 10.0).round()).collect();
         assert_eq!(rounded, [2.0, 1.0]);
-        assert_eq!(two_minutes.matured(2).count(), 1);
-        assert_eq!(two_minutes.matured(3).count(), 2);
-        assert_eq!(two_minutes.matured(1).count(), 0);
     }
 
     #[test]
@@ -244,7 +228,7 @@ mod tests {
     fn shares_fall_with_the_distance() {
         let levels: Vec<_> = (0..200).map(|i| Some(0.9 - 0.001 * float(i % 50))).collect();
         let record = &drawdowns(&past(&levels))[2];
-        let shares = record.shares(&Bins::new(), 199, 0.0, &[0.0; 200], None);
+        let shares = record.shares(&Bins::new(), 0.0, &[0.0; 200], None);
         assert!((shares.all - 190.0).abs() < 1e-9, "{}", shares.all);
         assert!(shares.reached.windows(2).all(|two| two[0] >= two[1]));
         // Ten minutes of falling by a thousandth: distances up to 0.0095 are reached whenever no release came between.

@@ -1,7 +1,7 @@
 //! What do many nodes have in common? A logistic model of scale-free indicators; its constants are the only fitted ones.
 //!
-//! Fitted on 59 traces of 24 h from simulated and small real CI nodes, minutes from the fifteenth on; `docs/adr/0003-forecast.md`
-//! has the figures with whole families of traces left out in turn. Every indicator is a ratio of amounts or a number of
+//! Fitted by `examples/fit_forecast.rs` on 59 traces of 24 h from simulated and small real CI nodes, minutes from the fifteenth
+//! on; `docs/adr/0003-forecast.md` has the figures with whole families of traces left out in turn. Every indicator is a ratio of amounts or a number of
 //! minutes, so that the size of the disk does not matter.
 
 use super::drawdown::NEAREST;
@@ -17,6 +17,8 @@ pub(super) struct Indicators {
     pub(super) volatility: [f64; 2],
     /// Depth below the peak of the last 360 minutes.
     pub(super) depth: f64,
+    /// Height above the lowest level of the last 360 minutes.
+    pub(super) height: f64,
 }
 
 /// The model for one horizon, with everything taken in but the distance.
@@ -28,22 +30,24 @@ pub(super) struct Model {
     log_pace: f64,
     log_volatility: [f64; 2],
     depth: f64,
+    height: f64,
 }
 
 /// Each weight is a + b l + c l^2 with l = ln(horizon / 30 min).
 type Curve = [f64; 3];
 
-const BASE: Curve = [-1.3298, -0.2330, 0.0801];
+const BASE: Curve = [-1.6978, -0.6712, 0.2140];
 #[rustfmt::skip]
-const WEIGHTS: [Curve; 8] = [
-    [0.4666, -0.0794, -0.0026], // own past
-    [0.2433, -0.1189, 0.0132], // net fall, 1 min
-    [0.2653, -0.1820, 0.0018], // written, 10 min
-    [0.1827, 0.0350, 0.0004], // volatility, 6 h
-    [0.1726, -0.0534, -0.0423], // volatility, 24 h
-    [0.0255, 0.0464, 0.0111], // its excess, squared
-    [-0.9073, -0.1920, 0.0821], // below peak of 6 h
-    [-0.5178, -0.1162, 0.0641], // distance
+pub(super) const WEIGHTS: [Curve; 9] = [
+    [0.5032, -0.0891, -0.0042], // own past
+    [0.1779, -0.0630, 0.0041], // net fall, 1 min
+    [0.3442, -0.2519, 0.0256], // written, 10 min
+    [-0.0948, 0.0203, -0.0455], // volatility, 6 h
+    [0.2855, -0.2793, 0.0817], // volatility, 24 h
+    [-0.0297, 0.0543, -0.0026], // its excess, squared
+    [-0.7922, 0.1037, 0.0872], // below peak of 6 h
+    [-0.5837, -0.0757, 0.0673], // distance
+    [0.5218, 0.3558, 0.0760], // above low of 6 h
 ];
 
 /// Logits of probabilities nearer to 0 or 1 than this say no more.
@@ -63,11 +67,18 @@ impl Model {
             log_pace: log(indicators.pace * minutes, 1e-12),
             log_volatility: indicators.volatility.map(|volatility| log(volatility * minutes.sqrt(), 1e-12)),
             depth: indicators.depth,
+            height: indicators.height,
         }
     }
 
     /// The probability of a fall by `distance`, a fraction of the capacity, where `own` is what the node's own past says.
     pub(super) fn probability(&self, distance: f64, own: f64) -> f64 {
+        let values = self.values(distance, own);
+        logistic(values.iter().zip(&self.weights).map(|(value, weight)| value * weight).sum::<f64>() + self.base)
+    }
+
+    /// What is weighed, in the order of the weights.
+    pub(super) fn values(&self, distance: f64, own: f64) -> [f64; WEIGHTS.len()] {
         let distance = distance.max(NEAREST);
         let log_distance = distance.ln();
         let fall = signed_log((self.fall / distance).clamp(-30.0, 100.0));
@@ -76,8 +87,8 @@ impl Model {
             self.log_volatility.map(|volatility| (volatility - log_distance).clamp(VOLATILITY.0, VOLATILITY.1));
         let excess = (day + 2.0).max(0.0);
         let depth = signed_log((self.depth / distance).clamp(0.0, 50.0));
-        let values = [logit(own), fall, pace, six_hours, day, excess * excess, depth, log_distance];
-        logistic(values.iter().zip(&self.weights).map(|(value, weight)| value * weight).sum::<f64>() + self.base)
+        let height = signed_log((self.height / distance).clamp(0.0, 50.0));
+        [logit(own), fall, pace, six_hours, day, excess * excess, depth, log_distance, height]
     }
 }
 
@@ -106,7 +117,7 @@ pub(super) fn logistic(z: f64) -> f64 {
 mod tests {
     use super::*;
 
-    const CALM: Indicators = Indicators { fall: 0.0, pace: 0.0, volatility: [0.0; 2], depth: 0.0 };
+    const CALM: Indicators = Indicators { fall: 0.0, pace: 0.0, volatility: [0.0; 2], depth: 0.0, height: 0.0 };
 
     #[test]
     fn a_calm_node_is_not_expected_to_fill() {
@@ -118,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_fast_fill_near_the_line_is_expected_to_arrive() {
-        let filling = Indicators { fall: 0.02, pace: 0.02, volatility: [0.01, 0.005], depth: 0.2 };
+        let filling = Indicators { fall: 0.02, pace: 0.02, volatility: [0.01, 0.005], depth: 0.2, height: 0.0 };
         assert!(Model::at(10.0, &filling).probability(0.05, 0.9) > 0.6);
     }
 

@@ -35,6 +35,13 @@ impl Line {
         first_passage(distance, drift, noise + unproven * memory + 0.2 * far * (seconds - memory))
     }
 
+    /// How likely the fill goes on until it has covered `distance`: half of the fills that a node has never seen the like of
+    /// end within ten minutes, and the longer one has to last the less likely it does.
+    pub(super) fn lasts(&self, distance: f64) -> f64 {
+        const HALF_SECONDS: f64 = 600.0;
+        if self.near.fall <= 0.0 { 0.0 } else { HALF_SECONDS / (HALF_SECONDS + distance / self.near.fall) }
+    }
+
     /// How far a steady fill can be trusted to reach `distance`: 1 up to twice as long as it has lasted, 0 from six
     /// times on.
     pub(super) fn trust(&self, distance: f64) -> f64 {
@@ -67,6 +74,12 @@ mod tests {
         assert!((line(1.0, 60.0).trust(110.0) - 1.0).abs() < 1e-9);
         assert!(line(1.0, 60.0).trust(350.0) < 0.1);
         assert!(line(-1.0, 60.0).trust(10.0) < 1e-9);
+    }
+
+    #[test]
+    fn a_fill_that_must_last_ten_minutes_does_half_of_the_time() {
+        assert!((line(1.0, 60.0).lasts(600.0) - 0.5).abs() < 1e-9);
+        assert!(line(-1.0, 60.0).lasts(600.0) < 1e-9);
     }
 
     #[test]

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 /// A day of minutes: patterns of a CI node repeat daily at most, and a day fits the budget of 64 KiB twice.
-pub(super) const MOST_BLOCKS: usize = 1_440;
+const MOST_BLOCKS: usize = 1_440;
+/// As many of them are looked at from any one minute, so that the view of a few minutes ago can be had again from what is kept.
+pub(super) const SEEN_BLOCKS: usize = 1_430;
 /// Length of a block.
 pub(super) const BLOCK_SECONDS: f64 = 60.0;
 const PARTS: f64 = 1_000_000.0;
@@ -76,7 +78,17 @@ impl Minutes {
 
     /// Every block, oldest first; `None` for a hole.
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = Option<Minute>> + '_ {
-        self.blocks.iter().map(|block| {
+        self.range(0, self.blocks.len())
+    }
+
+    /// What was known `ago` blocks before the newest, oldest first, at most [`SEEN_BLOCKS`]; `None` for a hole.
+    pub(super) fn seen(&self, ago: usize) -> impl Iterator<Item = Option<Minute>> + '_ {
+        let until = self.blocks.len().saturating_sub(ago);
+        self.range(until.saturating_sub(SEEN_BLOCKS), until)
+    }
+
+    fn range(&self, from: usize, until: usize) -> impl DoubleEndedIterator<Item = Option<Minute>> + '_ {
+        self.blocks.range(from..until).map(|block| {
             block.map(|Block(level, low)| Minute { level: f64::from(level) / PARTS, low: f64::from(low) / PARTS })
         })
     }
@@ -96,7 +108,7 @@ mod tests {
     use super::*;
 
     fn levels(minutes: &Minutes) -> Vec<Option<f64>> {
-        minutes.iter().map(|minute| minute.map(|m| m.level)).collect()
+        minutes.seen(0).map(|minute| minute.map(|m| m.level)).collect()
     }
 
     #[test]
@@ -105,7 +117,7 @@ mod tests {
         for level in [0.5, 0.2, 0.4] {
             minutes.push(0, level);
         }
-        assert_eq!(minutes.iter().collect::<Vec<_>>(), [Some(Minute { level: 0.4, low: 0.2 })]);
+        assert_eq!(minutes.seen(0).collect::<Vec<_>>(), [Some(Minute { level: 0.4, low: 0.2 })]);
     }
 
     #[test]
@@ -133,5 +145,16 @@ mod tests {
             minutes.push(number, 0.5);
         }
         assert_eq!(minutes.blocks.len(), 1_440);
+        assert_eq!((minutes.seen(0).count(), minutes.seen(9).count()), (1_430, 1_430));
+    }
+
+    #[test]
+    fn the_view_of_a_minute_ago_lacks_the_newest_block() {
+        let mut minutes = Minutes::default();
+        for (number, level) in [(0, 0.5), (1, 0.25)] {
+            minutes.push(number, level);
+        }
+        assert_eq!(minutes.seen(1).collect::<Vec<_>>(), [Some(Minute { level: 0.5, low: 0.5 })]);
+        assert_eq!(minutes.seen(2).count() + minutes.seen(3).count(), 0);
     }
 }

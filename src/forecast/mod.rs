@@ -15,6 +15,7 @@ mod rate;
 mod score;
 mod series;
 mod surface;
+mod views;
 
 pub use forecast::{Forecast, Horizon};
 pub use history::{History, Moment, Observation};

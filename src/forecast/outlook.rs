@@ -1,12 +1,13 @@
 //! Given the past, when is a level reached, and how sure is that? Joins the surfaces (`surface`) with the line (`line`).
 
-use super::drawdown::{LADDER, drawdowns};
+use super::drawdown::LADDER;
 use super::history::RATE_SECONDS;
 use super::line::Line;
 use super::past::{Past, float};
 use super::rate::{recent_rate, steady_rate};
 use super::series::Series;
-use super::surface::{Surface, Traits};
+use super::surface::Surface;
+use super::views::EARLIER;
 use super::{Forecast, Horizon};
 use crate::time::Span;
 use crate::units::{Bytes, Inodes, Ratio};
@@ -25,15 +26,20 @@ pub(super) struct Level {
     /// Available now, in the unit of the capacity.
     now: f64,
     line: Line,
-    /// What the past says now and a minute ago; `None` while the past is too short.
-    past: Option<[Surface; 2]>,
+    /// What the past says now and said in the minutes before, newest first; empty while the past is too short.
+    past: Vec<Surface>,
     /// How much of the answer comes from the line alone: 1 at the beginning, 0 once there is a past to learn from.
     cold: f64,
+    /// How far the present fill is beyond anything in the past, of which the past can say nothing: 0 where it has seen the
+    /// like, 1 from [`WHOLLY_NEW`] on.
+    new: f64,
 }
 
-/// The part of the answer of a minute ago. Two answers in a row even out what a single sample changes, so that an alert
-/// flaps less.
-const MINUTE_AGO: f64 = 0.5;
+/// The parts of the answers of now, a minute ago, and the minute before. Answers in a row even out what a single sample
+/// changes, so that an alert flaps less.
+const PARTS: [f64; 1 + EARLIER] = [0.6, 0.25, 0.15];
+/// A fill this many times as fast as any before is wholly new.
+const WHOLLY_NEW: f64 = 2.5;
 /// Up to this age in minutes the line alone answers ...
 const COLD_MINUTES: f64 = 5.0;
 /// ... and from this age on the past alone, but for a steady fill.
@@ -65,16 +71,16 @@ impl Level {
         let (oldest, newest) = (whole.first()?, whole.last()?);
         let far = (oldest.level - newest.level) / (newest.at - oldest.at) / capacity;
         let steady = steady_rate(whole).map(|rate| rate.scaled(1.0 / capacity));
-        let past = Past::new(series.minutes())?;
+        let past = Past::new(series.minutes(), 0)?;
         let age = float(past.len());
         let cold = ((WARM_MINUTES - age) / (WARM_MINUTES - COLD_MINUTES)).clamp(0.0, 1.0);
-        let surfaces = (cold < 1.0).then(|| {
-            let records = drawdowns(&past);
-            let traits = Traits::new(&past);
-            let last = past.len() - 1;
-            [last, last.saturating_sub(1)].map(|k| Surface::new(&past, &records, &traits, k))
-        });
-        Some(Self { capacity, now, line: Line { near, far, steady }, past: surfaces, cold })
+        let new = (past.novelty().max(1.0).ln() / WHOLLY_NEW.ln()).min(1.0);
+        let mut surfaces = Vec::new();
+        if cold < 1.0 {
+            surfaces.push(Surface::new(&past));
+            surfaces.extend(series.earlier());
+        }
+        Some(Self { capacity, now, line: Line { near, far, steady }, past: surfaces, cold, new })
     }
 
     fn forecast(&self, below: f64) -> Forecast {
@@ -92,18 +98,27 @@ impl Level {
         }
     }
 
+    /// What the past says, averaged over the last minutes, each as seen from its own level; all 0 while it is too short.
+    fn learned(&self, distance: f64, below: f64) -> [f64; LADDER.len()] {
+        let mut learned = [0.0; LADDER.len()];
+        let Some(newest) = self.past.first() else { return learned };
+        for (ago, part) in PARTS.into_iter().enumerate() {
+            // `along` takes a level that was below the line then as one just above it.
+            let seen = match self.past.get(ago) {
+                Some(surface) if ago > 0 => surface.along(surface.level - below),
+                _ => newest.along(distance),
+            };
+            for (sum, probability) in learned.iter_mut().zip(seen) {
+                *sum += part * probability;
+            }
+        }
+        learned
+    }
+
     /// The probability over time for one distance.
     fn curve(&self, distance: f64, below: f64) -> Curve {
-        let learned = self.past.as_ref().map(|[now, ago]| {
-            let then = ago.level - below;
-            let then = now_or(then, distance);
-            let (now, ago) = (now.along(distance), ago.along(then));
-            let mut mixed = [0.0; LADDER.len()];
-            for ((mixed, now), ago) in mixed.iter_mut().zip(now).zip(ago) {
-                *mixed = (1.0 - MINUTE_AGO) * now + MINUTE_AGO * ago;
-            }
-            mixed
-        });
+        let learned = self.learned(distance, below);
+        let new = self.new * self.line.lasts(distance);
         let trust = self.line.trust(distance);
         let mut times = Vec::with_capacity(64);
         let mut time = FIRST_SECONDS;
@@ -118,20 +133,18 @@ impl Level {
         let points = times
             .into_iter()
             .map(|seconds| {
-                let warm = learned.map_or(0.0, |ladder| along(&ladder, seconds));
-                let cold = if self.cold > 0.0 { self.line.reaches(distance, seconds) } else { 0.0 };
-                let usual = self.cold * cold + (1.0 - self.cold) * warm;
+                let warm = along(&learned, seconds);
+                let line = if self.cold + new > 0.0 { self.line.reaches(distance, seconds) } else { 0.0 };
                 let steady = if trust > 0.0 { self.line.steady_reaches(distance, seconds) } else { 0.0 };
-                highest = highest.max(((1.0 - trust) * usual + trust * steady).clamp(0.0, 1.0));
+                let usual = self.cold * line + (1.0 - self.cold) * warm;
+                // A line only adds to what the past fears, so that what is nearer is never less likely.
+                let feared = usual + new * (line - usual).max(0.0);
+                highest = highest.max((feared + trust * (steady - feared).max(0.0)).clamp(0.0, 1.0));
                 (seconds, highest)
             })
             .collect();
         Curve { points }
     }
-}
-
-fn now_or(then: f64, now: f64) -> f64 {
-    if then > 0.0 { then } else { now }
 }
 
 /// The learned probability at any time: linear in log time along the ladder, 0 at 15 s, level beyond six hours.

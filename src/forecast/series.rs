@@ -1,6 +1,9 @@
 //! What is kept of the past of one level? Points, dense where recent, sparse where old; and a day of minutes.
 
 use super::minutes::{BLOCK_SECONDS, Minutes};
+use super::past::Past;
+use super::surface::{Surface, weighed};
+use super::views::Views;
 use serde::{Deserialize, Serialize};
 
 /// One kept value.
@@ -18,6 +21,8 @@ pub(super) struct Series {
     capacity: f64,
     points: Vec<Point>,
     minutes: Minutes,
+    #[serde(skip)]
+    views: Views,
 }
 
 const MOST_POINTS: usize = 128;
@@ -36,6 +41,7 @@ impl Series {
             if (capacity - self.capacity).abs() > 0.0 {
                 let shift = level - last.level;
                 self.minutes.rescale(self.capacity / capacity, shift / capacity);
+                self.views.clear();
                 for point in &mut self.points {
                     point.level += shift;
                 }
@@ -43,6 +49,7 @@ impl Series {
         }
         self.capacity = capacity;
         self.minutes.push(number_of_block(at), level / capacity);
+        self.views.keep_up(&self.minutes);
         let oldest = at - KEPT_SECONDS;
         self.points.retain(|point| point.at >= oldest);
         if self.points.len() >= MOST_POINTS {
@@ -74,12 +81,24 @@ impl Series {
 
     /// Bytes of memory behind it.
     pub(super) fn heap_bytes(&self) -> usize {
-        self.points.capacity() * size_of::<Point>() + self.minutes.heap_bytes()
+        self.points.capacity() * size_of::<Point>() + self.minutes.heap_bytes() + self.views.heap_bytes()
     }
 
     /// The last day.
     pub(super) fn minutes(&self) -> &Minutes {
         &self.minutes
+    }
+
+    /// What the past said in the minutes before the newest one, newest first.
+    pub(super) fn earlier(&self) -> Vec<Surface> {
+        self.views.surfaces(&self.minutes)
+    }
+
+    /// What the fitted model weighs for a fall below `below`, by horizon in minutes; `None` before the first value.
+    pub(super) fn weighed(&self, below: f64) -> Option<Vec<(usize, Vec<f64>)>> {
+        let past = Past::new(&self.minutes, 0)?;
+        let distance = (self.last()?.level - below) / self.capacity;
+        Some(weighed(&past, distance).into_iter().map(|(minutes, values)| (minutes, values.to_vec())).collect())
     }
 
     /// The newest value.

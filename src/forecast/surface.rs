@@ -6,8 +6,8 @@
 //!
 //! Independent of any threshold: the forecast for one more threshold is a look-up.
 
-use super::drawdown::{Bins, DISTANCES, Drawdowns, LADDER, distances, likeness};
-use super::fitted::{Indicators, Model};
+use super::drawdown::{Bins, DISTANCES, LADDER, distances, drawdowns, likeness};
+use super::fitted::{Indicators, Model, WEIGHTS};
 use super::gaussian::first_passage;
 use super::past::{Past, at, float};
 
@@ -17,7 +17,7 @@ use super::past::{Past, at, float};
 pub(super) struct Surface {
     /// The level it is seen from, a fraction of the capacity.
     pub(super) level: f64,
-    probability: [[f64; DISTANCES]; LADDER.len()],
+    probability: Grid,
 }
 
 /// A random walk with drift, a few pseudo-observations strong.
@@ -28,7 +28,7 @@ struct Walk {
 }
 
 /// What the record is compared by: one value a minute.
-pub(super) struct Traits {
+struct Traits {
     /// Written in the last three minutes, a minute.
     rates: Vec<f64>,
     /// asinh of the percents written in the last ten minutes.
@@ -37,7 +37,7 @@ pub(super) struct Traits {
 
 /// A little of log odds towards alarm. Half of the blend is shy near 0.5, where alerts switch; this balances missed
 /// and false alarms and costs next to nothing in the quality of the probabilities.
-const LEAN: f64 = 0.08;
+const LEAN: f64 = 0.07;
 
 fn lean(p: f64) -> f64 {
     let odds = p * LEAN.exp();
@@ -45,21 +45,21 @@ fn lean(p: f64) -> f64 {
 }
 
 impl Traits {
-    pub(super) fn new(past: &Past) -> Self {
+    fn new(past: &Past) -> Self {
         let each = |value: &dyn Fn(usize) -> f64| (0..past.len()).map(value).collect();
         Self { rates: each(&|k| past.written(k, 3) / 3.0), written: each(&|k| (100.0 * past.written(k, 10)).asinh()) }
     }
 }
 
 impl Walk {
-    fn new(past: &Past, k: usize) -> Self {
-        let measured = |window: usize| float(window.min(k).max(1));
+    fn new(past: &Past) -> Self {
         Self {
-            near: past.fall(k, 10.min(k)) / measured(10),
+            // A pause ends a burst: what comes is not much faster than what was written in the last three minutes.
+            near: (past.fall(10) / 10.0).min(2.0 * past.written(past.len() - 1, 3) / 3.0),
             // A disk that emptied over hours is not expected to go on emptying.
-            far: (past.fall(k, 360.min(k)) / measured(360)).max(0.0),
+            far: (past.fall(360) / 360.0).max(0.0),
             // Damped: the changes include what was given back.
-            volatility: 0.7 * past.volatility(k, 360),
+            volatility: 0.7 * past.volatility(360),
         }
     }
 
@@ -72,59 +72,86 @@ impl Walk {
     }
 }
 
+/// One value for each horizon of the ladder and each distance.
+type Grid = [[f64; DISTANCES]; LADDER.len()];
+
+/// What the node's own past says, with the pseudo-observations of the walk.
+fn own_past(past: &Past) -> Grid {
+    /// Up to this horizon minutes that began alike count most; beyond, one day has too few of them.
+    const LONGEST_LIKENESS: usize = 60;
+    let (walk, traits, bins, distances) = (Walk::new(past), Traits::new(past), Bins::new(), distances());
+    let alike = likeness(&traits.written);
+    let mut grid = [[0.0; DISTANCES]; LADDER.len()];
+    for (row, record) in grid.iter_mut().zip(drawdowns(past)) {
+        let minutes = float(record.horizon);
+        let persistence = record.persistence(&traits.rates);
+        let weights = (record.horizon <= LONGEST_LIKENESS).then_some(alike.as_slice());
+        let shares = record.shares(&bins, persistence, &traits.rates, weights);
+        let pseudo = 10.0 * (minutes / 10.0).sqrt();
+        for ((cell, distance), reached) in row.iter_mut().zip(&distances).zip(&shares.reached) {
+            *cell = (reached + pseudo * walk.reaches(*distance, minutes)) / (shares.all + pseudo);
+        }
+    }
+    grid
+}
+
+/// What the fitted model weighs for a fall by `distance`: one row for each horizon of the ladder, in minutes.
+pub(super) fn weighed(past: &Past, distance: f64) -> [(usize, [f64; WEIGHTS.len()]); LADDER.len()] {
+    let indicators = indicators(past);
+    let mut own = look_up(&own_past(past), distance).into_iter();
+    LADDER.map(|minutes| {
+        let own = own.next().unwrap_or(0.0);
+        (minutes, Model::at(float(minutes), &indicators).values(distance, own))
+    })
+}
+
 impl Surface {
-    /// As seen from minute `k`, with nothing that happened after it.
-    pub(super) fn new(past: &Past, records: &[Drawdowns], traits: &Traits, k: usize) -> Self {
-        /// Up to this horizon minutes that began alike count most; beyond, one day has too few of them.
-        const LONGEST_LIKENESS: usize = 60;
-        let walk = Walk::new(past, k);
-        let alike = likeness(&traits.written, k);
-        let indicators = indicators(past, k);
-        let (bins, distances) = (Bins::new(), distances());
-        let mut probability = [[0.0; DISTANCES]; LADDER.len()];
+    /// As seen from the newest minute of `past`.
+    pub(super) fn new(past: &Past) -> Self {
+        let (indicators, distances) = (indicators(past), distances());
+        let mut probability = own_past(past);
         let mut before = [0.0; DISTANCES];
-        for (row, record) in probability.iter_mut().zip(records) {
-            let minutes = float(record.horizon);
-            let persistence = record.persistence(k, &traits.rates);
-            let weights = (record.horizon <= LONGEST_LIKENESS).then_some(alike.as_slice());
-            let like_now = record.shares(&bins, k, persistence, &traits.rates, weights);
-            let pseudo = 10.0 * (minutes / 10.0).sqrt();
-            let model = Model::at(minutes, &indicators);
-            for (((cell, before), distance), reached) in
-                row.iter_mut().zip(&mut before).zip(&distances).zip(&like_now.reached)
-            {
-                let own = (reached + pseudo * walk.reaches(*distance, minutes)) / (like_now.all + pseudo);
-                *cell = lean(f64::midpoint(own, model.probability(*distance, own))).max(*before);
+        for (row, minutes) in probability.iter_mut().zip(LADDER) {
+            let model = Model::at(float(minutes), &indicators);
+            for ((cell, before), distance) in row.iter_mut().zip(&before).zip(&distances) {
+                *cell = lean(f64::midpoint(*cell, model.probability(*distance, *cell))).max(*before);
             }
             // What is farther away is not more likely.
             let mut farther: f64 = 0.0;
-            for (cell, before) in row.iter_mut().zip(&mut before).rev() {
+            for cell in row.iter_mut().rev() {
                 farther = farther.max(*cell);
                 *cell = farther;
-                *before = farther;
             }
+            before = *row;
         }
-        Self { level: at(&past.level, k), probability }
+        Self { level: past.now(), probability }
     }
 
     /// The probabilities along the ladder for a distance, a fraction of the capacity.
     pub(super) fn along(&self, distance: f64) -> [f64; LADDER.len()] {
-        let distances = distances();
-        let next = distances.partition_point(|d| *d <= distance);
-        let (near, far) = (next.saturating_sub(1), next.min(DISTANCES - 1));
-        let (d0, d1) = (at(&distances, near), at(&distances, far));
-        let part = if next == 0 || near == far { 0.0 } else { ((distance / d0).ln() / (d1 / d0).ln()).clamp(0.0, 1.0) };
-        let (near, far) = if next == 0 { (0, 0) } else { (near, far) };
-        self.probability.each_ref().map(|row| (1.0 - part) * at(row, near) + part * at(row, far))
+        look_up(&self.probability, distance)
     }
 }
 
+/// The values along the ladder for a distance, linear in its logarithm between those of the grid.
+fn look_up(grid: &Grid, distance: f64) -> [f64; LADDER.len()] {
+    let distances = distances();
+    let next = distances.partition_point(|d| *d <= distance);
+    let (near, far) = (next.saturating_sub(1), next.min(DISTANCES - 1));
+    let (d0, d1) = (at(&distances, near), at(&distances, far));
+    let part = if next == 0 || near == far { 0.0 } else { ((distance / d0).ln() / (d1 / d0).ln()).clamp(0.0, 1.0) };
+    let (near, far) = if next == 0 { (0, 0) } else { (near, far) };
+    grid.each_ref().map(|row| (1.0 - part) * at(row, near) + part * at(row, far))
+}
+
 /// The indicators of `fitted` that do not depend on the distance.
-fn indicators(past: &Past, k: usize) -> Indicators {
+fn indicators(past: &Past) -> Indicators {
+    let [depth, height] = past.within_range(360);
     Indicators {
-        fall: past.fall(k, 1),
-        pace: past.written(k, 10) / 10.0,
-        volatility: [past.volatility(k, 360), past.volatility(k, 1_440)],
-        depth: past.below_peak(k, 360),
+        fall: past.fall(1),
+        pace: past.written(past.len() - 1, 10) / 10.0,
+        volatility: [past.volatility(360), past.volatility(1_440)],
+        depth,
+        height,
     }
 }

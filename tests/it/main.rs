@@ -17,6 +17,7 @@ mod discovery;
 mod explain;
 mod exposition;
 mod fake_proc;
+mod forecast;
 mod hostile_files;
 mod hostile_sockets;
 mod metrics;

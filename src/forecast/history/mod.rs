@@ -134,6 +134,12 @@ impl History {
         Outlook { bytes: Level::new(&self.bytes), inodes: Level::new(&self.inodes) }
     }
 
+    /// What the fitted part of the forecast weighs for a fall below `below`: a row of values for each horizon in minutes, in the
+    /// order of the constants. For those who fit them anew (`examples/fit_forecast.rs`); `None` where nothing was seen.
+    pub fn weighed(&self, below: Bytes) -> Option<Vec<(usize, Vec<f64>)>> {
+        self.bytes.weighed(below.as_f64())
+    }
+
     /// Bytes of memory it takes, at most 64 KiB.
     pub fn state_bytes(&self) -> usize {
         size_of::<Self>() + self.bytes.heap_bytes() + self.inodes.heap_bytes()

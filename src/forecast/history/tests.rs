@@ -62,7 +62,7 @@ fn a_flat_or_emptying_disk_is_not_foreseen() {
 }
 
 #[test]
-fn a_steady_fill_after_hours_of_calm_is_within_a_fifth_after_two_minutes() {
+fn a_steady_fill_after_an_hour_of_calm_is_within_a_fifth_after_two_minutes() {
     for step in [1.0, 5.0, 15.0] {
         let history = seen(step, 3_720.0, |at| 40.0 - 0.05 * (at - 3_600.0f64).max(0.0));
         let p50 =
@@ -71,16 +71,70 @@ fn a_steady_fill_after_hours_of_calm_is_within_a_fifth_after_two_minutes() {
     }
 }
 
+/// Seconds into a fill that began after `rest` seconds of calm until `ready` holds for good; `None` where it never does.
+/// The fill goes from 40 GiB to the line at 15 GiB within `seconds`; sampled every 5 s.
+fn settles(
+    rest: f64,
+    seconds: f64,
+    filled: impl Fn(f64) -> f64,
+    ready: impl Fn(&Forecast, f64) -> bool,
+) -> Option<f64> {
+    let mut history = History::new();
+    let (mut at, mut since) = (0.0, None);
+    while at < rest + seconds - 30.0 {
+        let into = (at - rest).max(0.0);
+        history.observe(observation(at, 40.0 - 25.0 * filled(into / seconds).min(1.0)));
+        if into > 0.0 {
+            let forecast = history.forecast(Bytes::from_gib(15)).expect("minutes were seen");
+            since = if ready(&forecast, seconds - into) { since.or(Some(into)) } else { None };
+        }
+        at += 5.0;
+    }
+    since
+}
+
+fn alarms(forecast: &Forecast) -> bool {
+    forecast.within(Horizon::HalfHour).get() >= 0.5
+}
+
 #[test]
-fn a_fill_in_bursts_alarms_and_a_pause_or_a_release_ends_the_alarm() {
+fn a_steady_fill_after_a_rest_is_told_in_a_minute_or_two() {
+    let within =
+        |forecast: &Forecast, truth: f64| forecast.p50.is_some_and(|p50| (p50.as_secs_f64() / truth - 1.0).abs() < 0.3);
+    for rest in [600.0, 3_600.0] {
+        for (seconds, latest) in [(240.0, 70.0), (600.0, 150.0)] {
+            let alarm = settles(rest, seconds, |part| part, |forecast, _| alarms(forecast));
+            assert!(alarm.is_some_and(|at| at <= latest), "{rest} {seconds}: alarm after {alarm:?}");
+            let middle = settles(rest, seconds, |part| part, within);
+            assert!(middle.is_some_and(|at| at <= latest + 60.0), "{rest} {seconds}: right after {middle:?}");
+        }
+    }
+}
+
+#[test]
+fn a_fill_in_bursts_after_a_rest_alarms_two_minutes_before_the_crossing() {
+    // Four minutes to the line; half of each 20 s, or a third of each minute, is spent writing.
+    for (period, writing) in [(20.0, 0.5), (60.0, 1.0 / 3.0)] {
+        for rest in [600.0, 3_600.0] {
+            let bursts = |part: f64| {
+                let periods = part * 240.0 / period;
+                (periods.floor() + (periods.fract() / writing).min(1.0)) * period / 240.0
+            };
+            let alarm = settles(rest, 240.0, bursts, |forecast, _| alarms(forecast));
+            assert!(alarm.is_some_and(|at| at <= 120.0), "{period} {rest}: alarm after {alarm:?}");
+        }
+    }
+}
+
+#[test]
+fn a_pause_or_a_release_ends_the_alarm() {
     // 60 GiB free of 100, line at 16: ten seconds of 0.4 GiB/s, then ten of rest; a pause after two minutes.
     let burst = |at: f64| 4.0 * (at / 20.0).floor() + 0.4 * (at % 20.0).min(10.0);
-    let alarm =
-        |history: &History| history.forecast(Bytes::from_gib(16)).expect("seen").within(Horizon::HalfHour).get() >= 0.5;
+    let alarm = |history: &History| alarms(&history.forecast(Bytes::from_gib(16)).expect("seen"));
     let level = |at: f64| 60.0 - burst((at - 60.0).clamp(0.0, 120.0));
-    assert!(alarm(&seen(2.0, 140.0, level)));
-    assert!(!alarm(&seen(2.0, 270.0, level)));
-    assert!(!alarm(&seen(2.0, 150.0, |at| if at > 144.0 { 60.0 } else { level(at) })));
+    assert!(alarm(&seen(5.0, 180.0, level)));
+    assert!(!alarm(&seen(5.0, 300.0, level)));
+    assert!(!alarm(&seen(5.0, 195.0, |at| if at > 185.0 { 60.0 } else { level(at) })));
 }
 
 #[test]
