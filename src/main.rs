@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use highwater::cli::{Cli, Command, LogArgs, LogFormat, LogLevel};
-use highwater::command::{Failure, backtest, check, demo, explain, replay, report, run};
+use highwater::command::{Failure, backtest, check, demo, explain, replay, report, run, shell};
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::process::ExitCode;
 use tracing::level_filters::LevelFilter;
@@ -33,6 +33,8 @@ fn main() -> ExitCode {
             log(&LogArgs { level: LogLevel::Error, ..LogArgs::default() });
             finish(backtest::run(&args, &mut stdout().lock()).map(|()| 0).map_err(Failure::from), None)
         }
+        Command::Completions { shell } => finish(shell::completions(shell).map(|()| 0), None),
+        Command::Man(args) => finish(shell::man(&args).map(|()| 0), None),
         Command::Demo(args) => {
             log(&args.log);
             finish(demo::demo(&args).map(|()| 0), None)

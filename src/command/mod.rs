@@ -3,6 +3,7 @@
 pub mod backtest;
 mod changes;
 pub mod check;
+mod colour;
 pub mod demo;
 mod exit;
 pub mod explain;
@@ -10,7 +11,9 @@ pub mod recording;
 pub mod remote;
 pub mod replay;
 pub mod run;
+mod screen;
 mod serve;
+pub mod shell;
 
 pub use exit::{Failure, report};
 

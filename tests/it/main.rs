@@ -27,4 +27,5 @@ mod remote;
 mod schema;
 mod surfaces;
 mod tools;
+mod watch;
 mod web;
