@@ -80,6 +80,9 @@ pub struct RunArgs {
     /// Pause between two walks that count what each layer holds; 0s: no walks [default: 5m]
     #[arg(long = "usage.interval", value_name = "DURATION", value_parser = span)]
     pub usage_interval: Option<Span>,
+    /// Keep what was learnt in this directory, so that forecasts and their scores survive a restart; without it nothing is kept
+    #[arg(long = "storage.path", value_name = "DIR")]
+    pub storage: Option<PathBuf>,
     /// Append what is seen to this file, for `explain --recording` and `replay`
     #[arg(long, value_name = "FILE")]
     pub recording: Option<PathBuf>,
@@ -177,7 +180,7 @@ pub struct DemoArgs {
     #[command(flatten)]
     pub log: LogArgs,
     /// How much faster than real time the node fills up; 1 to 10000
-    #[arg(long, value_name = "FACTOR", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "FACTOR", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub speed: u32,
     /// Another seed plays another story
     #[arg(long, default_value_t = 1)]
@@ -294,6 +297,7 @@ impl RunArgs {
             sample_interval: self.sample_interval,
             runtime_interval: self.runtime_interval,
             usage_interval: self.usage_interval,
+            storage: self.storage.clone(),
             listen: self.web.listen.clone(),
             telemetry_path: self.web.telemetry_path.clone(),
             ..self.machine.overrides()

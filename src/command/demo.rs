@@ -18,8 +18,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::Builder;
 
-/// Played before anything is shown, so that the forecast has a history to go by.
-const WARM_UP: Span = Span::from_secs(20 * 60);
+/// Played before anything is shown: two jobs, and of the third so much that the disk is filling and images are at risk.
+const WARM_UP: Span = Span::from_secs((2 * 85 + 42) * 60);
+/// Of that, what is played sample by sample; before it one sample a minute gives the forecast its past.
+const CLOSELY: Span = Span::from_secs(20 * 60);
+/// Samples in a minute.
+const A_MINUTE: usize = 12;
 
 /// Plays until stopped by a signal.
 ///
@@ -31,6 +35,7 @@ pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
     let begin = clock::now();
     let (speed, seed) = (args.speed, args.seed);
     let mut player = Player::new(seed, begin - WARM_UP);
+    player.hurry(begin - CLOSELY);
     let first = player.until(begin);
 
     let urls: Vec<String> = listeners.iter().map(serve::url).collect();
@@ -81,6 +86,14 @@ struct Player {
 impl Player {
     fn new(seed: u64, start: Timestamp) -> Self {
         Self { scenario: Scenario::new(seed, start), state: State::default(), process: OwnProcess::new() }
+    }
+
+    /// Plays up to `time` and looks once a minute.
+    fn hurry(&mut self, time: Timestamp) {
+        let samples = self.scenario.by_ref().step_by(A_MINUTE);
+        for sample in samples.take_while(|sample| sample.at < time) {
+            self.state = assess(&sample, std::mem::take(&mut self.state)).1;
+        }
     }
 
     /// Plays up to `time` and shows what is then.

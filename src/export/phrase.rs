@@ -2,6 +2,7 @@
 
 use super::json::{PolicyEntry, SettingEntry};
 use super::view::LayerView;
+use crate::assess::Action;
 use crate::forecast::Forecast;
 use crate::model::Trigger;
 use crate::time::Span;
@@ -24,6 +25,33 @@ pub fn quantiles(spans: Option<[Option<Span>; 3]>) -> String {
         }
         (Some(p10), None, _) => format!("not before {}", about(p10)),
         (None, None, _) => "not foreseen".to_owned(),
+    }
+}
+
+/// `now`, `in about 18 min (9–41)`, `in about 50 min (20 min–3 h)`, `in about 18 min (not before 9)`, `not before 2 h`: when a
+/// trigger acts, in a sentence.
+pub fn when(action: Action) -> String {
+    const MINUTE: f64 = 60.0;
+    const HOUR: f64 = 3_600.0;
+    let unit = |span: Span| if span.as_secs_f64() < 100.0 * MINUTE { (MINUTE, "min") } else { (HOUR, "h") };
+    let number = |span: Span, (length, _): (f64, &str)| (span.as_secs_f64() / length).round();
+    let whole = |span: Span| format!("{} {}", number(span, unit(span)), unit(span).1);
+    let Some(p50) = action.p50 else {
+        return action.p10.map_or_else(|| "not foreseeably".to_owned(), |p10| format!("not before {}", whole(p10)));
+    };
+    if p50 <= Span::ZERO {
+        return "now".to_owned();
+    }
+    let about =
+        if number(p50, unit(p50)) < 1.0 { "less than 1 min".to_owned() } else { format!("about {}", whole(p50)) };
+    match (action.p10, action.p90) {
+        (Some(p10), Some(p90)) if whole(p10) == whole(p90) => format!("in {about}"),
+        (Some(p10), Some(p90)) if unit(p10) == unit(p50) && unit(p90) == unit(p50) => {
+            format!("in {about} ({}–{})", number(p10, unit(p50)), number(p90, unit(p50)))
+        }
+        (Some(p10), Some(p90)) => format!("in {about} ({}–{})", whole(p10), whole(p90)),
+        (Some(p10), None) => format!("in {about} (not before {})", whole(p10)),
+        (None, _) => format!("in {about}"),
     }
 }
 
@@ -133,6 +161,28 @@ mod tests {
             assert_eq!(forecast(Some(&forecast_of(seconds))), text);
         }
         assert_eq!(forecast(None), "unknown yet");
+    }
+
+    #[test]
+    fn a_sentence_says_when_in_one_unit_where_it_can() {
+        let action = |seconds: [Option<i64>; 3]| {
+            let [p10, p50, p90] = seconds.map(|seconds| seconds.map(Span::from_secs));
+            Action { p10, p50, p90 }
+        };
+        let cases = [
+            ([Some(540), Some(1_100), Some(2_460)], "in about 18 min (9–41)"),
+            ([Some(1_200), Some(3_000), Some(10_800)], "in about 50 min (20 min–3 h)"),
+            ([Some(5_000), Some(8_000), Some(20_000)], "in about 2 h (83 min–6 h)"),
+            ([Some(540), Some(1_100), None], "in about 18 min (not before 9 min)"),
+            ([Some(95), Some(95), Some(95)], "in about 2 min"),
+            ([Some(0), Some(10), Some(95)], "in less than 1 min (0–2)"),
+            ([Some(0), Some(0), Some(0)], "now"),
+            ([Some(7_300), None, None], "not before 2 h"),
+            ([None, None, None], "not foreseeably"),
+        ];
+        for (seconds, text) in cases {
+            assert_eq!(when(action(seconds)), text);
+        }
     }
 
     #[test]

@@ -137,6 +137,13 @@ impl<'a> View<'a> {
         problems
     }
 
+    /// Smaller is more urgent: that of the most urgent trigger on a filesystem.
+    pub fn urgency(&self, disk: &FilesystemView<'_>) -> (i64, i64) {
+        let triggers = self.layers.iter().flat_map(|layer| layer.triggers().into_values());
+        let here = triggers.filter(|trigger| trigger.filesystem == disk.sample.id);
+        here.map(urgency_of).min().unwrap_or((i64::MAX, i64::MAX))
+    }
+
     /// The filesystem with this identity.
     pub fn filesystem(&self, id: FilesystemId) -> Option<&FilesystemView<'a>> {
         self.filesystems.iter().find(|filesystem| filesystem.sample.id == id)

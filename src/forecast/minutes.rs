@@ -69,8 +69,13 @@ impl Minutes {
         }
     }
 
+    /// Number of the newest block on the history's own clock.
+    pub(super) fn newest(&self) -> u64 {
+        self.newest
+    }
+
     /// Every block, oldest first; `None` for a hole.
-    pub(super) fn iter(&self) -> impl Iterator<Item = Option<Minute>> + '_ {
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = Option<Minute>> + '_ {
         self.blocks.iter().map(|block| {
             block.map(|Block(level, low)| Minute { level: f64::from(level) / PARTS, low: f64::from(low) / PARTS })
         })

@@ -17,6 +17,6 @@ mod series;
 mod surface;
 
 pub use forecast::{Forecast, Horizon};
-pub use history::{History, Observation};
+pub use history::{History, Moment, Observation};
 pub use outlook::Outlook;
 pub use score::{Scorer, Tally};

@@ -61,11 +61,10 @@ impl Answers {
     /// The answer to one request. A HEAD request is answered as GET; hyper leaves the body out.
     pub(super) fn answer(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Response<Full<Bytes>> {
         let path = uri.path();
+        let file = page::file(path);
         let known = path == self.telemetry_path
-            || matches!(
-                path,
-                "/" | page::STYLE_PATH | page::SCRIPT_PATH | api::SNAPSHOT | api::EXPLAIN | "/-/healthy" | "/-/ready"
-            );
+            || file.is_some()
+            || matches!(path, "/" | api::SNAPSHOT | api::EXPLAIN | "/-/healthy" | "/-/ready");
         if !known {
             return plain(StatusCode::NOT_FOUND, "not found\n");
         }
@@ -80,9 +79,10 @@ impl Answers {
         if path == self.telemetry_path {
             return self.scrape(snapshot, now, headers);
         }
+        if let Some((body, content_type)) = file {
+            return text(body, content_type);
+        }
         match (path, snapshot) {
-            (page::STYLE_PATH, _) => text(page::STYLE, "text/css; charset=utf-8"),
-            (page::SCRIPT_PATH, _) => text(page::SCRIPT, "text/javascript; charset=utf-8"),
             ("/-/healthy", _) => plain(StatusCode::OK, "highwater is healthy\n"),
             ("/-/ready", Some(_)) => plain(StatusCode::OK, "highwater is ready\n"),
             ("/-/ready", None) => plain(StatusCode::SERVICE_UNAVAILABLE, "no sample yet\n"),

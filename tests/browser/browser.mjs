@@ -54,6 +54,8 @@ export async function startDemo(port = 0) {
 export async function open(url, { mayFail = false, ...settings } = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...settings });
   const page = await context.newPage();
+  // For a machine that is busy with other things; nothing is measured by it.
+  page.setDefaultTimeout(180_000);
   const requests = [];
   const wrong = [];
   const origin = new URL(url).origin;

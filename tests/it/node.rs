@@ -2,10 +2,10 @@
 //! 280 GiB disk. The values are made up to differ from each other, not to be what assess would say.
 
 use highwater::assess::{
-    Action, Assessment, FilesystemAssessment, LayerAssessment, Observed, Spared, State, Strike, TriggerAssessment,
-    assess,
+    Action, Ahead, Assessment, Course, FilesystemAssessment, LayerAssessment, Observed, Spared, State, Strike,
+    TriggerAssessment, assess,
 };
-use highwater::forecast::{Forecast, Tally};
+use highwater::forecast::{Forecast, Moment, Tally};
 use highwater::layer::{LayerId, LayerKind};
 use highwater::model::{
     EvictionThreshold, GcPolicy, ImageGcPolicy, Origin, Setting, Signal, SoftThreshold, ThresholdValue, Trigger,
@@ -112,6 +112,7 @@ fn without_images() -> Snapshot {
                 kubelet_percent: Some(Percent::new(83)),
                 df_percent: Some(Percent::new(82)),
                 fill_rate: Some(ByteRate::new(4_194_304.5)),
+                course: course(),
                 strikes: strikes(),
             }],
             layers: vec![
@@ -150,6 +151,30 @@ fn without_images() -> Snapshot {
             }),
         },
     }
+}
+
+/// A job that ended three hours ago, a quarter of an hour in which nothing was measured, and the present fill.
+fn course() -> Course {
+    let available = |minutes_ago: i64| match minutes_ago {
+        240.. => Some(60_000 + 100 * (minutes_ago - 240)),
+        180.. => Some(200_000),
+        91..106 => None,
+        _ => Some(49_152 + 800 * minutes_ago),
+    };
+    let past = (0..=360).rev().filter_map(|minutes_ago| {
+        let mib = u64::try_from(available(minutes_ago)?).ok()?;
+        Some(Moment { at: AT - Span::from_secs(60 * minutes_ago), available: Bytes::from_mib(mib) })
+    });
+    let ahead = (0..12_u64).map(|step| Ahead {
+        available: Bytes::from_mib(49_152 - 4_096 * (step + 1)),
+        forecast: Forecast {
+            p10: Some(Span::from_secs(i64::try_from(step + 1).unwrap() * 700)),
+            p50: (step < 8).then_some(Span::from_secs(i64::try_from(step + 1).unwrap() * 1_400)),
+            p90: (step < 2).then_some(Span::from_secs(i64::try_from(step + 1).unwrap() * 3_000)),
+            probability: [0.0, 0.0, 0.5, 0.9].map(Ratio::new),
+        },
+    });
+    Course { past: past.collect(), ahead: ahead.collect() }
 }
 
 fn run(collector: &str, success: bool, millis: i64) -> CollectorRun {
@@ -516,7 +541,11 @@ pub(crate) fn crowd() -> Snapshot {
 
 /// The node with every foreign text replaced.
 pub(crate) fn hostile(text: &str) -> Snapshot {
-    let mut snapshot = snapshot();
+    renamed(snapshot(), text)
+}
+
+/// A snapshot with every foreign text replaced.
+pub(crate) fn renamed(mut snapshot: Snapshot, text: &str) -> Snapshot {
     let label = || Label::new(text);
     for (layer, assessment) in snapshot.sample.layers.iter_mut().zip(&mut snapshot.assessment.layers) {
         if layer.kind != LayerKind::Host {

@@ -4,6 +4,7 @@ use crate::node;
 use highwater::export::page::PageOptions;
 use highwater::export::{json, page, table};
 use highwater::sample::{AbsenceReason, Reading};
+use proptest::prelude::*;
 
 #[test]
 fn the_table_on_a_wide_terminal() {
@@ -64,6 +65,19 @@ fn hostile_names_add_no_element_and_no_attribute_to_the_page() {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn no_name_opens_an_element_or_ends_a_quote(text in "([<>&\"'/!=-]|script|[a-z ]|\\PC){1,60}") {
+        let page = page_of(&text);
+        let harmless = page_of("x");
+        prop_assert_eq!(elements(&page), elements(&harmless));
+        prop_assert_eq!(page.matches('"').count(), harmless.matches('"').count());
+        prop_assert_eq!(page.matches('\'').count(), harmless.matches('\'').count());
+    }
+}
+
 #[test]
 fn marks_that_turn_the_reading_direction_and_controls_do_not_reach_any_surface() {
     let text = "a\u{202E}b\u{2066}c\u{1b}[31md\u{200B}e\r\nf";
@@ -85,6 +99,26 @@ fn ten_kilobytes_of_name_leave_the_page_small() {
     assert!(page_of("x").len() + 80_000 > page_of(&"é".repeat(10_000)).len());
 }
 
+/// docs/status-page.md promises it.
+const LARGEST_PAGE: usize = 256 << 10;
+
+#[test]
+fn the_page_is_bounded_however_much_there_is_to_say() {
+    let mut crowd = node::crowd();
+    for dev in 0..40 {
+        let mut disk = crowd.sample.filesystems[0].clone();
+        disk.id.dev += 1 + dev;
+        disk.space = Reading::absent(AbsenceReason::TimedOut, "&".repeat(1_000));
+        crowd.sample.filesystems.push(disk);
+    }
+    let options = PageOptions::default();
+    for text in ["x".to_owned(), "\"".repeat(10_000), "🦀".repeat(10_000)] {
+        let page = page::render(Some(&node::renamed(crowd.clone(), &text)), node::now(), &options);
+        assert!(page.len() <= LARGEST_PAGE, "{} bytes", page.len());
+        assert!(page.contains("more"));
+    }
+}
+
 #[test]
 fn an_empty_node_has_an_answer_on_every_surface() {
     let mut snapshot = node::snapshot();
@@ -95,7 +129,7 @@ fn an_empty_node_has_an_answer_on_every_surface() {
     assert!(table::render(&snapshot, node::now(), None).starts_with("No layer found.\n"));
     assert!(json::snapshot(&snapshot, node::now()).contains("\"layers\": []"));
     let page = page::render(Some(&snapshot), node::now(), &PageOptions::default());
-    assert!(page.contains("No trigger is foreseen within six hours."));
+    assert!(page.contains("No filesystem is watched: nothing is foreseen."));
 }
 
 #[test]

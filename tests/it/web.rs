@@ -91,6 +91,7 @@ async fn every_route_answers_with_its_type_and_the_security_headers() {
         ("/", "text/html; charset=utf-8", "<!doctype html>"),
         ("/style.css", "text/css; charset=utf-8", "/* highwater"),
         ("/page.js", "text/javascript; charset=utf-8", "// Keeps"),
+        ("/icon-critical.svg", "image/svg+xml", "<svg"),
         ("/metrics", "text/plain; version=0.0.4; charset=utf-8", "# HELP highwater_"),
         ("/api/v1/snapshot", "application/json", "{\n  \"schema_version\": 1"),
         ("/-/healthy", "text/plain; charset=utf-8", "highwater is healthy"),

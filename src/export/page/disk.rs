@@ -1,13 +1,17 @@
 //! What fills a disk, and how far is it to each line? One bar for each filesystem, an SVG of percentages so that it fits any
 //! width.
 
-use super::html::Escaped;
+use super::chart;
+use super::html::{Escaped, Short};
+use super::outlook;
 use crate::export::phrase;
 use crate::export::put::put;
 use crate::export::view::{FilesystemView, View};
+use crate::forecast::Forecast;
 use crate::model::Trigger;
 use crate::sample::{Component, Reading, Space};
-use crate::units::{Bytes, u64_as_f64};
+use crate::units::Bytes;
+use crate::verdict::Windows;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -19,9 +23,21 @@ const ROW: usize = 20;
 
 /// The kubelets' defaults give three lines; a node that says more than this in its picture is unreadable anyway.
 const MOST_LINES: usize = 8;
+/// Layers that a line names.
+const MOST_NAMES: usize = 8;
 
-/// A line that layers share: where it is, what strikes there, and whose it is.
-type Line = ((u64, Trigger), Vec<Arc<str>>);
+/// A line that layers share.
+pub(super) struct Line {
+    pub(super) trigger: Trigger,
+    /// It is crossed while less than this is available.
+    pub(super) strikes_below: Bytes,
+    /// Whether it is.
+    pub(super) crossed: bool,
+    /// When it is crossed.
+    pub(super) forecast: Option<Forecast>,
+    /// Whose it is.
+    layers: Vec<Arc<str>>,
+}
 
 /// A part of the bar.
 struct Segment {
@@ -30,17 +46,26 @@ struct Segment {
     bytes: Bytes,
 }
 
-/// The section of one filesystem.
-pub(super) fn section(page: &mut String, view: &View<'_>, position: usize, disk: &FilesystemView<'_>) {
+/// The section of one filesystem: what happens next, how full it is, and how it got there.
+pub(super) fn section(
+    page: &mut String,
+    view: &View<'_>,
+    position: usize,
+    disk: &FilesystemView<'_>,
+    windows: Windows,
+) {
     put!(
         page,
-        "<section aria-labelledby=\"disk-{position}\">\n<h2 id=\"disk-{position}\">{} <small>{}</small></h2>\n",
-        Escaped(&disk.mountpoint),
-        Escaped(&disk.device)
+        "<section id=\"disk-{position}\" aria-labelledby=\"disk-{position}-title\">\n\
+         <h2 id=\"disk-{position}-title\">{} <small>{}</small></h2>\n",
+        Short(&disk.mountpoint),
+        Short(&disk.device)
     );
     if let Some(space) = disk.space() {
+        outlook::sentences(page, view, disk, windows);
         figures(page, disk, space);
         bar(page, view, disk, space);
+        chart::figure(page, view, disk, space);
     } else {
         let reason = disk.sample.space.absence().map_or_else(String::new, ToString::to_string);
         put!(page, "<p class=\"notice warning\">Could not be measured: {}</p>\n", Escaped(&reason));
@@ -72,10 +97,10 @@ fn bar(page: &mut String, view: &View<'_>, disk: &FilesystemView<'_>, space: &Sp
     put!(
         page,
         "<svg class=\"bar\" width=\"100%\" height=\"{height}\" role=\"img\" aria-label=\"Usage of {}: ",
-        Escaped(&disk.mountpoint)
+        Short(&disk.mountpoint)
     );
     for segment in &segments {
-        put!(page, "{} {}, ", Escaped(&segment.name), segment.bytes);
+        put!(page, "{} {}, ", Short(&segment.name), segment.bytes);
     }
     put!(page, "available {}\">\n<rect class=\"free\" width=\"100%\" height=\"{BAR}\"/>\n", space.available);
     let mut start = 0.0;
@@ -85,13 +110,13 @@ fn bar(page: &mut String, view: &View<'_>, disk: &FilesystemView<'_>, space: &Sp
             page,
             "<rect class=\"{}\" x=\"{start:.2}%\" width=\"{width:.2}%\" height=\"{BAR}\"><title>{}: {}</title></rect>\n",
             segment.class,
-            Escaped(&segment.name),
+            Short(&segment.name),
             segment.bytes
         );
         start += width;
     }
-    for (row, ((strikes_below, trigger), layers)) in lines.iter().enumerate() {
-        line(page, space, row, *strikes_below, *trigger, layers);
+    for (row, line) in lines.iter().enumerate() {
+        mark(page, space, row, line);
     }
     page.push_str("</svg>\n<ul class=\"legend\">\n");
     for segment in &segments {
@@ -99,7 +124,7 @@ fn bar(page: &mut String, view: &View<'_>, disk: &FilesystemView<'_>, space: &Sp
             page,
             "<li><svg width=\"12\" height=\"12\" aria-hidden=\"true\"><rect class=\"{}\" width=\"12\" height=\"12\"/></svg> {} <b>{}</b></li>\n",
             segment.class,
-            Escaped(&segment.name),
+            Short(&segment.name),
             segment.bytes
         );
     }
@@ -118,25 +143,32 @@ fn bar(page: &mut String, view: &View<'_>, disk: &FilesystemView<'_>, space: &Sp
     }
 }
 
-fn line(page: &mut String, space: &Space, row: usize, strikes_below: u64, trigger: Trigger, layers: &[Arc<str>]) {
-    let at = (100.0 - percent_of(u64_as_f64(strikes_below), space)).clamp(0.0, 100.0);
-    let crossed = space.available.get() < strikes_below;
-    let class = if crossed { "line crossed" } else { "line" };
+fn mark(page: &mut String, space: &Space, row: usize, line: &Line) {
+    let at = (100.0 - percent_of(line.strikes_below.as_f64(), space)).clamp(0.0, 100.0);
+    let class = if line.crossed { "line crossed" } else { "line" };
     let bottom = BAR + ROW * row + 15;
-    let whose = match layers {
-        [one] => one.to_string(),
-        many => format!("{} layers", many.len()),
+    let whose = match line.layers.as_slice() {
+        [one] => cut(one),
+        [one, other] => format!("{}, {}", cut(one), cut(other)),
+        [one, more @ ..] => format!("{} and {} more", cut(one), more.len()),
+        [] => String::new(),
     };
+    let (named, more) = line.layers.split_at(line.layers.len().min(MOST_NAMES));
+    let mut title = named.join(", ");
+    if !more.is_empty() {
+        put!(title, " and {} more", more.len());
+    }
     // Names are long and lines are mostly at the right end; the text ends at its line there.
     let anchor = if at > 50.0 { "end" } else { "start" };
     put!(
         page,
-        "<g class=\"{class}\"><title>{title}</title><line x1=\"{at:.2}%\" x2=\"{at:.2}%\" y1=\"0\" y2=\"{bottom}\"/>\
-         <text x=\"{at:.2}%\" y=\"{bottom}\" dx=\"{shift}\" text-anchor=\"{anchor}\">{}, below {} available<tspan class=\"whose\"> · {}</tspan></text></g>\n",
-        phrase::trigger(trigger),
-        Bytes::new(strikes_below),
-        Escaped(&cut(&whose)),
-        title = Escaped(&layers.join(", ")),
+        "<g class=\"{class}\"><title>{}</title><line x1=\"{at:.2}%\" x2=\"{at:.2}%\" y1=\"0\" y2=\"{bottom}\"/>\
+         <text x=\"{at:.2}%\" y=\"{bottom}\" dx=\"{shift}\" text-anchor=\"{anchor}\">{}, below {}\
+         <tspan class=\"whose\"> available · {}</tspan></text></g>\n",
+        Escaped(&title),
+        phrase::trigger(line.trigger),
+        line.strikes_below,
+        Escaped(&whose),
         shift = if anchor == "end" { "-5" } else { "5" },
     );
 }
@@ -154,17 +186,24 @@ fn cut(name: &str) -> String {
 
 /// Every line on this disk that is counted in bytes, farthest first, with the layers that share it. A disk that is full is the
 /// end of the bar and needs no line.
-fn lines(view: &View<'_>, disk: &FilesystemView<'_>) -> Vec<Line> {
-    let mut lines: BTreeMap<(u64, Trigger), Vec<Arc<str>>> = BTreeMap::new();
+pub(super) fn lines(view: &View<'_>, disk: &FilesystemView<'_>) -> Vec<Line> {
+    let mut lines: BTreeMap<(u64, Trigger), Line> = BTreeMap::new();
     for layer in &view.layers {
         for (trigger, found) in layer.triggers() {
             let in_bytes = !matches!(trigger, Trigger::InodeEviction | Trigger::DiskFull);
             if in_bytes && found.filesystem == disk.sample.id {
-                lines.entry((found.strikes_below, trigger)).or_default().push(Arc::clone(&layer.name));
+                let line = lines.entry((found.strikes_below, trigger)).or_insert_with(|| Line {
+                    trigger,
+                    strikes_below: Bytes::new(found.strikes_below),
+                    crossed: found.headroom.is_some_and(|headroom| headroom < 0),
+                    forecast: found.forecast,
+                    layers: Vec::new(),
+                });
+                line.layers.push(Arc::clone(&layer.name));
             }
         }
     }
-    lines.into_iter().rev().take(MOST_LINES).collect()
+    lines.into_values().rev().take(MOST_LINES).collect()
 }
 
 /// What is used, largest holders first; sums to capacity less available.

@@ -26,9 +26,38 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+/// A name, escaped, and its middle cut out where it is longer than anybody reads: both ends tell names apart.
+#[derive(Debug)]
+pub(super) struct Short<'a>(pub(super) &'a str);
+
+impl Short<'_> {
+    /// The longest name that is shown whole, in characters.
+    pub(super) const MOST_CHARS: usize = 96;
+}
+
+impl fmt::Display for Short<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let length = self.0.chars().count();
+        if length <= Self::MOST_CHARS {
+            return Escaped(self.0).fmt(f);
+        }
+        let end = Self::MOST_CHARS / 2;
+        let head: String = self.0.chars().take(Self::MOST_CHARS - end - 1).collect();
+        let tail: String = self.0.chars().skip(length - end).collect();
+        write!(f, "{}…{}", Escaped(&head), Escaped(&tail))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_name_keeps_both_ends() {
+        assert_eq!(Short(&"é".repeat(96)).to_string(), "é".repeat(96));
+        let long = format!("<{}>", "x".repeat(200));
+        assert_eq!(Short(&long).to_string(), format!("&lt;{}…{}&gt;", "x".repeat(46), "x".repeat(47)));
+    }
 
     #[test]
     fn markup_becomes_text() {

@@ -1,5 +1,5 @@
 // Keeps the page current without a reload: what has changed is changed in place, so that keyboard focus, a selection and the
-// place one has scrolled to stay. Without it the page reloads itself.
+// place one has scrolled to stay. Without this script the page reloads itself.
 "use strict";
 
 const PERIOD = 5000;
@@ -57,9 +57,9 @@ async function refresh() {
         update(document.querySelector(part), fresh.querySelector(part));
       }
       document.title = fresh.title;
-      document.body.classList.remove("lost");
+      update(document.querySelector("link[rel=icon]"), fresh.querySelector("link[rel=icon]"));
     } catch {
-      document.body.classList.add("lost");
+      document.getElementById("lost").hidden = false;
     }
   }
   timer = setTimeout(refresh, PERIOD);

@@ -1,45 +1,64 @@
 //! Which images would the next trigger of each layer delete, which of them cannot come back, and why do the others stay?
 
-use super::html::Escaped;
+use super::html::{Escaped, Short};
 use crate::export::explain::{Known, judged, known, predictions, recoverable};
 use crate::export::phrase;
 use crate::export::put::put;
 use crate::export::view::{LayerView, View};
-use crate::model::recovery::Recoverable;
+use crate::model::recovery::{Critical, Recoverable};
 use crate::model::victims::{Fate, SafeReason, Verdict};
 use crate::units::Bytes;
 use std::cmp::Reverse;
 
-/// Images that are named of one layer; `highwater explain` names all.
+/// Images that are named of one layer, of those that go and of those that stay; `highwater explain` names all.
 const MOST_IMAGES: usize = 12;
 /// Layers that have a table.
-const MOST_LAYERS: usize = 8;
+const MOST_LAYERS: usize = 6;
 
 /// What a trigger would take from some layers, in numbers.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Losses {
     certain: usize,
     possible: usize,
-    nowhere_else: usize,
+    /// Of both, what no registry has.
+    pub(super) nowhere_else: usize,
 }
 
 /// The images that the first trigger of each layer would delete.
 pub(super) fn section(page: &mut String, view: &View<'_>) {
-    let mut layers: Vec<&LayerView<'_>> = view.layers.iter().filter(|layer| losses(layer).any()).collect();
+    let mut layers: Vec<(&LayerView<'_>, Losses)> =
+        view.layers.iter().map(|layer| (layer, losses(layer))).filter(|(_, losses)| losses.any()).collect();
     if layers.is_empty() {
         return;
     }
-    layers.sort_by_key(|layer| layer.urgency());
-    page.push_str("<section aria-labelledby=\"victims\">\n<h2 id=\"victims\">Images at risk</h2>\n");
-    for layer in layers.iter().take(MOST_LAYERS) {
-        table(page, view, layer);
+    layers.sort_by_key(|(layer, losses)| (layer.urgency(), Reverse(losses.nowhere_else)));
+    page.push_str(
+        "<section id=\"victims\" aria-labelledby=\"victims-title\">\n<h2 id=\"victims-title\">Images at risk</h2>\n",
+    );
+    for (position, (layer, losses)) in layers.iter().take(MOST_LAYERS).enumerate() {
+        of_layer(page, view, position, layer, *losses);
     }
-    let more = layers.len().saturating_sub(MOST_LAYERS);
-    if more > 0 {
-        put!(page, "<p class=\"aside\">And of {more} more layers: see highwater explain.</p>\n");
+    if let Some(more) = layers.len().checked_sub(MOST_LAYERS).filter(|more| *more > 0) {
+        put!(page, "<p class=\"aside\">And of {more} more layers: <code>highwater explain</code> has them.</p>\n");
+    }
+    if layers.iter().any(|(_, losses)| losses.nowhere_else > 0) {
+        page.push_str(REMEDIES);
     }
     page.push_str("</section>\n");
 }
+
+/// What can be done, and its price. The commands are the runtime's and the kubelet's own; highwater changes nothing.
+const REMEDIES: &str = "\
+<details id=\"remedies\">\n<summary>What helps</summary>\n<dl>\n\
+<dt>Pin the images that exist nowhere else</dt>\n\
+<dd>On the node: <code>ctr -n k8s.io images label IMAGE io.cri-containerd.pinned=pinned</code>. No kubelet deletes a pinned image \
+(containerd 1.7.14 or 1.6.30 and newer). Price: its space is never given back, and a new pull loses the pin.</dd>\n\
+<dt>Raise the kubelet's threshold, or switch its image GC off</dt>\n\
+<dd><code>imageGCHighThresholdPercent</code> in its configuration (100: off, as kind has it), then restart it. Price: what it does \
+not delete fills the disk until pods are evicted or nothing can be written.</dd>\n\
+<dt>Give space back</dt>\n\
+<dd>End the job that holds most, see below, or remove what nobody needs. Each layer on the disk gains by it.</dd>\n\
+</dl>\n</details>\n";
 
 /// What the first trigger that deletes images would take from a layer.
 pub(super) fn losses(layer: &LayerView<'_>) -> Losses {
@@ -58,89 +77,122 @@ pub(super) fn losses(layer: &LayerView<'_>) -> Losses {
 }
 
 impl Losses {
-    fn any(self) -> bool {
+    /// Whether anything may be lost.
+    pub(super) const fn any(self) -> bool {
         self.certain + self.possible > 0
     }
 
-    /// Both together.
-    #[must_use]
-    pub(super) const fn and(self, other: Self) -> Self {
-        Self {
-            certain: self.certain + other.certain,
-            possible: self.possible + other.possible,
-            nowhere_else: self.nowhere_else + other.nowhere_else,
-        }
-    }
-
-    /// `deletes 5 images, possibly 2 more; 3 of them exist nowhere else`; empty where nothing is lost.
-    pub(super) fn sentence(self) -> String {
+    /// `5 images, possibly 2 more`, `possibly 1 image`.
+    pub(super) fn count(self) -> String {
         let number = |count: usize| if count == 1 { "1 image".to_owned() } else { format!("{count} images") };
-        let mut text = match (self.certain, self.possible) {
-            (0, 0) => return String::new(),
-            (0, possible) => format!("deletes possibly {}", number(possible)),
-            (certain, 0) => format!("deletes {}", number(certain)),
-            (certain, possible) => format!("deletes {}, possibly {possible} more", number(certain)),
-        };
-        if self.nowhere_else > 0 {
-            put!(text, "; {} of them exist nowhere else", self.nowhere_else);
+        match (self.certain, self.possible) {
+            (0, possible) => format!("possibly {}", number(possible)),
+            (certain, 0) => number(certain),
+            (certain, possible) => format!("{}, possibly {possible} more", number(certain)),
         }
-        text
     }
 }
 
-fn table(page: &mut String, view: &View<'_>, layer: &LayerView<'_>) {
+fn of_layer(page: &mut String, view: &View<'_>, position: usize, layer: &LayerView<'_>, losses: Losses) {
     let Some(first) = predictions(layer).first() else { return };
     let images = known(layer);
-    let mut victims: Vec<(Known<'_>, &Verdict)> =
-        judged(first, &images).into_iter().filter(|(_, verdict)| !matches!(verdict.fate, Fate::Safe(_))).collect();
-    victims.sort_by_key(|(known, verdict)| {
+    let (mut stay, mut go): (Vec<_>, Vec<_>) =
+        judged(first, &images).into_iter().partition(|(_, verdict)| matches!(verdict.fate, Fate::Safe(_)));
+    // Worst first in both.
+    let key = |(known, verdict): &(Known<'_>, &Verdict)| {
         (verdict.fate.certainty(), !known.is_fatal(), Reverse(known.image.size), known.image.id.clone())
-    });
+    };
+    go.sort_by_cached_key(key);
+    stay.sort_by_cached_key(key);
     put!(
         page,
-        "<div class=\"scroll\" role=\"group\" aria-label=\"Table of images at risk\" tabindex=\"0\">\n<table>\n<thead><tr>\
-         <th scope=\"col\">{}: {} {}</th><th scope=\"col\">Certainty</th><th scope=\"col\" class=\"number\">Size</th>\
-         <th scope=\"col\">Why</th><th scope=\"col\">Can be pulled</th></tr></thead>\n<tbody>\n",
-        Escaped(&layer.name),
+        "<table id=\"victims-{position}\" class=\"images\">\n<caption><b>{}</b>: {} would delete {}</caption>\n<thead><tr>\
+         <th scope=\"col\">Image</th><th scope=\"col\">Goes</th><th scope=\"col\" class=\"number\">Size</th>\
+         <th scope=\"col\">Last use</th><th scope=\"col\">Can be pulled again</th></tr></thead>\n<tbody>\n",
+        Short(&layer.name),
         phrase::trigger(first.level.trigger),
-        losses(layer).sentence()
+        losses.count()
     );
-    for (known, verdict) in victims.iter().take(MOST_IMAGES) {
+    for (known, verdict) in go.iter().take(MOST_IMAGES) {
         let severity = if known.is_fatal() { "critical" } else { "calm" };
         put!(
             page,
-            "<tr><th scope=\"row\">{}</th><td>{}</td><td class=\"number\">{}</td><td>{}</td><td class=\"{severity}\">{}</td></tr>\n",
-            Escaped(known.image.display_name()),
-            verdict.fate.certainty().unwrap_or("safe"),
-            known.image.size.map_or_else(|| "unknown".to_owned(), |size: Bytes| size.to_string()),
+            "<tr><th scope=\"row\">{}</th><td data-label=\"Goes\">{}</td><td data-label=\"Size\" class=\"number\">{}</td>\
+             <td data-label=\"Last use\">{}</td><td data-label=\"Can be pulled again\" class=\"{severity}\">{}</td></tr>\n",
+            Short(known.image.display_name()),
+            verdict.fate.certainty().map_or_else(String::new, |certainty| Escaped(certainty).to_string()),
+            size(known),
             known.last_used(view.now),
-            recoverable(known.note.recoverable),
+            whether_it_comes_back(known),
         );
     }
-    page.push_str("</tbody>\n</table>\n</div>\n");
-    let more = victims.len().saturating_sub(MOST_IMAGES);
-    page.push_str("<p class=\"aside\">");
-    if more > 0 {
-        put!(page, "And {more} more. ");
+    page.push_str("</tbody>\n</table>\n");
+    if let Some(more) = go.len().checked_sub(MOST_IMAGES).filter(|more| *more > 0) {
+        put!(page, "<p class=\"aside\">And {more} more.</p>\n");
     }
-    put!(page, "{}</p>\n", stays(&first.verdicts));
+    staying(page, position, &stay);
 }
 
-/// `9 stay: 7 in use, 2 pinned.`
-fn stays(verdicts: &[Verdict]) -> String {
-    let reasons = [
-        (SafeReason::InUse, "in use"),
-        (SafeReason::Pinned, "pinned"),
-        (SafeReason::TooYoung, "too young"),
-        (SafeReason::GcDisabled, "image GC is off"),
-        (SafeReason::NotNeeded, "not needed"),
-    ];
-    let count = |reason| verdicts.iter().filter(|verdict| verdict.fate == Fate::Safe(reason)).count();
+fn size(known: &Known<'_>) -> String {
+    known.image.size.map_or_else(|| "unknown".to_owned(), |size: Bytes| size.to_string())
+}
+
+fn whether_it_comes_back(known: &Known<'_>) -> String {
+    let needed = match known.note.critical {
+        None => "",
+        Some(Critical::Sandbox) => "; every pod needs it",
+        Some(Critical::StaticPod) => "; a static pod needs it",
+        Some(Critical::KubeSystem) => "; a pod of kube-system needs it",
+        Some(Critical::Pattern) => "; marked as critical",
+    };
+    format!("{}{needed}", recoverable(known.note.recoverable))
+}
+
+/// The images that stay, folded up: the reader's first question is what goes.
+fn staying(page: &mut String, position: usize, stay: &[(Known<'_>, &Verdict)]) {
+    if stay.is_empty() {
+        page.push_str("<p class=\"aside\">No image stays.</p>\n");
+        return;
+    }
+    put!(
+        page,
+        "<details id=\"stay-{position}\">\n<summary>{} {}: ",
+        stay.len(),
+        if stay.len() == 1 { "stays" } else { "stay" }
+    );
+    let reasons =
+        [SafeReason::InUse, SafeReason::Pinned, SafeReason::TooYoung, SafeReason::GcDisabled, SafeReason::NotNeeded];
+    let count = |reason| stay.iter().filter(|(_, verdict)| verdict.fate == Fate::Safe(reason)).count();
     let parts: Vec<String> = reasons
         .into_iter()
-        .map(|(reason, words)| (count(reason), words))
+        .map(|reason| (count(reason), reason))
         .filter(|(count, _)| *count > 0)
-        .map(|(count, words)| format!("{count} {words}"))
+        .map(|(count, reason)| format!("{count} {}", why(reason)))
         .collect();
-    if parts.is_empty() { "No image stays.".to_owned() } else { format!("What stays: {}.", parts.join(", ")) }
+    put!(page, "{}</summary>\n<ul>\n", parts.join(", "));
+    for (known, verdict) in stay.iter().take(MOST_IMAGES) {
+        let Fate::Safe(reason) = verdict.fate else { continue };
+        put!(
+            page,
+            "<li>{} <span class=\"quiet\">{}, {}</span></li>\n",
+            Short(known.image.display_name()),
+            size(known),
+            why(reason)
+        );
+    }
+    page.push_str("</ul>\n");
+    if let Some(more) = stay.len().checked_sub(MOST_IMAGES).filter(|more| *more > 0) {
+        put!(page, "<p class=\"aside\">And {more} more.</p>\n");
+    }
+    page.push_str("</details>\n");
+}
+
+const fn why(reason: SafeReason) -> &'static str {
+    match reason {
+        SafeReason::InUse => "in use",
+        SafeReason::Pinned => "pinned",
+        SafeReason::TooYoung => "too young",
+        SafeReason::GcDisabled => "image GC is off",
+        SafeReason::NotNeeded => "not needed",
+    }
 }

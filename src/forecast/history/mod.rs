@@ -3,11 +3,12 @@
 //! Reads no clock: the time of a forecast is the time of the newest observation.
 
 use super::Forecast;
+use super::minutes::BLOCK_SECONDS;
 use super::rate::recent_rate;
 use super::series::Series;
 use crate::forecast::outlook::{Level, Outlook};
 use crate::time::{Span, Timestamp};
-use crate::units::{ByteRate, Bytes, Inodes};
+use crate::units::{ByteRate, Bytes, Inodes, u64_as_f64};
 use serde::{Deserialize, Serialize};
 
 /// One sight of a filesystem.
@@ -50,6 +51,15 @@ pub struct History {
     clock: Option<Clock>,
     bytes: Series,
     inodes: Series,
+}
+
+/// What was available at one time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moment {
+    /// When, to the minute; the newest to the sample.
+    pub at: Timestamp,
+    /// Bytes an ordinary writer could still use. After a resize, what it would have been with the present size.
+    pub available: Bytes,
 }
 
 /// Maps the observations' time to one that never runs backwards.
@@ -96,6 +106,27 @@ impl History {
     /// samples over at least a second, or so few since the last gap.
     pub fn fill_rate(&self) -> Option<ByteRate> {
         recent_rate(self.bytes.since(RATE_SECONDS)).map(|rate| ByteRate::new(rate.fall))
+    }
+
+    /// What was available at the end of each of the last `minutes`, at most a day's, oldest first; minutes without a sample are
+    /// left out.
+    pub fn past(&self, minutes: usize) -> Vec<Moment> {
+        let Some(clock) = self.clock else { return Vec::new() };
+        let blocks = self.bytes.minutes();
+        let capacity = self.bytes.capacity();
+        let mut past: Vec<Moment> = (0..)
+            .zip(blocks.iter().rev())
+            .take(minutes)
+            .filter_map(|(age, minute)| {
+                let end = u64_as_f64(blocks.newest().saturating_sub(age)) * BLOCK_SECONDS;
+                // The newest is not over yet.
+                let ago = if age == 0 { 0.0 } else { (clock.elapsed - end).max(0.0) };
+                let available = Bytes::from_f64_saturating(minute?.level * capacity);
+                Some(Moment { at: clock.last - Span::from_secs_f64(ago), available })
+            })
+            .collect();
+        past.reverse();
+        past
     }
 
     /// What the past says about the future, from which the forecast for any number of levels follows cheaply.

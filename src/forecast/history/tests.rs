@@ -133,3 +133,28 @@ fn a_resize_of_the_disk_is_no_fill() {
     let forecast = history.forecast(Bytes::from_gib(13)).expect("half an hour was seen");
     assert!(forecast.within(Horizon::HalfHour).get() < 0.02, "{forecast:?}");
 }
+
+#[test]
+fn the_past_has_one_value_a_minute_with_its_time() {
+    let history = seen(15.0, 330.0, |at| 40.0 - at / 60.0);
+    let past: Vec<(f64, f64)> = history
+        .past(4)
+        .into_iter()
+        .map(|moment| {
+            (moment.at.as_secs_f64() - 1_700_000_000.0, (moment.available.as_f64() / GIB * 10.0).round() / 10.0)
+        })
+        .collect();
+    assert_eq!(past, [(180.0, 37.0), (240.0, 36.0), (300.0, 35.0), (330.0, 34.5)]);
+    assert_eq!(history.past(1_000).len(), 7);
+}
+
+#[test]
+fn minutes_without_a_sample_are_not_in_the_past() {
+    let mut history = seen(15.0, 120.0, |_| 40.0);
+    history.observe(observation(600.0, 30.0));
+    let times = |history: &History| {
+        history.past(60).iter().map(|moment| moment.at.as_secs_f64() - 1_700_000_000.0).collect::<Vec<_>>()
+    };
+    assert_eq!(times(&history), [0.0, 60.0, 120.0, 600.0]);
+    assert_eq!(History::new().past(60), []);
+}

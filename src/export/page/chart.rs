@@ -1,0 +1,289 @@
+//! How did a disk fill over the last hours, and how may it go on? One SVG for each filesystem: what was used, the band of the
+//! forecast, and the lines.
+//!
+//! Shapes are drawn in a box of 1000 × 1000 that is stretched to the width of the page; text is not stretched, and is placed in
+//! percent and pixels.
+
+use super::disk::{Line, lines};
+use super::html::Escaped;
+use crate::assess::Ahead;
+use crate::export::phrase;
+use crate::export::put::put;
+use crate::export::view::{FilesystemView, View};
+use crate::forecast::{Forecast, Moment};
+use crate::sample::Space;
+use crate::time::Span;
+use crate::units::Bytes;
+
+/// Top of the plot, its height, and the height of the line of text below it, in pixels.
+const TOP: f64 = 8.0;
+const HEIGHT: f64 = 180.0;
+const BELOW: f64 = 20.0;
+/// Side of the box that shapes are drawn in.
+const BOX: f64 = 1_000.0;
+/// Labels of lines that are closer than this, in pixels, are one label.
+const LABEL: f64 = 15.0;
+/// Minutes that are farther apart were not measured in between.
+const HOLE: Span = Span::from_secs(150);
+const HOUR: i64 = 3_600;
+
+/// What part of time and of the disk is shown.
+struct Frame {
+    past: f64,
+    future: f64,
+    /// Seconds between two labels of the time axis.
+    step: f64,
+    capacity: f64,
+    /// Share of the disk at the lower edge.
+    floor: f64,
+}
+
+/// The figure; nothing where too little was measured to draw a line.
+pub(super) fn figure(page: &mut String, view: &View<'_>, disk: &FilesystemView<'_>, space: &Space) {
+    let Some(course) = disk.assessment.map(|found| &found.course) else { return };
+    let lines = lines(view, disk);
+    let frame = Frame::new(view, &course.past, &lines, space);
+    let shown: Vec<Moment> =
+        course.past.iter().copied().filter(|moment| frame.x(moment.at.since(view.at)) >= 0.0).collect();
+    if shown.len() < 2 {
+        return;
+    }
+    page.push_str("<figure>\n");
+    put!(
+        page,
+        "<svg class=\"chart\" width=\"100%\" height=\"{}\" role=\"img\" aria-label=\"{}\">\n",
+        TOP + HEIGHT + BELOW,
+        Escaped(&in_words(&frame, &shown, &lines, view, space))
+    );
+    frame.grid(page);
+    put!(
+        page,
+        "<svg y=\"{TOP}\" width=\"100%\" height=\"{HEIGHT}\" viewBox=\"0 0 {BOX} {BOX}\" preserveAspectRatio=\"none\">\n"
+    );
+    used(page, view, &frame, &shown);
+    fan(page, &frame, space.available, &course.ahead);
+    page.push_str("</svg>\n");
+    thresholds(page, &frame, &lines);
+    page.push_str("</svg>\n");
+    let band = if course.ahead.is_empty() {
+        "There is no forecast yet."
+    } else {
+        "Dashed: the middle of the forecast. Each level is reached within the band with a probability of 80 %."
+    };
+    put!(
+        page,
+        "<figcaption class=\"aside\">Used, in percent of the disk as the kubelet counts. {band}</figcaption>\n</figure>\n"
+    );
+}
+
+impl Frame {
+    /// Near events are drawn large: one hour ahead where something is foreseen within it, else three or six.
+    fn new(view: &View<'_>, past: &[Moment], lines: &[Line], space: &Space) -> Self {
+        let first = lines.iter().filter_map(|line| line.forecast?.p50).min().map_or(f64::INFINITY, Span::as_secs_f64);
+        let hour = Span::from_secs(HOUR).as_secs_f64();
+        let (most_past, future) = if first <= 0.9 * hour {
+            (2.0, 1.0)
+        } else if first <= 2.8 * hour || first > 6.0 * hour {
+            (6.0, 3.0)
+        } else {
+            (6.0, 6.0)
+        };
+        let known = past.first().map_or(0.0, |moment| view.at.since(moment.at).as_secs_f64());
+        let past_hours = [0.5, 1.0, 2.0, 6.0].into_iter().find(|hours| hours * hour >= known).unwrap_or(6.0);
+        let past_hours = past_hours.min(most_past);
+        let capacity = space.capacity.as_f64().max(1.0);
+        let begin = past.iter().filter(|moment| view.at.since(moment.at).as_secs_f64() <= past_hours * hour);
+        let most = begin.map(|moment| moment.available).max().unwrap_or(space.available).max(space.available);
+        let least_used = (1.0 - most.as_f64() / capacity).clamp(0.0, 1.0);
+        Self {
+            past: past_hours * hour,
+            future: future * hour,
+            step: if past_hours + future > 4.0 { 3.0 * hour } else { hour },
+            capacity,
+            floor: (((least_used - 0.05) * 10.0).floor() / 10.0).clamp(0.0, 0.7),
+        }
+    }
+
+    /// Where a time is, counted from the sample; 0 is the left edge, 1 the right one.
+    fn x(&self, after: Span) -> f64 {
+        (after.as_secs_f64() + self.past) / (self.past + self.future)
+    }
+
+    /// Where so many bytes available are: 0 is the upper edge, a full disk, 1 the lower one.
+    fn y(&self, available: Bytes) -> f64 {
+        (available.as_f64() / self.capacity / (1.0 - self.floor)).clamp(0.0, 1.0)
+    }
+
+    fn grid(&self, page: &mut String) {
+        let step = if self.floor < 0.5 { 20_u32 } else { 10 };
+        page.push_str("<g class=\"grid\">\n");
+        for percent in (0..=100).step_by(usize::try_from(step).unwrap_or(10)) {
+            let at = f64::from(percent) / 100.0;
+            if at < self.floor {
+                continue;
+            }
+            let y = TOP + HEIGHT * (1.0 - at) / (1.0 - self.floor);
+            put!(page, "<line x1=\"0\" x2=\"100%\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>");
+            // The label of the lowest line would be on the time axis.
+            if y < TOP + HEIGHT - 1.0 {
+                put!(page, "<text x=\"2\" y=\"{:.1}\">{percent} %</text>", y + 12.0);
+            }
+            page.push('\n');
+        }
+        let labels = self.past / self.step + self.future / self.step;
+        let mut after = -self.past;
+        while after <= self.future && labels < 20.0 {
+            let x = 100.0 * self.x(Span::from_secs_f64(after));
+            let anchor = if x < 5.0 {
+                "start"
+            } else if x > 95.0 {
+                "end"
+            } else {
+                "middle"
+            };
+            let class = if after.abs() < 1.0 { "now" } else { "time" };
+            put!(
+                page,
+                "<line class=\"{class}\" x1=\"{x:.2}%\" x2=\"{x:.2}%\" y1=\"{TOP}\" y2=\"{}\"/>\
+                 <text x=\"{x:.2}%\" y=\"{}\" text-anchor=\"{anchor}\">{}</text>\n",
+                TOP + HEIGHT,
+                TOP + HEIGHT + 15.0,
+                when(after)
+            );
+            // A past of half an hour has a label at its beginning and one now.
+            after += if after < 0.0 { self.step.min(-after) } else { self.step };
+        }
+        page.push_str("</g>\n");
+    }
+}
+
+/// `2 h ago`, `30 min ago`, `now`, `in 1 h`.
+fn when(after: f64) -> String {
+    let minutes = (after.abs() / 60.0).round();
+    let length = if minutes % 60.0 == 0.0 { format!("{} h", minutes / 60.0) } else { format!("{minutes} min") };
+    if minutes < 1.0 {
+        "now".to_owned()
+    } else if after < 0.0 {
+        format!("{length} ago")
+    } else {
+        format!("in {length}")
+    }
+}
+
+/// The past: a line and the area below it, interrupted where nothing was measured.
+fn used(page: &mut String, view: &View<'_>, frame: &Frame, shown: &[Moment]) {
+    let (mut line, mut area) = (String::new(), String::new());
+    for run in shown.chunk_by(|before, after| after.at.since(before.at) <= HOLE) {
+        let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+        let x = |moment: &Moment| BOX * frame.x(moment.at.since(view.at));
+        put!(area, "M{:.0},{BOX}", x(first));
+        for (number, moment) in run.iter().enumerate() {
+            let y = BOX * frame.y(moment.available);
+            put!(line, "{}{:.0},{y:.0}", if number == 0 { 'M' } else { 'L' }, x(moment));
+            put!(area, "L{:.0},{y:.0}", x(moment));
+        }
+        put!(area, "L{:.0},{BOX}Z", x(last));
+    }
+    put!(page, "<path class=\"area\" d=\"{area}\"/><path class=\"used\" d=\"{line}\"/>\n");
+}
+
+/// The future: the band between the early and the late course, and the middle one.
+fn fan(page: &mut String, frame: &Frame, available: Bytes, ahead: &[Ahead]) {
+    if ahead.is_empty() {
+        return;
+    }
+    let course = |quantile: fn(&Forecast) -> Option<Span>| falls(frame, available, ahead, quantile);
+    let [early, middle, late] = [course(|f| f.p10), course(|f| f.p50), course(|f| f.p90)];
+    let points = |course: &mut dyn Iterator<Item = &(f64, f64)>| {
+        course.fold(String::new(), |mut text, (x, y)| {
+            put!(text, " {:.0},{:.0}", BOX * x, BOX * y);
+            text
+        })
+    };
+    put!(
+        page,
+        "<polygon class=\"band\" points=\"{}{}\"/><polyline class=\"middle\" points=\"{}\"/>\n",
+        points(&mut late.iter()).trim_start(),
+        points(&mut early.iter().rev()),
+        points(&mut middle.iter()).trim_start()
+    );
+}
+
+/// The course on which each level is reached at one quantile, up to the right edge. A level that is not reached keeps the course
+/// above it.
+fn falls(frame: &Frame, available: Bytes, ahead: &[Ahead], quantile: fn(&Forecast) -> Option<Span>) -> Vec<(f64, f64)> {
+    let mut course = vec![(frame.x(Span::ZERO), frame.y(available))];
+    for level in ahead {
+        let (from, at) = course.last().copied().unwrap_or_default();
+        let y = frame.y(level.available);
+        match quantile(&level.forecast).map(|after| frame.x(after)) {
+            Some(x) if x <= 1.0 => course.push((x.max(from), y)),
+            Some(x) => {
+                course.push((1.0, at + (y - at) * (1.0 - from) / (x - from).max(f64::EPSILON)));
+                return course;
+            }
+            None => break,
+        }
+    }
+    let (_, y) = course.last().copied().unwrap_or_default();
+    course.push((1.0, y));
+    course
+}
+
+/// The lines, the time in which each is crossed with 80 % probability, and their names.
+fn thresholds(page: &mut String, frame: &Frame, lines: &[Line]) {
+    page.push_str("<g class=\"line\">\n");
+    let mut labels: Vec<(f64, Vec<&str>)> = Vec::new();
+    // One is enough: where the lines are close, so are their times.
+    let next = lines.iter().position(|line| !line.crossed);
+    for (position, line) in lines.iter().enumerate() {
+        let y = TOP + HEIGHT * frame.y(line.strikes_below);
+        let class = if line.crossed { " class=\"crossed\"" } else { "" };
+        put!(page, "<line{class} x1=\"0\" x2=\"100%\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\n");
+        if let Some((p10, p50)) =
+            line.forecast.and_then(|found| Some((found.p10?, found.p50?))).filter(|_| next == Some(position))
+        {
+            let percent = |after: Span| 100.0 * frame.x(after).min(1.0);
+            let p90 = line.forecast.and_then(|found| found.p90).map_or(100.0, percent);
+            put!(
+                page,
+                "<line class=\"between\" x1=\"{:.2}%\" x2=\"{p90:.2}%\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>",
+                percent(p10)
+            );
+            if frame.x(p50) <= 1.0 {
+                put!(page, "<circle cx=\"{:.2}%\" cy=\"{y:.1}\" r=\"4\"/>", percent(p50));
+            }
+            page.push('\n');
+        }
+        let name = phrase::trigger(line.trigger);
+        match labels.iter_mut().find(|(other, _)| (*other - y).abs() < LABEL) {
+            Some((_, names)) if names.contains(&name) => {}
+            Some((_, names)) => names.push(name),
+            None => labels.push((y, vec![name])),
+        }
+    }
+    for (y, names) in labels {
+        // Above its line, unless that is where the picture ends.
+        let baseline = if y > TOP + LABEL { y - 4.0 } else { y + LABEL };
+        put!(page, "<text x=\"46\" y=\"{baseline:.1}\">{}</text>\n", names.join(", "));
+    }
+    page.push_str("</g>\n");
+}
+
+fn in_words(frame: &Frame, shown: &[Moment], lines: &[Line], view: &View<'_>, space: &Space) -> String {
+    let percent = |available: Bytes| format!("{:.0} %", 100.0 * (1.0 - available.as_f64() / frame.capacity));
+    let mut text = String::from("Chart of the space used. ");
+    if let Some(first) = shown.first() {
+        put!(text, "{}: {}; ", when(first.at.since(view.at).as_secs_f64()), percent(first.available));
+    }
+    if let Some(least) = shown.iter().map(|moment| moment.available).min() {
+        put!(text, "at most {}; ", percent(least));
+    }
+    put!(text, "now {}.", percent(space.available));
+    for line in lines {
+        if let Some(forecast) = &line.forecast {
+            put!(text, " {}: {}.", phrase::trigger(line.trigger), phrase::forecast(Some(forecast)));
+        }
+    }
+    text
+}

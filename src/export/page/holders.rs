@@ -1,0 +1,144 @@
+//! Who holds a disk? Every test pod with all its layers together, the machine itself, and what belongs to no layer.
+
+use super::html::{Escaped, Short};
+use crate::export::put::put;
+use crate::export::view::{LayerView, View};
+use crate::sample::Component;
+use crate::units::Bytes;
+use crate::untrusted::Label;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+/// Rows of the table; the greatest come first.
+const MOST_ROWS: usize = 12;
+/// The components with a column, and what they are called there.
+const COLUMNS: [(Component, &str); 4] = [
+    (Component::Store, "Images and containers"),
+    (Component::Kubelet, "Kubelet"),
+    (Component::Volumes, "Volumes"),
+    (Component::Logs, "Logs"),
+];
+
+/// One that holds bytes.
+#[derive(Default)]
+struct Holder<'a> {
+    /// Pod by namespace and name; empty for what is outside of every pod.
+    pod: Option<(&'a str, &'a str)>,
+    job: Option<&'a str>,
+    build: Option<&'a str>,
+    layers: usize,
+    held: BTreeMap<Component, Bytes>,
+}
+
+/// The table; nothing where no walk has counted yet.
+pub(super) fn section(page: &mut String, view: &View<'_>) {
+    let (holders, nobodys) = holders(view);
+    if holders.is_empty() {
+        return;
+    }
+    let used = view
+        .filesystems
+        .iter()
+        .filter_map(|disk| disk.space())
+        .fold(Bytes::ZERO, |sum, space| sum.saturating_add(space.used()));
+    page.push_str(
+        "<section id=\"holders\" aria-labelledby=\"holders-title\">\n<h2 id=\"holders-title\">Who holds the space</h2>\n<table>\n\
+         <thead><tr><th scope=\"col\">Job or pod</th><th scope=\"col\" class=\"number\">Holds</th><th scope=\"col\" class=\"number\">Of used</th>",
+    );
+    for (_, name) in COLUMNS {
+        put!(page, "<th scope=\"col\" class=\"number\">{name}</th>");
+    }
+    page.push_str("</tr></thead>\n<tbody>\n");
+    for holder in holders.iter().take(MOST_ROWS) {
+        row(page, holder, used);
+    }
+    if nobodys > Bytes::ZERO {
+        put!(
+            page,
+            "<tr><th scope=\"row\">Belongs to no layer</th><td data-label=\"Holds\" class=\"number\">{nobodys}</td>\
+             <td data-label=\"Of used\" class=\"number\">{}</td><td colspan=\"4\"></td></tr>\n",
+            share(nobodys, used)
+        );
+    }
+    page.push_str("</tbody>\n</table>\n");
+    if let Some(more) = holders.len().checked_sub(MOST_ROWS).filter(|more| *more > 0) {
+        let rest = holders.iter().skip(MOST_ROWS).fold(Bytes::ZERO, |sum, holder| sum.saturating_add(holder.total()));
+        put!(page, "<p class=\"aside\">And {more} more with {rest} together.</p>\n");
+    }
+    page.push_str("</section>\n");
+}
+
+/// By pod, most bytes first, and what belongs to no layer.
+fn holders<'v>(view: &'v View<'_>) -> (Vec<Holder<'v>>, Bytes) {
+    let mut pods: BTreeMap<Option<(&str, &str)>, Holder<'_>> = BTreeMap::new();
+    let mut nobodys = Bytes::ZERO;
+    for layer in &view.layers {
+        let Some(held) = &layer.held else { continue };
+        let pod = pod(layer);
+        let holder = pods.entry(pod).or_default();
+        holder.pod = pod;
+        holder.layers += 1;
+        let origin = &layer.sample.origin;
+        holder.job = holder.job.or(origin.prow_job.as_ref().map(Label::as_str));
+        holder.build = holder.build.or(origin.prow_build_id.as_ref().map(Label::as_str));
+        for (component, bytes) in held {
+            let sum = if *component == Component::Other {
+                &mut nobodys
+            } else {
+                holder.held.entry(*component).or_insert(Bytes::ZERO)
+            };
+            *sum = sum.saturating_add(*bytes);
+        }
+    }
+    let mut holders: Vec<Holder<'_>> = pods.into_values().collect();
+    holders.sort_by_key(|holder| Reverse(holder.total()));
+    (holders, nobodys)
+}
+
+fn pod<'v>(layer: &'v LayerView<'_>) -> Option<(&'v str, &'v str)> {
+    let origin = &layer.sample.origin;
+    Some((origin.pod_namespace.as_ref().map_or("", Label::as_str), origin.pod.as_ref()?.as_str()))
+}
+
+impl Holder<'_> {
+    fn total(&self) -> Bytes {
+        self.held.values().fold(Bytes::ZERO, |sum, bytes| sum.saturating_add(*bytes))
+    }
+}
+
+fn row(page: &mut String, holder: &Holder<'_>, used: Bytes) {
+    page.push_str("<tr><th scope=\"row\">");
+    match (holder.pod, holder.job) {
+        (None, _) => page.push_str("The machine itself"),
+        (Some((namespace, pod)), Some(job)) => put!(
+            page,
+            "{}<small>{}, {}/{}</small>",
+            Short(job),
+            Short(holder.build.unwrap_or("no build id")),
+            Short(namespace),
+            Short(pod)
+        ),
+        (Some((namespace, pod)), None) => put!(page, "{}/{}", Short(namespace), Short(pod)),
+    }
+    let s = if holder.layers == 1 { "" } else { "s" };
+    put!(
+        page,
+        "<small>{} layer{s}</small></th><td data-label=\"Holds\" class=\"number\"><b>{}</b></td><td data-label=\"Of used\" class=\"number\">{}</td>",
+        holder.layers,
+        holder.total(),
+        share(holder.total(), used)
+    );
+    for (component, name) in COLUMNS {
+        let bytes = holder.held.get(&component).copied().unwrap_or(Bytes::ZERO);
+        let text = if bytes == Bytes::ZERO { "–".to_owned() } else { bytes.to_string() };
+        put!(page, "<td data-label=\"{}\" class=\"number\">{text}</td>", Escaped(name));
+    }
+    page.push_str("</tr>\n");
+}
+
+fn share(bytes: Bytes, of: Bytes) -> String {
+    if of == Bytes::ZERO {
+        return "–".to_owned();
+    }
+    format!("{:.0} %", 100.0 * bytes.as_f64() / of.as_f64())
+}
