@@ -50,12 +50,12 @@ pub fn check(args: &CheckArgs) -> Result<Verdict, Failure> {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| Failure::io("wait for signals", error))?;
         let mut terminate = signal(SignalKind::terminate()).map_err(|error| Failure::io("wait for signals", error))?;
         let mut screen = Screen::take().map_err(|error| Failure::io("print", error))?;
-        let title = format!("Every {period}: highwater check");
-        let mut problem = None;
+        let title = format!("Every {:?}: highwater check", period.to_std());
+        let mut problem: Option<String> = None;
         loop {
             let (mut text, verdict) = text(&document, &origin, args.output, windows);
             if let Some(problem) = &problem {
-                text.push_str(&format!("highwater: {problem}\n"));
+                text.extend(["highwater: ", problem.as_str(), "\n"]);
             }
             screen.show(&title, &text).map_err(|error| Failure::io("print", error))?;
             let again = async {

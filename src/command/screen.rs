@@ -54,7 +54,7 @@ fn frame(title: &str, text: &str, rows: usize) -> String {
         frame.push_str("\x1b[K");
     }
     if more > 0 {
-        frame.push_str(&format!("\r\n({more} more lines)\x1b[K"));
+        frame.extend(["\r\n(", &more.to_string(), " more lines)\x1b[K"]);
     }
     frame.push_str("\x1b[J");
     frame
