@@ -50,6 +50,13 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Play a three-layer node that fills up, through the same pipeline, without touching this machine
     Demo(DemoArgs),
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man(ManArgs),
 }
 
 /// Flags of the agent.
@@ -108,6 +115,9 @@ pub struct CheckArgs {
     /// it answers and no flag says how to look]
     #[arg(long, value_name = "URL")]
     pub agent: Option<AgentChoice>,
+    /// Print again and again, on a terminal in the same place, until interrupted [default of DURATION: 5s]
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "5s", value_parser = period)]
+    pub watch: Option<Span>,
     /// Look, and watch the disk for so long before a rate is given [default: 5s]
     #[arg(long, value_name = "DURATION", value_parser = span)]
     pub window: Option<Span>,
@@ -150,6 +160,14 @@ pub struct ExplainArgs {
     /// Look, and watch the disk for so long before a rate is given [default: 5s]
     #[arg(long, value_name = "DURATION", value_parser = span)]
     pub window: Option<Span>,
+}
+
+/// Flags of `man`.
+#[derive(Debug, Clone, Args)]
+pub struct ManArgs {
+    /// Write a page for each command into this directory instead
+    #[arg(value_name = "DIR")]
+    pub directory: Option<PathBuf>,
 }
 
 /// Flags of `demo`.
@@ -250,6 +268,19 @@ pub enum LogFormat {
 
 fn span(text: &str) -> Result<Span, String> {
     humantime::parse_duration(text).map(Span::from).map_err(|_| "write a duration as 30s, 5m or 1h30m".to_owned())
+}
+
+/// The pause of `--watch`: a duration, or seconds as watch(1) takes them.
+fn period(text: &str) -> Result<Span, String> {
+    let period = match text.parse::<f64>() {
+        Ok(seconds) => Span::from_secs_f64(seconds),
+        Err(_) => span(text)?,
+    };
+    if (Span::from_millis(500)..=Span::from_secs(3_600)).contains(&period) {
+        Ok(period)
+    } else {
+        Err("the pause is at least 0.5s and at most 1h".to_owned())
+    }
 }
 
 fn recording_size(text: &str) -> Result<Bytes, String> {

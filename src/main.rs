@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use highwater::cli::{Cli, Command, LogArgs, LogLevel};
-use highwater::command::{Failure, backtest, check, demo, explain, log, replay, report, run};
+use highwater::command::{Failure, backtest, check, demo, explain, log, replay, report, run, shell};
 use std::io::{Write, stderr, stdout};
 use std::process::ExitCode;
 
@@ -32,6 +32,8 @@ fn main() -> ExitCode {
             log::start(&LogArgs { level: LogLevel::Error, ..LogArgs::default() });
             finish(backtest::run(&args, &mut stdout().lock()).map(|()| 0), None)
         }
+        Command::Completions { shell } => finish(shell::completions(shell).map(|()| 0), None),
+        Command::Man(args) => finish(shell::man(&args).map(|()| 0), None),
         Command::Demo(args) => {
             log::start(&args.log);
             finish(demo::demo(&args).map(|()| 0), None)

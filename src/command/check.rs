@@ -2,7 +2,10 @@
 
 use super::remote::{AgentAddress, AgentChoice, Patience, get, local};
 use super::run::{first_snapshot, terminal_width};
-use super::{Failure, waiting};
+use super::screen::Screen;
+use super::{Failure, colour, report, waiting};
+use crate::access::socket::ReplyLimits;
+use crate::agent::runtimes::ask_all;
 use crate::agent::{Watch, clock};
 use crate::cli::{CheckArgs, Output};
 use crate::config::Settings;
@@ -15,7 +18,8 @@ use crate::verdict::{Verdict, Windows};
 use std::io::{Write, stdout};
 use std::sync::Arc;
 use std::thread::Builder;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Distance between two samples: enough of them for a rate within a window of a few seconds.
 const INTERVAL: Span = Span::from_millis(500);
@@ -24,54 +28,133 @@ const WINDOW: Span = Span::from_secs(5);
 /// How long to wait for the walk where nothing else is said.
 const USAGE_TIMEOUT: Span = Span::from_secs(10);
 
-/// Prints what the agent knows, or looks once; the verdict is for the exit code.
+/// How often runtimes are asked while it is looked again and again.
+const RUNTIMES_EVERY: Duration = Duration::from_secs(30);
+
+/// Prints what the agent knows, or looks; with `--watch` again and again. The last verdict is for the exit code.
 ///
 /// # Errors
 /// Unusable settings, an agent that was named and does not answer, or a machine whose processes cannot be listed.
 pub fn check(args: &CheckArgs) -> Result<Verdict, Failure> {
     let settings = Settings::load(args.overrides())?;
-    let (document, origin) = known(args, &settings)?;
-    let verdict = document.verdict(Windows { critical: settings.critical, warning: settings.warning });
-    let text = match args.output {
-        Output::Json => json::line(&document),
-        Output::Table => {
-            format!("{}\n{origin}\n{}\n", table::show(&document, terminal_width()), verdict.as_str())
-        }
+    let windows = Windows { critical: settings.critical, warning: settings.warning };
+    let (mut origin, mut document) = Origin::find(args, &settings)?;
+    let Some(period) = args.watch else {
+        let (text, verdict) = text(&document, &origin, args.output, windows);
+        let mut out = stdout().lock();
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| Failure::io("print", error))?;
+        return Ok(verdict);
     };
-    let mut out = stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| Failure::io("print", error))?;
-    Ok(verdict)
-}
-
-/// What is known, and a sentence that says from where.
-fn known(args: &CheckArgs, settings: &Settings) -> Result<(Document, String), Failure> {
-    let from = |address: &AgentAddress, document: &Document| {
-        let age = Span::from_secs_f64(document.age_seconds).max(Span::ZERO);
-        let stale = if document.stale { ", which has stopped sampling" } else { "" };
-        format!("From the agent at {address}{stale}: sampled {age} ago.")
-    };
-    match &args.agent {
-        Some(AgentChoice::At(address)) => {
-            let ask = get(address, "/api/v1/snapshot", SCHEMA_VERSION, Patience::PATIENT);
-            let document = waiting(ask)?.map_err(Failure::Agent)?;
-            let origin = from(address, &document);
-            return Ok((document, origin));
-        }
-        None if !args.measures() => {
-            if let Some((address, document)) = waiting(local(settings))? {
-                let origin = from(&address, &document);
-                return Ok((document, origin));
+    waiting(async {
+        // From here on an interrupt is noticed, so that the terminal is left as it was found.
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| Failure::io("wait for signals", error))?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(|error| Failure::io("wait for signals", error))?;
+        let mut screen = Screen::take().map_err(|error| Failure::io("print", error))?;
+        let title = format!("Every {:?}: highwater check", period.to_std());
+        let mut problem: Option<String> = None;
+        loop {
+            let (mut text, verdict) = text(&document, &origin, args.output, windows);
+            if let Some(problem) = &problem {
+                text.extend(["highwater: ", problem.as_str(), "\n"]);
+            }
+            screen.show(&title, &text).map_err(|error| Failure::io("print", error))?;
+            let again = async {
+                tokio::time::sleep(period.to_std()).await;
+                origin.again().await
+            };
+            tokio::select! {
+                _ = interrupt.recv() => return Ok(verdict),
+                _ = terminate.recv() => return Ok(verdict),
+                // An agent that is away for a while may come back.
+                newer = again => match newer {
+                    Ok(newer) => (document, problem) = (newer, None),
+                    Err(failure) => problem = Some(report(&failure)),
+                },
             }
         }
-        Some(AgentChoice::None) | None => {}
+    })?
+}
+
+fn text(document: &Document, origin: &Origin, output: Output, windows: Windows) -> (String, Verdict) {
+    let verdict = document.verdict(windows);
+    let text = match output {
+        Output::Json => json::line(document),
+        Output::Table => {
+            let coloured = colour::wanted();
+            let table = colour::headings(&table::show(document, terminal_width()), coloured);
+            format!("{table}\n{}\n{}\n", origin.sentence(document), colour::verdict(verdict, coloured))
+        }
+    };
+    (text, verdict)
+}
+
+/// Where the answer comes from.
+enum Origin {
+    Agent(AgentAddress),
+    Look(Box<Look>),
+}
+
+/// This machine, looked at.
+struct Look {
+    watch: Watch,
+    window: Span,
+    asked: Instant,
+}
+
+impl Origin {
+    /// The agent that was named or that runs here, else a look at the machine; with the first answer.
+    fn find(args: &CheckArgs, settings: &Settings) -> Result<(Self, Document), Failure> {
+        match &args.agent {
+            Some(AgentChoice::At(address)) => {
+                let document = waiting(ask(address))??;
+                return Ok((Self::Agent(address.clone()), document));
+            }
+            None if !args.measures() => {
+                if let Some((address, document)) = waiting(local(settings))? {
+                    return Ok((Self::Agent(address), document));
+                }
+            }
+            Some(AgentChoice::None) | None => {}
+        }
+        let window = args.window.unwrap_or(WINDOW);
+        let (watch, snapshot) = look(settings, window, args.usage_timeout.unwrap_or(USAGE_TIMEOUT))?;
+        let look = Look { watch, window, asked: clock::monotonic() };
+        Ok((Self::Look(Box::new(look)), describe(&snapshot, clock::now())))
     }
-    let window = args.window.unwrap_or(WINDOW);
-    let snapshot = look(settings, window, args.usage_timeout.unwrap_or(USAGE_TIMEOUT))?;
-    Ok((describe(&snapshot, clock::now()), format!("Measured just now, for {window}; a running agent knows more.")))
+
+    /// The answer anew.
+    async fn again(&mut self) -> Result<Document, Failure> {
+        match self {
+            Self::Agent(address) => ask(address).await,
+            Self::Look(look) => {
+                if look.asked.elapsed() > RUNTIMES_EVERY {
+                    ask_all(&look.watch.runtimes(), &ReplyLimits::default()).await;
+                    look.asked = clock::monotonic();
+                }
+                Ok(describe(&look.watch.round(), clock::now()))
+            }
+        }
+    }
+
+    /// Whence, and how old.
+    fn sentence(&self, document: &Document) -> String {
+        match self {
+            Self::Agent(address) => {
+                let age = Span::from_secs_f64(document.age_seconds).max(Span::ZERO);
+                let stale = if document.stale { ", which has stopped sampling" } else { "" };
+                format!("From the agent at {address}{stale}: sampled {age} ago.")
+            }
+            Self::Look(look) => format!("Measured just now, for {}; a running agent knows more.", look.window),
+        }
+    }
+}
+
+async fn ask(address: &AgentAddress) -> Result<Document, Failure> {
+    get(address, "/api/v1/snapshot", SCHEMA_VERSION, Patience::PATIENT).await.map_err(Failure::Agent)
 }
 
 /// This machine as it is.
-fn look(settings: &Settings, window: Span, usage_timeout: Span) -> Result<Snapshot, Failure> {
+fn look(settings: &Settings, window: Span, usage_timeout: Span) -> Result<(Watch, Snapshot), Failure> {
     let mut watch = Watch::new(settings, INTERVAL)?;
     let mut snapshot = first_snapshot(&mut watch);
     let begin = clock::monotonic();
@@ -87,7 +170,7 @@ fn look(settings: &Settings, window: Span, usage_timeout: Span) -> Result<Snapsh
     if walk.is_some() {
         snapshot = watch.round();
     }
-    Ok(snapshot)
+    Ok((watch, snapshot))
 }
 
 fn start_walk(

@@ -43,6 +43,15 @@ pub enum Failure {
         #[source]
         source: io::Error,
     },
+    /// Manual pages cannot be written there.
+    #[error("cannot write manual pages into {}", directory.display())]
+    Pages {
+        /// Where.
+        directory: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// A recording cannot be opened or holds nothing that can be read.
     #[error("cannot {attempt} the recording {}", path.display())]
     Recording {
@@ -85,6 +94,7 @@ impl Failure {
             | Self::Backtest(_)
             | Self::Layer(_)
             | Self::Recording { .. }
+            | Self::Pages { .. }
             | Self::Agent(RemoteError::Question { .. }) => 2,
             Self::Agent(_) => 3,
             _ => 1,

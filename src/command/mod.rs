@@ -3,6 +3,7 @@
 pub mod backtest;
 mod changes;
 pub mod check;
+mod colour;
 pub mod demo;
 mod exit;
 pub mod explain;
@@ -11,8 +12,10 @@ pub mod recording;
 pub mod remote;
 pub mod replay;
 pub mod run;
+mod screen;
 mod serve;
 mod service;
+pub mod shell;
 
 pub use crate::report::report;
 pub use exit::Failure;

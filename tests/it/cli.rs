@@ -1,5 +1,6 @@
 //! What does somebody see who mistypes? One line that names what and where, and a documented exit code.
 
+use crate::tools;
 use std::fs;
 use std::net::TcpListener;
 use std::process::{Command, Output};
@@ -89,6 +90,45 @@ fn version_and_help_are_there() {
     for word in ["run", "check", "demo", "--config.file", "--web.listen-address", "--path.procfs"] {
         assert!(help.contains(word), "{word}");
     }
+}
+
+#[test]
+fn completions_are_there_for_every_shell_and_name_every_command_and_flag() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = highwater(&["completions", shell]);
+        assert_eq!(output.status.code(), Some(0), "{shell}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        for word in ["check", "explain", "replay", "backtest", "demo", "completions", "man", "if-write", "agent"] {
+            assert!(text.contains(word), "{shell}: {word}");
+        }
+        if shell == "bash"
+            && let Some((good, said)) = tools::output_of("bash", &["-n"], &text)
+        {
+            assert!(good && said.is_empty(), "{said}");
+        }
+    }
+    assert_eq!(highwater(&["completions", "tcsh"]).status.code(), Some(2));
+}
+
+#[test]
+fn manual_pages_are_printed_or_written_one_for_each_command() {
+    let page = String::from_utf8(highwater(&["man"]).stdout).unwrap();
+    assert!(page.contains(".TH highwater 1"), "{page}");
+    assert!(page.contains("\\-\\-web.listen\\-address"), "{page}");
+    let directory = TempDir::new().unwrap();
+    let written = directory.path().join("man1");
+    let output = highwater(&["man", written.to_str().unwrap()]);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(0), 0), "{}", stderr(&output));
+    for command in ["highwater", "highwater-check", "highwater-explain", "highwater-demo"] {
+        let page = fs::read_to_string(written.join(format!("{command}.1"))).unwrap();
+        assert!(page.contains(&format!(".TH {command} 1")), "{page}");
+    }
+    let file = directory.path().join("file");
+    fs::write(&file, "").unwrap();
+    let output = highwater(&["man", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    let says = format!("highwater: cannot write manual pages into {}: ", file.display());
+    assert!(stderr(&output).starts_with(&says), "{}", stderr(&output));
 }
 
 #[test]

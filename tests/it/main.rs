@@ -31,6 +31,7 @@ mod storage;
 mod surfaces;
 mod tools;
 mod truth;
+mod watch;
 mod web;
 mod web_access;
 mod web_hostile;
