@@ -26,11 +26,17 @@ const LOG: &str = "log";
 impl Agent {
     /// Starts it and waits until it says where it serves.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same, with more arguments.
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let log = File::create(folder.path().join(LOG)).expect("a new file");
         let mut process = Command::new(PROGRAM)
             .args(["--sample.interval=1s", "--runtime.interval=2s", "--usage.interval=1s"])
             .arg("--web.listen-address=127.0.0.1:0")
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
