@@ -26,10 +26,16 @@ const LOG: &str = "log";
 impl Agent {
     /// Starts it with short intervals and waits until it says where it serves.
     pub(crate) fn start() -> Self {
-        Self::with(&["--sample.interval=1s", "--runtime.interval=2s", "--usage.interval=1s"])
+        Self::start_with(&[])
     }
 
-    /// The same with these flags.
+    /// The same, with more arguments.
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
+        let short = ["--sample.interval=1s", "--runtime.interval=2s", "--usage.interval=1s"];
+        Self::with(&[&short, arguments].concat())
+    }
+
+    /// Starts it with these flags and waits until it says where it serves.
     pub(crate) fn with(flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let log = File::create(folder.path().join(LOG)).expect("a new file");

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 #[derive(Debug, Deserialize)]
 pub(crate) struct Facts {
     pub(crate) lab_dir: PathBuf,
+    /// `real` or `imitation`.
+    pub(crate) kubelets: String,
     pub(crate) disk: Disk,
     pub(crate) layers: Vec<Layer>,
     pub(crate) decoys: Vec<Decoy>,

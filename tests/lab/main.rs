@@ -5,8 +5,8 @@
 //! Nothing waits for a fixed time: what must come is polled for, with deadlines for a machine that is busy with other things,
 //! and "within two rounds" counts the agent's own samples.
 //!
-//! With imitations of kubelets (a machine without Go) everything here holds as well: highwater only reads what a kubelet was
-//! told. What no test here shows with either is that a kubelet acts where highwater says so.
+//! With imitations of kubelets (a machine without Go) everything here holds as well, since highwater only reads what a kubelet was
+//! told, but for `story.rs`: there a kubelet has to act where highwater says so.
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on says what is missing")]
 #![expect(
@@ -19,6 +19,7 @@ mod agent;
 mod bursts;
 mod check;
 mod disk;
+mod explain;
 #[path = "../it/exposition.rs"]
 mod exposition;
 mod facts;
@@ -32,6 +33,7 @@ mod policy;
 mod prometheus;
 mod scrape;
 mod snapshot;
+mod story;
 #[path = "../it/tools.rs"]
 mod tools;
 mod usage;
