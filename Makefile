@@ -6,7 +6,7 @@ SHELL := bash
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help run test test-rust test-ops test-browser test-lab lint advisories bench lab-up lab-down
+.PHONY: help run test test-rust test-ops test-browser test-lab test-truth lint advisories bench lab-up lab-down
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
@@ -14,7 +14,7 @@ help: ## List the targets
 run: ## Build and run the agent
 	$(CARGO) run --release --locked
 
-test: test-rust test-ops test-browser test-lab ## Everything: unit, property, golden, rules, dashboards, chart, status page, lab
+test: test-rust test-ops test-browser test-lab test-truth ## Everything: unit, property, golden, rules, dashboards, chart, status page, lab, real kubelets
 
 test-rust: ## Unit, property, golden and integration tests
 	PATH="$$(tests/tools/install promtool prometheus jsonschema):$$PATH" $(CARGO) test --locked
@@ -27,6 +27,9 @@ test-browser: ## The status page in headless Chromium
 
 test-lab: ## The three-layer node with real runtimes and kubelets; needs root
 	tests/lab/test
+
+test-truth: ## What highwater foretells against what real kubelets delete; 17 minutes, needs root and Go
+	tests/lab/truth/run
 
 lint: ## Formatting, clippy, documentation and dependencies
 	$(CARGO) fmt --check

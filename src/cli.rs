@@ -73,6 +73,9 @@ pub struct RunArgs {
     /// Pause between two walks that count what each layer holds; 0s: no walks [default: 5m]
     #[arg(long = "usage.interval", value_name = "DURATION", value_parser = span)]
     pub usage_interval: Option<Span>,
+    /// Keep what was learnt in this directory, so that forecasts and their scores survive a restart; without it nothing is kept
+    #[arg(long = "storage.path", value_name = "DIR")]
+    pub storage: Option<PathBuf>,
     /// Append what is seen to this file, for `explain --recording` and `replay`
     #[arg(long, value_name = "FILE")]
     pub recording: Option<PathBuf>,
@@ -263,6 +266,7 @@ impl RunArgs {
             sample_interval: self.sample_interval,
             runtime_interval: self.runtime_interval,
             usage_interval: self.usage_interval,
+            storage: self.storage.clone(),
             listen: self.web.listen.clone(),
             telemetry_path: self.web.telemetry_path.clone(),
             ..self.machine.overrides()

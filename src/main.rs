@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         }
         Command::Backtest(args) => {
             log(&LogArgs { level: LogLevel::Error, ..LogArgs::default() });
-            finish(backtest::run(&args, &mut stdout().lock()).map(|()| 0).map_err(Failure::from), None)
+            finish(backtest::run(&args, &mut stdout().lock()).map(|()| 0), None)
         }
         Command::Demo(args) => {
             log(&args.log);

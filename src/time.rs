@@ -172,7 +172,7 @@ fn f64_as_i64(value: f64) -> i64 {
 }
 
 #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "microseconds are exact to 2^53, the year 2255")]
-fn i64_as_f64(value: i64) -> f64 {
+pub(crate) fn i64_as_f64(value: i64) -> f64 {
     value as f64
 }
 

@@ -14,6 +14,7 @@ mod process;
 mod recorder;
 pub mod runtimes;
 mod sampler;
+mod storage;
 pub mod stored;
 mod threads;
 pub mod usage;

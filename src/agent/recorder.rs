@@ -4,7 +4,7 @@
 //! once. It has a thread of its own, which is handed samples and not waited for. Nothing is forced to the disk (no fsync); a machine that crashes loses what the kernel had not written yet.
 
 use crate::sample::Sample;
-use crate::sample::recording::Encoder;
+use crate::sample::recording::{BEGIN, Encoder};
 use crate::time::{Span, Timestamp};
 use crate::units::Bytes;
 use nix::fcntl::OFlag;
@@ -188,7 +188,6 @@ fn open(path: &Path) -> io::Result<File> {
 
 /// Whether the last line of a recording has no newline: its writer was stopped in the middle.
 fn ends_torn(file: &File, length: u64) -> io::Result<bool> {
-    const BEGIN: &[u8] = b"{\"type\":\"header\"";
     if length == 0 {
         return Ok(false);
     }

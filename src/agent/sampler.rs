@@ -142,6 +142,16 @@ impl Sampler {
         }
     }
 
+    /// When the machine was booted, as start times are told from; `None` before the first round.
+    pub(super) const fn booted_at(&self) -> Option<Timestamp> {
+        self.boot
+    }
+
+    /// Tells start times from this boot time, as an earlier highwater did, unless the clock was set since.
+    pub(super) fn assume_boot(&mut self, at: Timestamp) {
+        self.boot = Some(at);
+    }
+
     fn started_at(&self, start_ticks: u64) -> Timestamp {
         let ticks = i64::try_from(start_ticks).unwrap_or(i64::MAX);
         let boot = self.boot.unwrap_or(Timestamp::from_micros(0));

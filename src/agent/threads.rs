@@ -13,10 +13,12 @@ use crate::time::Span;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::{Builder, JoinHandle};
+use std::thread::{Builder, JoinHandle, sleep};
+use std::time::Duration;
 use tokio::sync::watch;
 
-/// A running agent. Dropping it tells its threads to end; they are not waited for, since one may hang in a system call.
+/// A running agent. Dropping it tells its threads to end; they are not waited for, since one may hang in a system call. To have
+/// the state written, [`Agent::stop`] it.
 #[derive(Debug)]
 pub struct Agent {
     stop: Vec<Sender<()>>,
@@ -24,6 +26,9 @@ pub struct Agent {
     ended: watch::Receiver<()>,
     _threads: Vec<JoinHandle<()>>,
 }
+
+/// The last round and the last writing; a Kubernetes node waits ten seconds or more.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
 
 impl Agent {
     /// Starts the threads. Every snapshot is handed to `publish`, on the sampling thread.
@@ -47,6 +52,7 @@ impl Agent {
             // Dropped when this thread ends, also by a panic: the agent then ends as a whole instead of growing stale.
             let _alive = alive;
             every(interval, &stopped, || publish(watched.round()));
+            watched.finish();
         })?);
 
         let (sender, stopped) = channel();
@@ -62,6 +68,16 @@ impl Agent {
             threads.push(Builder::new().name("usage".to_owned()).spawn(move || usage.run(interval.to_std(), &budget))?);
         }
         Ok(Self { stop, usage, ended, _threads: threads })
+    }
+
+    /// Ends, and waits for the state to be written, for a few seconds at most.
+    pub fn stop(mut self) {
+        self.usage.stop();
+        self.stop.clear();
+        let begin = clock::monotonic();
+        while self.ended.has_changed().is_ok() && begin.elapsed() < STOP_WITHIN {
+            sleep(Duration::from_millis(5));
+        }
     }
 
     /// Returns when the sampling thread has ended, which it does by itself only after a defect.

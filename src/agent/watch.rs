@@ -4,13 +4,16 @@ use super::clock;
 use super::process::OwnProcess;
 use super::runtimes::Runtimes;
 use super::sampler::{Sampler, SamplerOptions};
+use super::storage::{Boot, Storage};
 use super::usage::Usage;
 use crate::access::AccessError;
 use crate::assess::{State, assess};
 use crate::config::Settings;
 use crate::snapshot::{AgentHealth, Snapshot};
-use crate::time::Span;
+use crate::time::{Span, Timestamp};
 use crate::untrusted::Label;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 /// A machine under watch.
@@ -24,6 +27,9 @@ pub struct Watch {
     process: OwnProcess,
     runtimes: Arc<Runtimes>,
     usage: Arc<Usage>,
+    storage: Option<Storage>,
+    /// The time of the last sample.
+    at: Timestamp,
 }
 
 /// Files of a layer (settings, paths) are read again this often; a restarted kubelet is noticed at once.
@@ -42,7 +48,30 @@ impl Watch {
         let sampler = Sampler::new(options, Arc::clone(&runtimes), Arc::clone(&usage))?;
         let (state, process) = (State::default(), OwnProcess::new());
         let critical_images = Arc::from(settings.critical_images.as_slice());
-        Ok(Self { sampler, state, critical_images, interval, boot_id, process, runtimes, usage })
+        let (storage, at) = (None, Timestamp::from_micros(0));
+        Ok(Self { sampler, state, critical_images, interval, boot_id, process, runtimes, usage, storage, at })
+    }
+
+    /// Goes on from the state that is kept in this directory, and keeps it there from now on. To be called before the first
+    /// round. What is wrong with the directory or what is in it is a warning.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn keep_state_in(&mut self, directory: &Path) -> io::Result<()> {
+        let (storage, found) = Storage::start(directory, clock::now(), &boot(self.boot_id.as_ref(), &self.sampler))?;
+        self.storage = Some(storage);
+        self.state = found.state;
+        if let Some(at) = found.booted_at {
+            self.sampler.assume_boot(at);
+        }
+        Ok(())
+    }
+
+    /// Ends the watch: the state is written a last time.
+    pub fn finish(self) {
+        if let Some(storage) = self.storage {
+            storage.finish(&self.state, self.at, &boot(self.boot_id.as_ref(), &self.sampler));
+        }
     }
 
     /// The runtimes to ask, for the thread that asks them.
@@ -61,6 +90,10 @@ impl Watch {
         let state = std::mem::take(&mut self.state).with_critical_images(&self.critical_images);
         let (assessment, state) = assess(&round.sample, state);
         self.state = state;
+        self.at = round.sample.at;
+        if let Some(storage) = &mut self.storage {
+            storage.keep(&self.state, self.at, || boot(self.boot_id.as_ref(), &self.sampler));
+        }
         let checks =
             round.keys.iter().zip(&assessment.layers).filter_map(|(key, layer)| Some((*key, layer.next_gc_check?)));
         self.runtimes.set_checks(checks.collect());
@@ -72,4 +105,8 @@ impl Watch {
         };
         Snapshot { sample: round.sample, assessment, agent }
     }
+}
+
+fn boot(id: Option<&Label>, sampler: &Sampler) -> Boot {
+    Boot { id: id.map(|id| id.as_str().to_owned()), at: sampler.booted_at() }
 }

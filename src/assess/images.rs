@@ -1,7 +1,7 @@
 //! What do a layer's images mean: which would go at each trigger, which have gone, and what is remembered of them in between?
 //! Joins the runtime's lists with the model; keeps the kubelet's records, and the counts of deletions, from sample to sample.
 //!
-//! Kept in memory only: a restart of highwater begins anew, and last use is then not known for a while.
+//! The records outlive a restart of highwater where its state is kept (`kept.rs`); the counts of deletions do not.
 
 use super::Measured;
 use crate::model::candidates::{ContainersCounted, Pass, Standing, standings, uses};
@@ -131,10 +131,32 @@ pub(super) struct Given<'a> {
 
 /// A tick decides on numbers of up to one eviction period before, and is seen up to one sample later.
 const SEEN_BEFORE_TICK: Span = Span::from_secs(16);
+/// The kubelet's next pass comes up to 10 s after the sample that saw the line crossed, and a list may lie in between.
+const SEEN_BEFORE_EVICTION: Span = Span::from_secs(10);
 /// Larger stores are judged anew only when their list is: 5,000 images take some milliseconds.
 const ALWAYS_JUDGED: usize = 500;
 
 impl Watched {
+    /// One who has watched up to `at`, and not since. The disk may have been short of space in between.
+    pub(super) fn resume(inventory: Inventory, followed_since: Option<Timestamp>, at: Timestamp) -> Self {
+        Self { inventory, followed_since, evicting: Some(at), ..Self::default() }
+    }
+
+    /// Whether there are records of a kubelet.
+    pub(super) fn knows_a_kubelet(&self) -> bool {
+        self.inventory.kubelet().is_some()
+    }
+
+    /// What its kubelet remembers.
+    pub(super) const fn inventory(&self) -> &Inventory {
+        &self.inventory
+    }
+
+    /// Since when its records could be followed.
+    pub(super) const fn followed_since(&self) -> Option<Timestamp> {
+        self.followed_since
+    }
+
     /// Takes note of a sample.
     pub(super) fn observe(&mut self, given: Given<'_>) {
         for level in given.levels.iter().filter(|level| level.headroom.is_some_and(|headroom| headroom < 0)) {
@@ -152,8 +174,9 @@ impl Watched {
         if self.last.as_ref().is_some_and(|(last, _)| last >= at) {
             return;
         }
-        let since_last =
-            |seen: Option<Timestamp>| seen.is_some_and(|seen| self.last.as_ref().is_none_or(|l| seen >= l.0));
+        let since_last = |seen: Option<Timestamp>| {
+            seen.is_some_and(|seen| self.last.as_ref().is_none_or(|(last, _)| seen >= *last - SEEN_BEFORE_EVICTION))
+        };
         let (under_pressure, evicting) = (since_last(self.evicting), since_last(self.evicting_images));
         if let Some((last, earlier)) = &self.last {
             let circumstances = Circumstances {
@@ -179,13 +202,15 @@ impl Watched {
             }
             self.inventory.observe(*at, kubelet.started_at, given.release, store, under_pressure);
             self.shared = None;
+        } else {
+            self.inventory.observe_without_kubelet(*at, given.release, store);
         }
         if store.complete {
             self.last = Some((*at, store.clone()));
         }
     }
 
-    /// The tick that may lie between two lists, if the line was seen crossed when it decided.
+    /// The tick that may lie between two lists, if it collects for age, or the line was seen crossed when it decided.
     fn tripping_tick(
         &self,
         kubelet: &KubeletSample,
@@ -193,10 +218,11 @@ impl Watched {
         last: Timestamp,
         at: Timestamp,
     ) -> Option<Expected> {
-        given.policy.filter(|policy| policy.image_gc.enabled)?;
+        let collects = &given.policy.filter(|policy| policy.image_gc.enabled)?.image_gc;
         let tick = self.grid(kubelet, given.release).next_check(last - Span::from_secs(5));
         let crossed = self.gc_crossed.is_some_and(|seen| seen >= tick.earliest - SEEN_BEFORE_TICK);
-        (crossed && tick.earliest <= at + Span::from_secs(5)).then_some(tick)
+        let acts = crossed || collects.maximum_age.is_some();
+        (acts && tick.earliest <= at + Span::from_secs(5)).then_some(tick)
     }
 
     /// What the images mean; `None` where the runtime does not tell them.

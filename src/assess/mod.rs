@@ -2,11 +2,13 @@
 
 mod course;
 mod images;
+mod kept;
 mod scores;
 mod strikes;
 
 pub use course::{Ahead, Course};
 pub use images::{ImageNote, ImageState, ImagesAssessment, LastUsed, Observed};
+pub use kept::Kept;
 pub use strikes::{Spared, Strike};
 
 use crate::forecast::{Forecast, History, Observation, Outlook, Tally};
@@ -19,6 +21,7 @@ use crate::sample::{FilesystemId, KubeletSample, LayerSample, Reading, Sample, S
 use crate::time::{Span, Timestamp};
 use crate::units::{ByteRate, Bytes, Inodes, Percent};
 use images::{Given, Watched};
+use kept::Unclaimed;
 use scores::Scores;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -112,6 +115,7 @@ pub struct State {
     histories: BTreeMap<FilesystemId, History>,
     watched: BTreeMap<LayerId, Watched>,
     scores: Scores,
+    unclaimed: Unclaimed,
     critical_images: Arc<[String]>,
 }
 
@@ -128,12 +132,14 @@ type Measured<'a> = Option<(FilesystemId, &'a Space)>;
 
 /// What `sample` means, given what was seen before. Filesystems and layers that are not in the sample any more are forgotten.
 pub fn assess(sample: &Sample, state: State) -> (Assessment, State) {
+    let mut unclaimed = state.unclaimed;
     let mut before = state.histories;
     let mut histories = BTreeMap::new();
     let mut outlooks = BTreeMap::new();
     let mut filesystems = Vec::with_capacity(sample.filesystems.len());
     for filesystem in &sample.filesystems {
-        let mut history = before.remove(&filesystem.id).unwrap_or_default();
+        let mut history =
+            before.remove(&filesystem.id).or_else(|| unclaimed.history(filesystem.id)).unwrap_or_default();
         if let Reading::Present { value, at } = &filesystem.space {
             history.observe(Observation {
                 at: *at,
@@ -166,10 +172,11 @@ pub fn assess(sample: &Sample, state: State) -> (Assessment, State) {
     let mut layers = Vec::with_capacity(sample.layers.len());
     for layer in &sample.layers {
         // Of two layers of one name, which only a hostile one makes, the first is remembered.
-        let mut memory = watched_before.remove(&layer.id).unwrap_or_default();
+        let mut memory = watched_before.remove(&layer.id).or_else(|| unclaimed.watched(&layer.id)).unwrap_or_default();
         layers.push(assess_layer(layer, sample, &outlooks, &state.critical_images, &mut memory));
         watched.entry(layer.id.clone()).or_insert(memory);
     }
+    unclaimed.time_passes(sample.at);
     let has_kubelet = |position: usize| sample.layers.get(position).is_some_and(|layer| layer.kubelet.is_some());
     for filesystem in &mut filesystems {
         filesystem.strikes = strikes::strikes(filesystem.id, &layers, has_kubelet, filesystem.fill_rate);
@@ -177,7 +184,7 @@ pub fn assess(sample: &Sample, state: State) -> (Assessment, State) {
     let mut scores = state.scores;
     scores.record(sample.at, layers.iter().flat_map(|layer: &LayerAssessment| &layer.triggers));
     let assessment = Assessment { filesystems, layers, scores: scores.by_trigger() };
-    (assessment, State { histories, watched, scores, critical_images: state.critical_images })
+    (assessment, State { histories, watched, scores, unclaimed, critical_images: state.critical_images })
 }
 
 /// What each trigger that deletes images would do in a layer of `sample`, whose `images` these are, if so many more bytes had been

@@ -18,10 +18,10 @@ pub(super) struct Scores {
 
 /// One line on one filesystem. Layers of the same settings share it; a resize or another setting makes it another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Level {
-    filesystem: FilesystemId,
-    trigger: Trigger,
-    strikes_below: u64,
+pub(super) struct Level {
+    pub(super) filesystem: FilesystemId,
+    pub(super) trigger: Trigger,
+    pub(super) strikes_below: u64,
 }
 
 /// So many levels are scored at a time, 8 KiB each: five triggers with a handful of settings. Whoever may run a kubelet with
@@ -59,6 +59,21 @@ impl Scores {
         for (level, forecast) in seen {
             self.open.entry(level).or_default().record(now, forecast.as_ref());
         }
+    }
+
+    /// The open scorers, and the sums of those that are no more.
+    pub(super) const fn parts(&self) -> (&BTreeMap<Level, Scorer>, &BTreeMap<Trigger, Tally>) {
+        (&self.open, &self.closed)
+    }
+
+    /// What was in [`Self::parts`].
+    pub(super) const fn resume(open: BTreeMap<Level, Scorer>, closed: BTreeMap<Trigger, Tally>) -> Self {
+        Self { open, closed }
+    }
+
+    /// The sums alone, with nothing open.
+    pub(super) fn all_closed(self) -> Self {
+        Self { closed: self.by_trigger(), open: BTreeMap::new() }
     }
 
     /// What was found out, by trigger.

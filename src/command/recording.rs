@@ -3,12 +3,12 @@
 use super::Failure;
 use crate::assess::{Assessment, State, assess};
 use crate::sample::Sample;
-use crate::sample::recording::{Reader, Report};
+use crate::sample::recording::{BEGIN, Reader, Report};
 use crate::time::Timestamp;
 use flate2::bufread::MultiGzDecoder;
 use std::error::Error;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write, stderr};
+use std::io::{BufRead, BufReader, Read, Write, stderr};
 use std::path::Path;
 
 /// What was known at one time of a recording.
@@ -30,13 +30,28 @@ pub type Samples = Reader<Box<dyn BufRead>>;
 /// # Errors
 /// A file that cannot be read.
 pub fn open(path: &Path) -> Result<Samples, Failure> {
+    Ok(Reader::new(input(path)?))
+}
+
+/// Whether the file begins as a recording does.
+///
+/// # Errors
+/// A file that cannot be read.
+pub(super) fn is_one(path: &Path) -> Result<bool, Failure> {
+    let length = u64::try_from(BEGIN.len()).unwrap_or(u64::MAX);
+    let mut begin = Vec::new();
+    // One that cannot be unpacked is none.
+    Ok(input(path)?.take(length).read_to_end(&mut begin).is_ok() && begin == BEGIN)
+}
+
+fn input(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
     let failure = |error: std::io::Error| unreadable(path, error);
     let mut input = BufReader::with_capacity(64 << 10, File::open(path).map_err(failure)?);
     let is_gzip = input.fill_buf().map_err(failure)?.starts_with(&[0x1f, 0x8b]);
     if is_gzip {
-        return Ok(Reader::new(Box::new(BufReader::with_capacity(64 << 10, MultiGzDecoder::new(input)))));
+        return Ok(Box::new(BufReader::with_capacity(64 << 10, MultiGzDecoder::new(input))));
     }
-    Ok(Reader::new(Box::new(input)))
+    Ok(Box::new(input))
 }
 
 /// What was known at `time`, or at the end: every sample up to then is assessed in its order.

@@ -29,6 +29,9 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let listeners = serve::bind(&settings)?;
     let mut recording = args.recording.as_deref().map(|path| record(path, args.recording_max_size)).transpose()?;
     let mut watch = Watch::new(&settings, settings.sample_interval)?;
+    if let Some(directory) = &settings.storage {
+        watch.keep_state_in(directory).map_err(|error| Failure::io("start a thread", error))?;
+    }
     let first = first_snapshot(&mut watch);
     greet(&first, &listeners.iter().map(serve::url).collect::<Vec<_>>())?;
 
@@ -47,7 +50,9 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         publisher.publish(Arc::new(snapshot));
     })
     .map_err(|error| Failure::io("start a thread", error))?;
-    serve::until_stopped(&settings, listeners, published, None, clock::now, agent.ended())
+    let result = serve::until_stopped(&settings, listeners, published, None, clock::now, agent.ended());
+    agent.stop();
+    result
 }
 
 /// What a recording and its older generation take where nothing else is said.

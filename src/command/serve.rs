@@ -53,17 +53,12 @@ pub(super) fn until_stopped(
             .map(tokio::net::TcpListener::from_std)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| Failure::io("listen", error))?;
-        let answers = Answers {
-            published,
-            clock: Box::new(clock),
+        let page = PageOptions {
             telemetry_path: settings.telemetry_path.clone(),
-            budget: Budget::default(),
-            page: PageOptions {
-                telemetry_path: settings.telemetry_path.clone(),
-                notice,
-                windows: Windows { critical: settings.critical, warning: settings.warning },
-            },
+            notice,
+            windows: Windows { critical: settings.critical, warning: settings.warning },
         };
+        let answers = Answers::new(published, clock, settings.telemetry_path.clone(), Budget::default(), page);
         let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| Failure::io("wait for signals", error))?;
         let mut terminate = signal(SignalKind::terminate()).map_err(|error| Failure::io("wait for signals", error))?;
         let mut failure = None;

@@ -16,6 +16,7 @@ pub struct ConfigFile {
     pub(super) runtime: Interval,
     pub(super) usage: UsageSection,
     pub(super) web: WebSection,
+    pub(super) storage: StorageSection,
     pub(super) check: CheckSection,
     pub(super) critical_images: Vec<String>,
 }
@@ -40,6 +41,12 @@ pub(super) struct UsageSection {
 pub(super) struct WebSection {
     pub(super) listen_addresses: Vec<ListenAddress>,
     pub(super) telemetry_path: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct StorageSection {
+    pub(super) path: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]

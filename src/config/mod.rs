@@ -28,6 +28,8 @@ pub struct Settings {
     pub listen: Vec<ListenAddress>,
     /// The path of the metrics.
     pub telemetry_path: String,
+    /// The directory in which the agent keeps what it has learnt; `None`: nothing is kept.
+    pub storage: Option<PathBuf>,
     /// A trigger foreseen within this is critical.
     pub critical: Span,
     /// A trigger foreseen within this is a warning.
@@ -55,6 +57,8 @@ pub struct Overrides {
     pub listen: Vec<ListenAddress>,
     /// `--web.telemetry-path`.
     pub telemetry_path: Option<String>,
+    /// `--storage.path`.
+    pub storage: Option<PathBuf>,
     /// `--critical`.
     pub critical: Option<Span>,
     /// `--warning`.
@@ -81,6 +85,7 @@ impl Settings {
                 .find(|list| !list.is_empty())
                 .unwrap_or_else(|| vec![ListenAddress::default()]),
             telemetry_path: flags.telemetry_path.or(file.web.telemetry_path).unwrap_or_else(|| "/metrics".to_owned()),
+            storage: flags.storage.or(file.storage.path),
             critical: flags.critical.or(file.check.critical).unwrap_or(Span::from_secs(30 * 60)),
             warning: flags.warning.or(file.check.warning).unwrap_or(Span::from_secs(2 * 3_600)),
             critical_images: file.critical_images,

@@ -1,6 +1,7 @@
 //! How do series become a scrape? Families in the order of the catalogue, each label set once, encoded by prometheus-client.
 
 use super::catalogue::{Kind, Metric, Name};
+use super::protobuf;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
     DescriptorEncoder, EncodeLabel, EncodeLabelSet, EncodeMetric, LabelSetEncoder, MetricEncoder,
@@ -9,6 +10,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
+use prost::Message;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -89,13 +91,31 @@ impl Exposition {
     }
 }
 
+impl Exposition {
+    /// The families as protobuf messages, each behind its length.
+    pub fn into_protobuf(self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (name, family) in &self.families {
+            let samples = family.samples.iter().map(|(labels, value)| (labels.as_slice(), *value));
+            let family = protobuf::family(name.metric(), help(name.metric()), samples);
+            bytes.extend(family.encode_length_delimited_to_vec());
+        }
+        bytes
+    }
+}
+
+/// The HELP text.
+fn help(metric: &Metric) -> String {
+    format!("{}.", metric.help)
+}
+
 impl Collector for Exposition {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         for (name, family) in &self.families {
             let metric = name.metric();
             let unit = metric.unit.map(unit);
-            let help = format!("{}.", metric.help);
-            let mut encoder = encoder.encode_descriptor(metric.base, &help, unit.as_ref(), metric_type(metric.kind))?;
+            let mut encoder =
+                encoder.encode_descriptor(metric.base, &help(metric), unit.as_ref(), metric_type(metric.kind))?;
             for (values, value) in &family.samples {
                 let labels = Labels { metric, values };
                 if metric.kind == Kind::Info {
@@ -145,7 +165,8 @@ impl EncodeLabelSet for Labels<'_> {
 }
 
 impl LabelValue {
-    fn as_str(&self) -> &str {
+    /// The text.
+    pub(super) fn as_str(&self) -> &str {
         match self {
             Self::Fixed(text) => text,
             Self::Named(text) => text,

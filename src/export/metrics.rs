@@ -38,30 +38,23 @@ impl Default for Budget {
 }
 
 /// The formats of a scrape.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Format {
     /// OpenMetrics 1.0.
     OpenMetrics,
     /// Prometheus text 0.0.4.
     Text,
-}
-
-impl Format {
-    /// The Content-Type that says so.
-    pub const fn content_type(self) -> &'static str {
-        match self {
-            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
-        }
-    }
+    /// Prometheus protobuf, `io.prometheus.client.MetricFamily` with lengths.
+    Protobuf,
 }
 
 /// A scrape at `now`. Without a snapshot it has what is known of the agent, which is its build.
-pub fn render(snapshot: Option<&Snapshot>, now: Timestamp, budget: Budget, format: Format) -> String {
-    let openmetrics = exposition(snapshot, now, budget).into_openmetrics();
+pub fn render(snapshot: Option<&Snapshot>, now: Timestamp, budget: Budget, format: Format) -> Vec<u8> {
+    let exposition = exposition(snapshot, now, budget);
     match format {
-        Format::OpenMetrics => openmetrics,
-        Format::Text => text::from_openmetrics(&openmetrics),
+        Format::OpenMetrics => exposition.into_openmetrics().into_bytes(),
+        Format::Text => text::from_openmetrics(&exposition.into_openmetrics()).into_bytes(),
+        Format::Protobuf => exposition.into_protobuf(),
     }
 }
 

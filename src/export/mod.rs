@@ -10,6 +10,7 @@ pub mod json;
 pub mod metrics;
 pub mod page;
 pub mod phrase;
+pub mod protobuf;
 mod put;
 pub(crate) mod strikes;
 pub mod table;

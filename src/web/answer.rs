@@ -1,13 +1,15 @@
 //! What is answered to which path? From memory only: the newest snapshot, rendered for this client.
 
 use super::published::Published;
+use super::scrapes::Scrapes;
 use super::{accept, api};
-use crate::export::metrics::{self, Budget};
+use crate::export::metrics::Budget;
 use crate::export::page;
+use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{self, HeaderValue};
+use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method, Response, StatusCode, Uri};
 use std::fmt;
 use std::sync::Arc;
@@ -26,6 +28,7 @@ pub struct Answers {
     pub budget: Budget,
     /// What the status page says beside the snapshot.
     pub page: PageOptions,
+    scrapes: Scrapes,
 }
 
 impl fmt::Debug for Answers {
@@ -44,6 +47,17 @@ const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
 const DENY_ALL: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 
 impl Answers {
+    /// Answers from what is published, at the time of `clock`, with the metrics at `telemetry_path`.
+    pub fn new(
+        published: Arc<Published>,
+        clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+        telemetry_path: String,
+        budget: Budget,
+        page: PageOptions,
+    ) -> Self {
+        Self { published, clock: Box::new(clock), telemetry_path, budget, page, scrapes: Scrapes::default() }
+    }
+
     /// The answer to one request. A HEAD request is answered as GET; hyper leaves the body out.
     pub(super) fn answer(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Response<Full<Bytes>> {
         let path = uri.path();
@@ -63,10 +77,7 @@ impl Answers {
         let newest = self.published.newest();
         let snapshot = newest.as_deref();
         if path == self.telemetry_path {
-            let format = accept::format(headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()));
-            let mut response = text(metrics::render(snapshot, now, self.budget, format), format.content_type());
-            response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
-            return response;
+            return self.scrape(snapshot, now, headers);
         }
         if let Some((body, content_type)) = file {
             return text(body, content_type);
@@ -86,6 +97,29 @@ impl Answers {
             }
         }
     }
+
+    /// The metrics in the format and packing that the client wants.
+    fn scrape(&self, snapshot: Option<&Snapshot>, now: Timestamp, headers: &HeaderMap) -> Response<Full<Bytes>> {
+        let chosen = accept::format(list(headers, header::ACCEPT).as_deref());
+        let gzip = accept::gzip(list(headers, header::ACCEPT_ENCODING).as_deref());
+        let body = self.scrapes.body(snapshot, now, self.budget, chosen.format, gzip);
+        let mut response = text(body, "");
+        let headers = response.headers_mut();
+        if let Ok(value) = HeaderValue::from_str(&chosen.content_type()) {
+            headers.insert(header::CONTENT_TYPE, value);
+        }
+        if gzip {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        headers.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+        response
+    }
+}
+
+/// The value of a header that is a list; several of one name are one list.
+fn list(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    let all: Vec<&str> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+    (!all.is_empty()).then(|| all.join(","))
 }
 
 fn plain(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {

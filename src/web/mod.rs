@@ -7,6 +7,7 @@ mod limits;
 mod patient;
 mod places;
 mod published;
+mod scrapes;
 mod server;
 
 pub use answer::{Answers, PageOptions};

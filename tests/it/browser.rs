@@ -40,13 +40,8 @@ async fn serve_all(pages: BTreeMap<&'static str, Shown>) -> BTreeMap<&'static st
         if let Some(snapshot) = snapshot {
             published.publish(Arc::new(snapshot));
         }
-        let answers = Answers {
-            published,
-            clock: Box::new(move || now),
-            telemetry_path: "/metrics".to_owned(),
-            budget: Budget::default(),
-            page: PageOptions::default(),
-        };
+        let (budget, page) = (Budget::default(), PageOptions::default());
+        let answers = Answers::new(published, move || now, "/metrics".to_owned(), budget, page);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         urls.insert(name, format!("http://{}/", listener.local_addr().unwrap()));
         tokio::spawn(serve(vec![listener], Arc::new(answers), Limits::default(), pending::<()>()));

@@ -127,9 +127,13 @@ fn document() -> String {
 
 const INTRODUCTION: &str = "# Metrics
 
-`/metrics` answers in OpenMetrics 1.0 where the Accept header asks for it, and else in Prometheus text 0.0.4. The samples are the
-same in both; the OpenMetrics families carry their unit, and no `_created` samples are written.
+`/metrics` answers in the format that the Accept header asks for, by its quality values: OpenMetrics 1.0, Prometheus text 0.0.4 (also
+called 1.0.0), Prometheus protobuf (`io.prometheus.client.MetricFamily`, delimited), and in text 0.0.4 where nothing fits. All names are
+legacy names, so that every `escaping=` that is asked for is fulfilled. Packed with gzip where Accept-Encoding asks for it. The samples
+are the same in all formats; the OpenMetrics and protobuf families carry their unit.
 
+- No `_created` samples are written: every counter starts with the agent, whose start is `process_start_time_seconds`, and Prometheus
+  would store each as one more series.
 - What is not known has no series: a source that cannot be read takes what depends on it away and sets
   `highwater_source_up` to 0. A layer that is gone is gone at the next scrape.
 - If the agent has not sampled for ten of its intervals, and for at least a minute, the scrape has only

@@ -27,21 +27,30 @@ impl Demo {
         Self { child, url }
     }
 
-    /// The body of the answer to a GET.
-    pub(crate) fn get(&self, path: &str) -> String {
-        self.ask(path, "").1
+    /// `127.0.0.1:PORT`.
+    pub(crate) fn address(&self) -> &str {
+        self.url.trim_start_matches("http://")
     }
 
-    /// Head and body of the answer to a GET with these headers.
-    pub(crate) fn ask(&self, path: &str, headers: &str) -> (String, String) {
-        let address = self.url.trim_start_matches("http://");
-        let mut stream = TcpStream::connect(address).expect("it listens");
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n{headers}\r\n").expect("a request");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("head and body");
-        (head.to_owned(), body.to_owned())
+    /// The body of the answer to a GET.
+    pub(crate) fn get(&self, path: &str) -> String {
+        let answer = ask(self.address(), path, "").expect("an answer");
+        let body = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("a head") + 4;
+        String::from_utf8(answer[body..].to_vec()).expect("text")
     }
+}
+
+/// The whole answer to a GET with these headers, head included.
+///
+/// # Errors
+///
+/// When nobody listens, or the connection breaks.
+pub(crate) fn ask(address: &str, path: &str, headers: &str) -> std::io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(address)?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n{headers}\r\n")?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    Ok(answer)
 }
 
 impl Drop for Demo {

@@ -7,6 +7,8 @@ use highwater::demo::Scenario;
 use highwater::sample::Sample;
 use highwater::sample::recording::{Encoder, Reader};
 use highwater::time::Timestamp;
+use serde_json::Value;
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -44,10 +46,10 @@ fn the_recording_of_version_1_written_by_hand_is_replayed_as_ever() {
     let expected = "\
 21 samples from 2026-01-01T00:00:30Z to 2026-01-01T00:19:30Z
 
-BETWEEN               AND                   LAYER  TRIGGER         CERTAIN   POSSIBLE  SAFE      UNFORESEEN  DELETED     BYTES  VERDICT
-                                                                   GONE/ALL  GONE/ALL  GONE/ALL                          (CRI)
-2026-01-01T00:14:55Z  2026-01-01T00:15:30Z  host   image_gc        2/2       0/0       0/3       0                 2  6.52 GiB  ok
-2026-01-01T00:17:30Z  2026-01-01T00:18:30Z  host   image_eviction  1/1       0/0       0/2       0                 1  2.79 GiB  ok
+BETWEEN               AND                   LAYER  TRIGGER         CERTAIN   POSSIBLE  SAFE      UNFORESEEN  DELETED     BYTES   TIME    LEVEL  VERDICT
+                                                                   GONE/ALL  GONE/ALL  GONE/ALL                          (CRI)    OFF      OFF
+2026-01-01T00:14:55Z  2026-01-01T00:15:30Z  host   image_gc        2/2       0/0       0/3       0                 2  6.52 GiB  +0.0s  unknown  ok
+2026-01-01T00:17:30Z  2026-01-01T00:18:30Z  host   image_eviction  1/1       0/0       0/2       0                 1  2.79 GiB  +0.0s  unknown  ok
 
 2 right, 0 wrong, 0 that cannot be judged
 ";
@@ -191,6 +193,72 @@ fn the_agent_records_this_machine_and_the_replay_reads_it() {
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(json["samples"].as_u64().unwrap() >= 3);
+    let output = highwater(&["backtest", file, "-o", "json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(json["traces"].as_u64().unwrap() >= 1);
+}
+
+/// An hour and a half of the demonstration's node in both forms; the recording was begun anew in the middle, as by its limit.
+fn as_recording_and_as_csv(directory: &Path) -> [PathBuf; 2] {
+    let start = Timestamp::from_micros(1_795_500_000_000_000);
+    let samples: Vec<_> = Scenario::new(5, start).step_by(3).take(360).collect();
+    let [recorded, table] = ["recorded", "table"].map(|name| directory.join(name));
+    for folder in [&recorded, &table] {
+        fs::create_dir(folder).unwrap();
+    }
+    for (name, part) in [("node.jsonl.1", &samples[..200]), ("node.jsonl", &samples[200..])] {
+        let mut encoder = Encoder::new("test");
+        let mut lines = Vec::new();
+        for sample in part {
+            encoder.encode(sample, &mut lines);
+        }
+        fs::write(recorded.join(name), lines).unwrap();
+    }
+    let mut csv = "t_seconds,size_bytes,avail_bytes\n".to_owned();
+    for sample in &samples {
+        let space = sample.filesystems[0].space.value().unwrap();
+        let (at, size, available) = (sample.at.micros() / 1_000_000, space.capacity.get(), space.available.get());
+        writeln!(csv, "{at},{size},{available}").unwrap();
+    }
+    fs::write(table.join("node.csv"), csv).unwrap();
+    [recorded, table]
+}
+
+#[test]
+fn a_recording_is_scored_like_the_same_trace_in_another_form() {
+    let directory = TempDir::new().unwrap();
+    let forms = as_recording_and_as_csv(directory.path());
+    let [recorded, table] = forms.each_ref().map(|folder| {
+        let forecasts = folder.join("forecasts");
+        let arguments = ["backtest", folder.to_str().unwrap(), "--emit-forecasts", forecasts.to_str().unwrap()];
+        let output = highwater(&arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.stderr, b"");
+        (String::from_utf8(output.stdout).unwrap(), fs::read_to_string(forecasts).unwrap())
+    });
+    assert!(recorded == table, "{}\n{}", recorded.0, table.0);
+    assert!(recorded.1.lines().count() > 2 * 85, "every minute: {}", recorded.1.lines().count());
+    assert!(recorded.1.starts_with("{\"trace\":\"node\","));
+}
+
+#[test]
+fn a_recording_of_any_name_is_known_by_its_beginning_and_told_when_it_is_damaged() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("node");
+    let text = fs::read_to_string(fixture()).unwrap();
+    fs::write(&path, &text).unwrap();
+    let backtest = || highwater(&["backtest", path.to_str().unwrap()]);
+    assert_eq!(backtest().status.code(), Some(0));
+    fs::write(&path, &text[..text.len() - 20]).unwrap();
+    let output = backtest();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("the file ends within this line"));
+    fs::write(&path, text.lines().next().unwrap()).unwrap();
+    let output = backtest();
+    assert_eq!(output.status.code(), Some(2));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(message, format!("highwater: cannot read the recording {}: it has no samples\n", path.display()));
 }
 
 #[test]
@@ -308,4 +376,57 @@ fn a_tick_between_a_list_and_the_next_sample_is_judged_by_what_was_foretold_befo
     let row = &json["rows"][0];
     assert_eq!((&row["after"], &row["verdict"]), (&"2026-01-01T00:14:59Z".into(), &"ok".into()));
     assert_eq!(row["foretold"]["at"], "2026-01-01T00:14:55Z");
+}
+
+/// A node with space enough whose kubelet collects for age: the tick at 00:05:00 takes what was never used.
+fn collected_for_age(gone: &str) -> (Option<i32>, Value) {
+    let text = format!(
+        r#"{{"type":"header","format":"highwater-recording","version":1}}
+{{"type":"filesystem","filesystem":"disk","capacity":100000000000,"device":"/dev/vdb"}}
+{{"type":"space","filesystem":"disk","available":60000000000}}
+{{"type":"layer","layer":"host","imagefs":"disk"}}
+{{"type":"kubelet","layer":"host","started_at":"2026-01-01T00:00:00Z","version":"v1.37.2"}}
+{{"type":"config","layer":"host","file":{{"path":"/config.yaml","settings":{{"imageMaximumGCAge":"4m"}}}}}}
+{{"type":"image","layer":"host","id":"sha256:old","tags":["example.com/old:1"],"size":2000000000}}
+{{"type":"image","layer":"host","id":"sha256:used","tags":["example.com/used:1"],"size":2000000000}}
+{{"type":"pod","layer":"host","id":"pod","uid":"1","namespace":"default","name":"web","ready":true}}
+{{"type":"container","layer":"host","id":"c","pod":"pod","name":"c","state":"running","image_id":"sha256:used"}}
+{{"type":"images","layer":"host"}}
+{{"type":"sample","at":"2026-01-01T00:04:30Z"}}
+{{"type":"sample","at":"2026-01-01T00:04:55Z"}}
+{gone}
+{{"type":"sample","at":"2026-01-01T00:05:00.9Z"}}
+{{"type":"sample","at":"2026-01-01T00:05:30Z"}}
+"#
+    );
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("age.jsonl");
+    fs::write(&path, text).unwrap();
+    let output = highwater(&["replay", path.to_str().unwrap(), "-o", "json"]);
+    (output.status.code(), serde_json::from_slice(&output.stdout).unwrap())
+}
+
+#[test]
+fn what_goes_for_its_age_is_foretold_and_told_from_what_somebody_deletes() {
+    let (code, found) = collected_for_age(
+        r#"{"type":"gone","layer":"host","image":"sha256:old"}
+{"type":"space","filesystem":"disk","available":64000000000}"#,
+    );
+    let row = &found["rows"][0];
+    assert_eq!((code, &row["trigger"], &row["verdict"]), (Some(0), &"image_gc".into(), &"ok".into()), "{found}");
+    assert_eq!((&row["score"]["certain_gone"], &row["score"]["safe_kept"]), (&1.into(), &1.into()));
+    assert_eq!(row["happened_earliest"], "2026-01-01T00:04:55Z");
+    assert_eq!(
+        (&row["late_seconds"], &row["level"]),
+        (&0.0.into(), &Value::Null),
+        "no level is told of a line that is far"
+    );
+}
+
+#[test]
+fn an_image_that_should_have_gone_for_its_age_is_missed() {
+    let (code, found) = collected_for_age("");
+    let row = &found["rows"][0];
+    assert_eq!((code, &row["verdict"], &row["deleted_images"]), (Some(1), &"wrong".into(), &0.into()), "{found}");
+    assert_eq!(row["certain_kept"], serde_json::json!(["example.com/old:1"]));
 }

@@ -3,11 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
 use crate::node;
+use flate2::read::GzDecoder;
 use highwater::export::explain::{self, Question};
 use highwater::export::metrics::Budget;
 use highwater::time::Span;
 use highwater::web::{Answers, Drained, Limits, PageOptions, Published, serve};
 use std::future::pending;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,15 +24,13 @@ struct Server {
     ended: JoinHandle<Drained>,
 }
 
+fn answers(published: Arc<Published>, telemetry_path: &str) -> Answers {
+    Answers::new(published, node::now, telemetry_path.to_owned(), Budget::default(), PageOptions::default())
+}
+
 async fn start(limits: Limits) -> Server {
     let published = Arc::new(Published::new());
-    let answers = Answers {
-        published: Arc::clone(&published),
-        clock: Box::new(node::now),
-        telemetry_path: "/metrics".to_owned(),
-        budget: Budget::default(),
-        page: PageOptions::default(),
-    };
+    let answers = answers(Arc::clone(&published), "/metrics");
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
@@ -64,6 +64,18 @@ impl Server {
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let (status, headers) = head.split_once("\r\n").unwrap();
         (status.to_owned(), headers.to_ascii_lowercase(), body.to_owned())
+    }
+
+    /// Headers in lower case and the body as it is.
+    async fn bytes(&self, path: &str, headers: &str) -> (String, Vec<u8>) {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+        let body = answer.split_off(end + 4);
+        (String::from_utf8(answer).unwrap().to_ascii_lowercase(), body)
     }
 
     async fn stop(self) -> Drained {
@@ -139,13 +151,45 @@ async fn before_the_first_sample_it_is_healthy_and_not_ready() {
 }
 
 #[tokio::test]
-async fn the_accept_header_chooses_the_format() {
+async fn the_accept_headers_choose_format_and_packing() {
     let server = ready().await;
-    let accept = "Accept: application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5\r\n";
-    let (_, headers, body) = server.request("GET", "/metrics", accept).await;
+    let openmetrics = "Accept: application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5\r\n";
+    let (_, headers, body) = server.request("GET", "/metrics", openmetrics).await;
     assert!(headers.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"), "{headers}");
-    assert!(headers.contains("vary: accept"), "{headers}");
+    assert!(headers.contains("vary: accept, accept-encoding"), "{headers}");
+    assert!(!headers.contains("content-encoding"), "{headers}");
     assert!(body.ends_with("# EOF\n"));
+    // Two headers of one name are one list.
+    let twice = "Accept: text/plain;q=0.5\r\nAccept: application/openmetrics-text\r\n";
+    assert_eq!(server.request("GET", "/metrics", twice).await.2, body);
+
+    let protobuf =
+        "Accept: application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited\r\n";
+    for accept in [openmetrics, protobuf, ""] {
+        let (headers, plain) = server.bytes("/metrics", accept).await;
+        let (packed_headers, packed) = server.bytes("/metrics", &format!("{accept}Accept-Encoding: gzip\r\n")).await;
+        assert!(headers.contains("vary: accept, accept-encoding"), "{headers}");
+        assert!(packed_headers.contains("content-encoding: gzip"), "{packed_headers}");
+        assert!(packed_headers.contains("vary: accept, accept-encoding"), "{packed_headers}");
+        assert!(packed_headers.contains(&format!("content-length: {}", packed.len())), "{packed_headers}");
+        assert!(packed.len() * 3 < plain.len(), "{} of {}", packed.len(), plain.len());
+        let mut unpacked = Vec::new();
+        GzDecoder::new(packed.as_slice()).read_to_end(&mut unpacked).unwrap();
+        assert_eq!(unpacked, plain);
+    }
+}
+
+#[tokio::test]
+async fn a_scrape_is_of_the_newest_snapshot_and_of_this_second() {
+    let server = ready().await;
+    let first = server.request("GET", "/metrics", "").await.2;
+    assert_eq!(server.request("GET", "/metrics", "").await.2, first);
+    let mut next = node::snapshot();
+    next.sample.at = next.sample.at + Span::from_secs(1);
+    next.sample.layers.pop();
+    server.published.publish(Arc::new(next));
+    let second = server.request("GET", "/metrics", "").await.2;
+    assert!(second.len() < first.len() && !second.is_empty());
 }
 
 #[tokio::test]
@@ -288,13 +332,7 @@ async fn a_request_that_is_never_finished_ends_with_the_time_limit() {
 
 #[tokio::test]
 async fn several_addresses_are_served_at_once() {
-    let answers = Answers {
-        published: Arc::default(),
-        clock: Box::new(node::now),
-        telemetry_path: "/m".to_owned(),
-        budget: Budget::default(),
-        page: PageOptions::default(),
-    };
+    let answers = answers(Arc::default(), "/m");
     let mut addresses = Vec::new();
     let mut listeners = Vec::new();
     for address in ["127.0.0.1:0", "[::1]:0"] {

@@ -2,12 +2,13 @@
 //!
 //! Draws no conclusion about the node: predictions and the trigger of a deletion are those of `assess`.
 
+use super::outcome::{LevelScore, Levels, Outcome};
 use crate::assess::{Assessment, LayerAssessment};
 use crate::model::Trigger;
 use crate::model::deletions::Score;
 use crate::model::prediction::Prediction;
 use crate::model::schedule::Expected;
-use crate::model::victims::Fate;
+use crate::model::victims::{Cause, Fate, SafeReason, Verdict as Judged};
 use crate::sample::{Image, ImageId, LayerSample, Reading, Sample};
 use crate::time::{Span, Timestamp};
 use crate::units::Bytes;
@@ -38,12 +39,16 @@ pub(super) struct Row {
     pub(super) gone: BTreeMap<ImageId, Bytes>,
     /// What people call the images that make the prediction wrong.
     pub(super) names: BTreeMap<ImageId, String>,
+    /// When it was and what it left, as far as the levels of the disk tell; `None` where nothing went, or none is known.
+    pub(super) outcome: Option<Outcome>,
 }
 
 /// A prediction and the sample that it was made from.
 #[derive(Debug, Clone)]
 pub(super) struct Foretold {
     pub(super) at: Timestamp,
+    /// Whose kubelet, by its start.
+    kubelet: Option<Timestamp>,
     listed_at: Timestamp,
     pub(super) available: Bytes,
     pub(super) prediction: Prediction,
@@ -78,6 +83,8 @@ struct Watched {
     runs: BTreeMap<Option<Trigger>, u64>,
     /// Since when the line of collection has been seen crossed.
     crossed_since: Option<Timestamp>,
+    /// Of the disk of the images, since the list before the last one.
+    levels: Levels,
     open: Option<Row>,
 }
 
@@ -130,10 +137,14 @@ impl Watched {
     fn observe(&mut self, sample: &Sample, layer: &LayerSample, assessed: &LayerAssessment, rows: &mut Vec<Row>) {
         let kubelet = layer.kubelet.as_ref().map(|kubelet| kubelet.started_at);
         if kubelet != self.kubelet {
-            // What was foretold of another kubelet holds no more.
+            // What was foretold of another kubelet holds no more, but it may have acted since the last list.
             self.kubelet = kubelet;
-            self.foretold.clear();
+            self.foretold.retain(|_, foretold| foretold.prediction.at.earliest <= sample.at);
             self.crossed_since = None;
+        }
+        let imagefs = layer.imagefs.value().and_then(|id| sample.filesystems.iter().find(|disk| disk.id == *id));
+        if let Some(space) = imagefs.and_then(|disk| disk.space.value()) {
+            self.levels.note(sample.at, space.available);
         }
         if let Reading::Present { value: store, at } = &layer.images
             && store.complete
@@ -158,9 +169,19 @@ impl Watched {
             let Some(space) = disk.and_then(|disk| disk.space.value()) else { continue };
             let tick = (trigger == Trigger::ImageGc).then_some(prediction.at.at);
             let known = self.foretold.get(&(trigger, tick));
-            if known.is_none_or(|known| known.listed_at < listed_at || space.available <= known.available) {
-                let foretold =
-                    Foretold { at: sample.at, listed_at, available: space.available, prediction: prediction.clone() };
+            // Evictions follow each other every ten seconds, whatever the lists in between.
+            let stale = |known: &Foretold| match tick {
+                Some(_) => known.listed_at < listed_at,
+                None => known.at + CROSSED_BEFORE_TICK < sample.at,
+            };
+            if known.is_none_or(|known| stale(known) || space.available <= known.available) {
+                let foretold = Foretold {
+                    at: sample.at,
+                    kubelet: self.kubelet,
+                    listed_at,
+                    available: space.available,
+                    prediction: prediction.clone(),
+                };
                 self.foretold.insert((trigger, tick), foretold);
             }
         }
@@ -188,7 +209,7 @@ impl Watched {
         };
         let same_list = gone.is_empty();
         if same_list {
-            rows.extend(self.missed(layer, &earlier, &now));
+            rows.extend(self.missed(layer, &earlier, now.at));
         } else {
             let mut row = open.unwrap_or_else(|| Row {
                 layer: layer.id.to_string(),
@@ -198,14 +219,19 @@ impl Watched {
                 foretold: trigger.and_then(|trigger| self.foretold_for(trigger, earlier.at, now.at)),
                 gone: BTreeMap::new(),
                 names: earlier.images.iter().map(|(id, (_, name))| (id.clone(), name.clone())).collect(),
+                outcome: None,
             });
             row.gone.extend(gone.into_iter().map(|(id, (bytes, _))| (id.clone(), *bytes)));
+            row.outcome = self.levels.outcome(row.after, now.at, row.bytes());
             self.open = Some(row);
         }
-        // What was foretold from the list before is of the past, unless its tick may fall between this list and the next sample.
+        if self.open.is_none() {
+            self.levels.forget_before(now.at);
+        }
+        // What was foretold from the list before is of the past, unless its tick may not have shown yet.
         self.foretold.retain(|(trigger, _), foretold| {
-            let to_come = now.at <= foretold.prediction.at.latest + TOLERANCE;
-            *trigger == Trigger::ImageGc && same_list && to_come
+            let to_come = now.at < foretold.prediction.at.latest + DELETED_AFTER_TICK;
+            same_list && (*trigger != Trigger::ImageGc || to_come)
         });
         self.listed = Some(now);
     }
@@ -228,23 +254,30 @@ impl Watched {
         all.clone().rfind(fits).or_else(|| all.next_back()).cloned()
     }
 
-    /// A tick between two equal lists that was foretold to delete: the line had been crossed for long enough before.
-    fn missed(&self, layer: &LayerSample, earlier: &Listed, now: &Listed) -> Option<Row> {
-        let crossed_since = self.crossed_since?;
+    /// A tick that was foretold to delete, for age or since the line had been crossed for long enough, and changed no list.
+    fn missed(&self, layer: &LayerSample, earlier: &Listed, now: Timestamp) -> Option<Row> {
         let foretold = self.foretold.iter().filter(|((trigger, _), _)| *trigger == Trigger::ImageGc);
         let missed = foretold.map(|(_, foretold)| foretold).find(|foretold| {
             let Expected { earliest, latest, .. } = foretold.prediction.at;
-            let seen = earlier.at < earliest && latest + DELETED_AFTER_TICK <= now.at;
-            seen && crossed_since + CROSSED_BEFORE_TICK <= earliest && foretold.prediction.certain().images > 0
+            // Lists in between are equal, or the prediction would have been given up.
+            let seen = foretold.listed_at < earliest && latest + DELETED_AFTER_TICK <= now;
+            let trips = self.crossed_since.is_some_and(|since| since + CROSSED_BEFORE_TICK <= earliest);
+            let goes = |verdict: &Judged| match verdict.fate {
+                Fate::Certain(Cause::Age) => true,
+                Fate::Certain(Cause::Space) => trips,
+                Fate::Possible(_) | Fate::Safe(_) => false,
+            };
+            seen && foretold.kubelet == self.kubelet && foretold.verdicts().iter().any(goes)
         })?;
         Some(Row {
             layer: layer.id.to_string(),
-            after: earlier.at,
-            before: now.at,
+            after: missed.listed_at,
+            before: now,
             trigger: Some(Trigger::ImageGc),
             foretold: Some(missed.clone()),
             gone: BTreeMap::new(),
             names: earlier.images.iter().map(|(id, (_, name))| (id.clone(), name.clone())).collect(),
+            outcome: None,
         })
     }
 }
@@ -253,11 +286,38 @@ fn entry(image: &Image) -> (ImageId, (Bytes, String)) {
     (image.id.clone(), (image.size.unwrap_or(Bytes::ZERO), image.display_name().to_owned()))
 }
 
+impl Foretold {
+    /// What was to happen to each image. While the line of collection is not crossed only age takes images: what space would
+    /// take is told as if it were.
+    fn verdicts(&self) -> Vec<Judged> {
+        let happens = self.prediction.crossed || self.prediction.level.trigger != Trigger::ImageGc;
+        let verdicts = self.prediction.verdicts.iter().cloned();
+        let effective = verdicts.map(|verdict| match verdict.fate {
+            Fate::Certain(Cause::Space) | Fate::Possible(Cause::Space) if !happens => {
+                Judged { fate: Fate::Safe(SafeReason::NotNeeded), ..verdict }
+            }
+            _ => verdict,
+        });
+        effective.collect()
+    }
+}
+
 impl Row {
     /// The comparison; `None` where nothing had been foretold.
     pub(super) fn score(&self) -> Option<Score> {
         let gone: BTreeSet<ImageId> = self.gone.keys().cloned().collect();
-        self.foretold.as_ref().map(|foretold| Score::of(&foretold.prediction.verdicts, &gone))
+        self.foretold.as_ref().map(|foretold| Score::of(&foretold.verdicts(), &gone))
+    }
+
+    /// How much later than foretold it came; `None` where nothing had been foretold, or nothing came.
+    pub(super) fn late(&self) -> Option<Span> {
+        Some(self.outcome?.late(self.foretold.as_ref()?.prediction.at))
+    }
+
+    /// The level afterwards against the foretold one; `None` where that was not told, or told of a line that was not crossed.
+    pub(super) fn level(&self) -> Option<LevelScore> {
+        let prediction = &self.foretold.as_ref().filter(|foretold| foretold.prediction.crossed)?.prediction;
+        Some(self.outcome?.level(prediction.available_after?, prediction.level.filesystem.capacity))
     }
 
     pub(super) fn verdict(&self) -> Verdict {
@@ -272,8 +332,8 @@ impl Row {
     /// The names of the images that make it wrong: certain ones that stayed and safe ones that are gone.
     pub(super) fn wrong(&self) -> (Vec<&str>, Vec<&str>) {
         let mut found = (Vec::new(), Vec::new());
-        for verdict in self.foretold.iter().flat_map(|foretold| &foretold.prediction.verdicts) {
-            let name = self.names.get(&verdict.image).map_or_else(|| verdict.image.as_str(), String::as_str);
+        for verdict in self.foretold.iter().flat_map(Foretold::verdicts) {
+            let Some(name) = self.names.get(&verdict.image).map(String::as_str) else { continue };
             match (verdict.fate, self.gone.contains_key(&verdict.image)) {
                 (Fate::Certain(_), false) => found.0.push(name),
                 (Fate::Safe(_), true) => found.1.push(name),

@@ -1,6 +1,7 @@
 //! `highwater replay`: was what was foretold right? Walks through a recording, and says by the exit code.
 
 mod judge;
+mod outcome;
 mod print;
 
 use super::{Failure, recording};

@@ -1,10 +1,11 @@
 //! A replay as a table for people, and as JSON for scripts; docs/recording.md describes both.
 
 use super::judge::{Foretold, Replayed, Row, Verdict};
+use super::outcome::LevelScore;
 use crate::model::Trigger;
 use crate::model::deletions::Score;
 use crate::sample::recording::Report;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 
@@ -33,12 +34,14 @@ pub(super) fn table(result: &Replayed, samples: u64) -> String {
         "UNFORESEEN",
         "DELETED",
         "BYTES\n(CRI)",
+        "TIME\nOFF",
+        "LEVEL\nOFF",
         "VERDICT",
     ]);
     for row in &result.rows {
         table.add_row(cells(row));
     }
-    for right in [8, 9] {
+    for right in [8, 9, 10, 11] {
         if let Some(column) = table.column_mut(right) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -91,8 +94,19 @@ fn cells(row: &Row) -> Vec<Cell> {
         Cell::new(row.score().map_or_else(|| "-".to_owned(), |score| score.unforeseen.to_string())),
         Cell::new(row.gone.len()),
         Cell::new(row.bytes()),
+        Cell::new(row.late().map_or_else(|| "-".to_owned(), |late| format!("{:+.1}s", late.as_secs_f64()))),
+        Cell::new(level(row)),
         Cell::new(verdict),
     ]
+}
+
+/// In per cent of the capacity; a level that was not foretold is unknown.
+fn level(row: &Row) -> String {
+    match (row.outcome, row.level()) {
+        (None, _) => "-".to_owned(),
+        (Some(_), None) => "unknown".to_owned(),
+        (Some(_), Some(level)) => format!("{:.1}%", level.off_ratio * 100.0),
+    }
 }
 
 #[derive(Serialize)]
@@ -117,6 +131,10 @@ struct Entry<'a> {
     deleted_bytes: u64,
     foretold: Option<ForetoldEntry>,
     score: Option<Score>,
+    happened_earliest: Option<String>,
+    happened_latest: Option<String>,
+    late_seconds: Option<f64>,
+    level: Option<LevelScore>,
     certain_kept: Vec<&'a str>,
     safe_gone: Vec<&'a str>,
 }
@@ -163,6 +181,10 @@ fn entry(row: &Row) -> Entry<'_> {
         deleted_bytes: row.bytes().get(),
         foretold: row.foretold.as_ref().map(foretold),
         score: row.score(),
+        happened_earliest: row.outcome.map(|outcome| outcome.earliest.to_string()),
+        happened_latest: row.outcome.map(|outcome| outcome.latest.to_string()),
+        late_seconds: row.late().map(Span::as_secs_f64),
+        level: row.level(),
         certain_kept,
         safe_gone,
     }

@@ -76,19 +76,25 @@ pub fn parse_csv(name: &str, text: &str) -> Result<Trace, TraceError> {
             available: available.parse().map_err(|_| bad())?,
         });
     }
-    finish(name.to_owned(), points)
+    Trace::new(name.to_owned(), points)
 }
 
-fn finish(name: String, mut points: Vec<TracePoint>) -> Result<Trace, TraceError> {
-    let mut last = None;
-    points.retain(|point| {
-        let later = last.is_none_or(|last| point.at > last);
-        if later {
-            last = Some(point.at);
-        }
-        later
-    });
-    if points.is_empty() { Err(TraceError::Empty) } else { Ok(Trace { name, points }) }
+impl Trace {
+    /// A trace of these samples; one that is not later than its predecessor is left out.
+    ///
+    /// # Errors
+    /// Where there is no sample.
+    pub fn new(name: String, mut points: Vec<TracePoint>) -> Result<Self, TraceError> {
+        let mut last = None;
+        points.retain(|point| {
+            let later = last.is_none_or(|last| point.at > last);
+            if later {
+                last = Some(point.at);
+            }
+            later
+        });
+        if points.is_empty() { Err(TraceError::Empty) } else { Ok(Self { name, points }) }
+    }
 }
 
 #[derive(Deserialize)]
@@ -144,7 +150,7 @@ pub fn parse_prometheus(text: &str) -> Result<Vec<Trace>, TraceError> {
                 Some(TracePoint { at, size: *size.1, available })
             })
             .collect();
-        traces.push(finish(name, points)?);
+        traces.push(Trace::new(name, points)?);
     }
     if traces.is_empty() { Err(TraceError::Empty) } else { Ok(traces) }
 }

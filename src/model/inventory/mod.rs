@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 /// Go's zero time, long before any start: what a kubelet up to 1.28 notes for images present at its first pass.
 pub const BEFORE_EVERYTHING: Timestamp = Timestamp::from_micros(i64::MIN / 4);
 
-/// Observations further apart than this say nothing about what was in use in between.
+/// Observations further apart than this say nothing about what was there or in use in between.
 const CONTINUITY: Span = Span::from_secs(450);
 
 /// The records of one kubelet as far as they can be known. Serializable, so that it outlives a restart of highwater.
@@ -111,6 +111,13 @@ impl Inventory {
         self.latest = Some(at);
     }
 
+    /// Takes note of what a runtime holds while no kubelet runs: the first pass of the next one sees what is there before and after.
+    pub fn observe_without_kubelet(&mut self, at: Timestamp, release: Release, store: &ImageStore) {
+        if store.complete && self.latest.is_none_or(|latest| at > latest) {
+            *self = Self { before: Some(observation(at, release, store)), latest: Some(at), ..Self::default() };
+        }
+    }
+
     /// What the kubelet has noted of an image; `None`: no pass has seen it, so that the next one will be the first.
     pub fn record(&self, image: &ImageId) -> Option<&Record> {
         self.records.get(image)
@@ -156,6 +163,10 @@ impl Inventory {
         // Where it is not known whether the release voids the age, the image may be young.
         let latest = if voids && release.holds(Rule::StartVoidsMinimumAge).surely() { BEFORE_EVERYTHING } else { time };
         let continuous = self.before.as_ref().is_some_and(|before| now.at.since(before.at) <= CONTINUITY);
+        if !continuous {
+            // What was there before and after may have been deleted and pulled again in between.
+            self.records.values_mut().for_each(Record::may_have_ended);
+        }
         let before = &self.before;
         // Of several unseen passes the first bounds the first sight, the last the last use.
         let new = self.unseen.take().unwrap_or(Record::unseen(earliest));
@@ -173,7 +184,7 @@ impl Inventory {
             let was = before.as_ref().and_then(|before| before.images.get(id)).copied();
             let is = now.images.get(id).copied();
             let record = self.records.entry(id.clone()).or_insert(new);
-            if was.is_some() && is.is_some() && record.first_detected_latest.is_none() {
+            if was.is_some() && is.is_some() && continuous && record.first_detected_latest.is_none() {
                 record.first_detected_latest = Some(latest);
             }
             let (used_then, used_now) = (was.unwrap_or(Held::No), is.unwrap_or(Held::No));

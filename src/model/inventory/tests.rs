@@ -34,6 +34,26 @@ fn images_present_around_the_first_pass_share_its_time() {
     assert_eq!(bounds(&inventory, "b"), Some((first, Some(first), Some(first), Some(first))));
 }
 
+/// Images are preloaded into a node before its kubelet starts.
+#[test]
+fn what_was_there_without_a_kubelet_is_seen_by_the_first_pass_of_one() {
+    let mut inventory = Inventory::default();
+    inventory.observe_without_kubelet(at(-40), Release::Unknown, &store(&["a", "gone"]));
+    inventory.observe_without_kubelet(at(-10), Release::Unknown, &store(&["a", "b"]));
+    assert_eq!(inventory.kubelet(), None);
+    inventory.observe(at(5), START, V1_37, &store(&["a", "b", "late"]), false);
+    let first = time_of(0);
+    assert_eq!(bounds(&inventory, "a"), Some((first, Some(first), None, None)));
+    assert_eq!(bounds(&inventory, "b"), Some((first, Some(first), None, None)));
+    assert_eq!(bounds(&inventory, "late"), Some((first, None, None, None)));
+    // The records end with the kubelet.
+    inventory.observe_without_kubelet(at(400), V1_37, &store(&["a", "b"]));
+    assert_eq!((inventory.kubelet(), bounds(&inventory, "a")), (None, None));
+    // A list that was made when the kubelet ran already tells nothing of its first pass.
+    inventory.observe(at(410), at(399), V1_37, &store(&["a", "b"]), false);
+    assert_eq!(bounds(&inventory, "a").map(|bounds| bounds.1), Some(None));
+}
+
 #[test]
 fn up_to_1_28_images_present_at_the_first_pass_are_older_than_everything() {
     let inventory = observed(V1_28, &[(-5, &["a"]), (10, &["a"])]);
@@ -117,9 +137,12 @@ fn one_who_comes_late_knows_only_bounds() {
 }
 
 #[test]
-fn a_long_gap_between_observations_leaves_use_open() {
-    let inventory = observed(V1_37, &[(-5, &["a*"]), (5, &["a*"]), (3_000, &["a*"])]);
-    assert_eq!(bounds(&inventory, "a"), Some((time_of(0), Some(time_of(0)), Some(time_of(0)), Some(time_of(9)))));
+fn after_a_long_gap_an_image_may_have_an_old_record_or_a_new_one_and_its_use_is_open() {
+    let mut looks: Vec<(i64, &[&str])> = vec![(-5, &["a*"]), (5, &["a*"]), (3_000, &["a*"])];
+    assert_eq!(bounds(&observed(V1_37, &looks), "a"), Some((time_of(0), None, None, Some(time_of(9)))));
+    looks.extend([(3_290, ["a*"].as_slice()), (3_310, &["a*"])]);
+    let (next, last) = (time_of(10), time_of(11));
+    assert_eq!(bounds(&observed(V1_37, &looks), "a"), Some((time_of(0), Some(next), Some(last), Some(last))));
 }
 
 #[test]

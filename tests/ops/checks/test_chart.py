@@ -88,13 +88,19 @@ class Chart(unittest.TestCase):
             },
         )
 
-    def test_the_only_volume_is_the_node_read_only_with_later_mounts(self):
-        pod = objects(render())["DaemonSet"]["spec"]["template"]["spec"]
-        self.assertEqual(pod["volumes"], [{"name": "rootfs", "hostPath": {"path": "/", "type": "Directory"}}])
-        self.assertEqual(
-            pod["containers"][0]["volumeMounts"],
-            [{"name": "rootfs", "mountPath": "/host", "readOnly": True, "mountPropagation": "HostToContainer"}],
-        )
+    def test_the_node_is_mounted_read_only_with_later_mounts_and_one_folder_is_written(self):
+        node = {"name": "rootfs", "hostPath": {"path": "/", "type": "Directory"}}
+        node_mount = {"name": "rootfs", "mountPath": "/host", "readOnly": True, "mountPropagation": "HostToContainer"}
+        for folder in ("/var/lib/highwater", "/mnt/other", ""):
+            pod = objects(render(f"storage.hostPath={folder}"))["DaemonSet"]["spec"]["template"]["spec"]
+            agent = pod["containers"][0]
+            state = {"name": "storage", "hostPath": {"path": folder, "type": "DirectoryOrCreate"}}
+            mount = {"name": "storage", "mountPath": "/var/lib/highwater"}
+            self.assertEqual(pod["volumes"], [node, state] if folder else [node])
+            self.assertEqual(agent["volumeMounts"], [node_mount, mount] if folder else [node_mount])
+            self.assertEqual("--storage.path=/var/lib/highwater" in agent["args"], bool(folder))
+        default = objects(render())["DaemonSet"]["spec"]["template"]["spec"]["volumes"]
+        self.assertEqual(default[1]["hostPath"]["path"], "/var/lib/highwater")
 
     def test_no_rights_are_bound(self):
         for word in ("RoleBinding", "ClusterRole", "kind: Secret"):
@@ -119,7 +125,8 @@ class Chart(unittest.TestCase):
         (container,) = found["DaemonSet"]["spec"]["template"]["spec"]["containers"]
         self.assertEqual(
             container["args"],
-            ["run", "--path.procfs=/proc", "--path.rootfs=/host", "--web.listen-address=:9999", "--log.level=debug"],
+            ["run", "--path.procfs=/proc", "--path.rootfs=/host", "--web.listen-address=:9999"]
+            + ["--storage.path=/var/lib/highwater", "--log.level=debug"],
         )
         (port,) = container["ports"]
         self.assertEqual((port["name"], port["containerPort"]), ("metrics", 9999))

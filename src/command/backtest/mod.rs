@@ -1,17 +1,18 @@
 //! `highwater backtest DIR`: how good would the forecasts have been? Reads recorded traces, prints and writes scores.
 //!
 //! Changes nothing but the files named by `--emit-forecasts` and `--plots`. What is read is limited in size and number; every
-//! trace is read, played and let go before the next one.
+//! file is read, played and let go before the next one.
 
+mod read;
+
+use super::Failure;
 use crate::forecast::backtest::{
-    Method, Played, Scores, Threshold, Trace, TraceError, calibration, course, lines, parse_csv, parse_prometheus,
-    play, score, table,
+    Method, Played, Scores, Threshold, Trace, TraceError, calibration, course, lines, play, score, table,
 };
 use clap::{Args, ValueEnum};
-use flate2::read::MultiGzDecoder;
 use serde::Serialize;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -19,7 +20,8 @@ use thiserror::Error;
 #[derive(Debug, Clone, Args)]
 pub struct BacktestArgs {
     /// A trace, or a folder of traces: NAME.csv or NAME.csv.gz with the columns t_seconds,size_bytes,avail_bytes, or
-    /// NAME.json (also .gz) with the answer of Prometheus to a range query for {__name__=~"node_filesystem_(avail|size)_bytes"}
+    /// NAME.json (also .gz) with the answer of Prometheus to a range query for {__name__=~"node_filesystem_(avail|size)_bytes"},
+    /// or NAME.jsonl (also .gz) as `run --recording` writes it, after its older generation NAME.jsonl.1
     #[arg(value_name = "DIR")]
     pub path: PathBuf,
     /// Score predict_linear over 15m, 1h and 6h and the average rate of 1h beside the forecasts
@@ -58,7 +60,7 @@ pub enum BacktestError {
         source: io::Error,
     },
     /// A file is larger than any trace.
-    #[error("{} is larger than {} MiB when unpacked", path.display(), MOST_BYTES >> 20)]
+    #[error("{} is larger than {} MiB when unpacked", path.display(), read::MOST_BYTES >> 20)]
     TooLarge {
         /// Which.
         path: PathBuf,
@@ -72,8 +74,14 @@ pub enum BacktestError {
         #[source]
         source: TraceError,
     },
+    /// A recording has more samples than any that the agent writes.
+    #[error("{} has more than {} samples", path.display(), read::MOST_POINTS)]
+    TooMany {
+        /// Which.
+        path: PathBuf,
+    },
     /// Nothing to play.
-    #[error("no .csv, .csv.gz, .json or .json.gz in {}", path.display())]
+    #[error("no .csv, .json or .jsonl, or one of these with .gz, in {}", path.display())]
     Nothing {
         /// Where.
         path: PathBuf,
@@ -88,9 +96,6 @@ pub enum BacktestError {
         source: io::Error,
     },
 }
-
-/// A day of samples every second is 4 MiB; a month every 15 s is 9 MiB.
-const MOST_BYTES: u64 = 64 << 20;
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -111,7 +116,7 @@ struct Row<'a> {
 ///
 /// # Errors
 /// Where a trace cannot be read or a result cannot be written; nothing is printed then.
-pub fn run(args: &BacktestArgs, out: &mut dyn Write) -> Result<(), BacktestError> {
+pub fn run(args: &BacktestArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let thresholds = Threshold::standard();
     let mut methods = vec![Method::Highwater];
     if args.baseline {
@@ -123,8 +128,8 @@ pub fn run(args: &BacktestArgs, out: &mut dyn Write) -> Result<(), BacktestError
     }
     let mut played: Vec<Vec<Played>> = vec![Vec::new(); methods.len()];
     let mut traces = 0;
-    for path in files(&args.path)? {
-        for trace in read(&path)? {
+    for path in read::files(&args.path)? {
+        for trace in read::traces(&path)? {
             traces += 1;
             for (method, played) in methods.iter().zip(&mut played) {
                 let new = play(&trace, &thresholds, *method);
@@ -143,7 +148,7 @@ pub fn run(args: &BacktestArgs, out: &mut dyn Write) -> Result<(), BacktestError
     }
     let rows = rows(&methods, &thresholds, &played);
     print(args.output, traces, &rows, out)
-        .map_err(|source| BacktestError::Write { what: "the scores".to_owned(), source })
+        .map_err(|source| BacktestError::Write { what: "the scores".to_owned(), source }.into())
 }
 
 fn rows(methods: &[Method], thresholds: &[Threshold], played: &[Vec<Played>]) -> Vec<(String, String, Scores)> {
@@ -199,47 +204,6 @@ fn file_name(trace: &str) -> String {
     trace.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' }).take(120).collect()
 }
 
-/// The traces of a folder by name, or the one file.
-fn files(path: &Path) -> Result<Vec<PathBuf>, BacktestError> {
-    let error = |source| BacktestError::Read { path: path.to_owned(), source };
-    if !fs::metadata(path).map_err(error)?.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let mut files = Vec::new();
-    for entry in fs::read_dir(path).map_err(error)? {
-        let file = entry.map_err(error)?.path();
-        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let plain = name.strip_suffix(".gz").unwrap_or(name);
-        // An index of the traces is no trace.
-        let json = plain.strip_suffix(".json").is_some_and(|stem| stem != "index");
-        if json || plain.strip_suffix(".csv").is_some() {
-            files.push(file);
-        }
-    }
-    files.sort_unstable();
-    if files.is_empty() { Err(BacktestError::Nothing { path: path.to_owned() }) } else { Ok(files) }
-}
-
-fn read(path: &Path) -> Result<Vec<Trace>, BacktestError> {
-    let error = |source| BacktestError::Read { path: path.to_owned(), source };
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let file = File::open(path).map_err(error)?;
-    let (mut reader, plain): (Box<dyn Read>, &str) = match name.strip_suffix(".gz") {
-        Some(plain) => (Box::new(MultiGzDecoder::new(file)), plain),
-        None => (Box::new(file), name),
-    };
-    let mut text = String::new();
-    reader.by_ref().take(MOST_BYTES + 1).read_to_string(&mut text).map_err(error)?;
-    if u64::try_from(text.len()).unwrap_or(u64::MAX) > MOST_BYTES {
-        return Err(BacktestError::TooLarge { path: path.to_owned() });
-    }
-    let traces = match plain.strip_suffix(".json") {
-        Some(_) => parse_prometheus(&text),
-        None => parse_csv(plain.strip_suffix(".csv").unwrap_or(plain), &text).map(|trace| vec![trace]),
-    };
-    traces.map_err(|source| BacktestError::Trace { path: path.to_owned(), source })
-}
-
 fn create(path: &Path) -> Result<BufWriter<File>, BacktestError> {
     File::create(path).map(BufWriter::new).map_err(|source| write_error(path, source))
 }
@@ -256,6 +220,7 @@ fn write_error(path: &Path, source: io::Error) -> BacktestError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
 
     fn args(path: &Path) -> BacktestArgs {
         BacktestArgs {
@@ -280,7 +245,7 @@ mod tests {
     #[test]
     fn the_traces_of_the_repository_have_their_scores() {
         let text = output(&BacktestArgs { baseline: true, ..args(&traces()) });
-        insta::with_settings!({ snapshot_path => "../../tests/golden", prepend_module_to_snapshot => false }, {
+        insta::with_settings!({ snapshot_path => "../../../tests/golden", prepend_module_to_snapshot => false }, {
             insta::assert_snapshot!("backtest", text);
         });
     }
@@ -309,7 +274,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let mut out = Vec::new();
         let error = run(&args(folder.path()), &mut out).expect_err("empty");
-        assert!(error.to_string().starts_with("no .csv, .csv.gz, .json or .json.gz in /"), "{error}");
+        assert!(error.to_string().starts_with("no .csv, .json or .jsonl, or one of these with .gz, in /"), "{error}");
         let error = run(&args(&folder.path().join("absent")), &mut out).expect_err("absent");
         assert!(error.to_string().starts_with("cannot read /"), "{error}");
         write_file(&folder.path().join("a.csv"), "t,s,a\n1,2\n").expect("written");
