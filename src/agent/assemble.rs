@@ -89,6 +89,7 @@ pub(super) fn layer_sample(
             pid: layer.key.pid,
             started_at: started_at(layer.key.start_ticks),
             version: answers.and_then(|answers| answers.version.clone()),
+            stats_period: answers.and_then(|answers| answers.stats_period),
         }),
         image_store: path_label(&store),
         docker_root: is_docker.then(|| path_label(paths.map_or(&store, |paths| &paths.root))),

@@ -1,7 +1,6 @@
 //! What does a runtime's answer say of its images and containers? The lists of the CRI as a sample has them. Pure.
 //!
-//! Which images are mounted as volumes is not in these lists: a kubelet counts such an image as in use, and here it looks
-//! unused.
+//! Which images are mounted as volumes is not in these lists: where nothing else tells (`stored.rs`), they are hidden.
 
 use crate::sample::{Container, ContainerState, Image, ImageId, ImageStore, Pod, Reading};
 use crate::source::cri;
@@ -22,6 +21,7 @@ pub(super) fn store(snapshot: &cri::CriSnapshot) -> Reading<ImageStore> {
         containers: containers.items.iter().map(container).collect(),
         pods: pods.items.iter().map(pod).collect(),
         complete: images.is_complete() && containers.is_complete() && pods.is_complete(),
+        hidden_volumes: true,
     };
     Reading::present(store, at)
 }

@@ -10,7 +10,7 @@ use crate::discover::LayerKey;
 use crate::sample::{AbsenceReason, ImageStore, LayerOrigin, Reading, RuntimeKind};
 use crate::source::listing::Listing;
 use crate::source::{cri, docker};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 use crate::units::Bytes;
 use crate::untrusted::Label;
 use std::collections::BTreeMap;
@@ -37,6 +37,8 @@ pub struct Target {
 pub struct Answers {
     /// Its release.
     pub version: Option<Label>,
+    /// How often it measures what its images use.
+    pub stats_period: Option<Span>,
     /// The directory of its images.
     pub image_store: Option<PathBuf>,
     /// What it says its images use.
@@ -131,13 +133,29 @@ async fn ask(target: &Target, limits: &ReplyLimits) -> Answers {
         RuntimeKind::Docker => from_docker(&docker::snapshot(&target.endpoint, limits, now).await),
         RuntimeKind::Containerd | RuntimeKind::Crio => {
             let mut answers = from_cri(&cri::snapshot(&target.endpoint, limits, now).await);
-            if let (RuntimeKind::Containerd, Some(place), Reading::Present { value, .. }) =
-                (target.kind, &answers.image_store, &mut answers.images)
-            {
-                target.stored.fill(target.endpoint.root(), place.clone(), value).await;
+            if let Reading::Present { value, .. } = &mut answers.images {
+                if let (RuntimeKind::Containerd, Some(place)) = (target.kind, answers.image_store.clone()) {
+                    target.stored.fill(target.endpoint.root(), place, value).await;
+                }
+                value.hidden_volumes &= mounts_images(target.kind, answers.version.as_ref());
             }
             answers
         }
+    }
+}
+
+/// Whether a runtime can mount an image as a volume: containerd from 2.1 on, CRI-O from 1.31 on. One of unknown release may.
+fn mounts_images(kind: RuntimeKind, version: Option<&Label>) -> bool {
+    let first = match kind {
+        RuntimeKind::Containerd => (2, 1),
+        RuntimeKind::Crio => (1, 31),
+        RuntimeKind::Docker => return false,
+    };
+    let text = version.map_or("", Label::as_str).trim_start_matches('v');
+    let mut numbers = text.split(['.', '~', '-', '+']).map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= first,
+        _ => true,
     }
 }
 
@@ -165,6 +183,11 @@ fn from_cri(snapshot: &cri::CriSnapshot) -> Answers {
     }
     Answers {
         version: snapshot.version.value().map(|version| version.version.clone()),
+        stats_period: snapshot
+            .status
+            .value()
+            .and_then(|status| status.stats_period)
+            .map(|seconds| Span::from_secs(i64::from(seconds))),
         image_store: first.map(|usage| PathBuf::from(usage.mountpoint.as_str())).filter(|path| path.is_absolute()),
         images: images::store(snapshot),
         used: snapshot.image_fs.clone().and_then(|list| list.first().and_then(|usage| usage.used)),
@@ -193,6 +216,7 @@ fn from_docker(snapshot: &docker::DockerSnapshot) -> Answers {
     let root = snapshot.info.value().map(|info| PathBuf::from(info.root_dir.as_str()));
     Answers {
         version: snapshot.version.value().map(|version| version.version.clone()),
+        stats_period: None,
         image_store: root.filter(|path| path.is_absolute()),
         // Docker says what its images use only after walking all of them (/system/df), which is never asked.
         used: Reading::absent(AbsenceReason::NotRead, "Docker does not tell without walking its disk"),
@@ -212,5 +236,27 @@ fn name_of_container(container: &docker::Container) -> ContainerName {
             ..LayerOrigin::default()
         },
         k3d: node.is_some_and(|node| node.tool == docker::NodeTool::K3d),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_runtimes_mount_no_images() {
+        let cases = [
+            (RuntimeKind::Containerd, Some("1.7.24~ds1"), false),
+            (RuntimeKind::Containerd, Some("v2.0.5"), false),
+            (RuntimeKind::Containerd, Some("v2.1.0-rc.1"), true),
+            (RuntimeKind::Containerd, Some("2.3.7"), true),
+            (RuntimeKind::Crio, Some("1.30.2"), false),
+            (RuntimeKind::Crio, Some("1.31.0"), true),
+            (RuntimeKind::Containerd, Some("unknown"), true),
+            (RuntimeKind::Crio, None, true),
+        ];
+        for (kind, version, expected) in cases {
+            assert_eq!(mounts_images(kind, version.map(Label::new).as_ref()), expected, "{kind:?} {version:?}");
+        }
     }
 }

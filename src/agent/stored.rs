@@ -1,19 +1,20 @@
-//! What do the images of one runtime keep on the disk? Read image by image and remembered, since a list of thousands takes
-//! seconds and what an image keeps hardly ever changes.
+//! What do the images of one runtime keep on the disk, and which of them are mounted as volumes? Read item by item and
+//! remembered, since a list of thousands takes seconds and neither changes much.
 
 use super::clock;
 use super::lock::lock;
 use crate::access::AccessError;
 use crate::access::deadline::Lane;
 use crate::access::root::Root;
-use crate::sample::{ImageId, ImageStore, StoredLayer};
+use crate::sample::{Absence, ImageId, ImageStore, StoredLayer};
 use crate::source::containerd::{Store, StoreError};
+use crate::untrusted::Label;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// What is known of the images of one layer. The same one is kept from round to round.
+/// What is known of the images and containers of one layer. The same one is kept from round to round.
 #[derive(Debug, Default)]
 pub struct Stored {
     lane: Lane,
@@ -23,6 +24,8 @@ pub struct Stored {
 #[derive(Debug, Default)]
 struct Known {
     images: BTreeMap<ImageId, Image>,
+    /// The images that a container mounts; fixed when it is made.
+    volumes: BTreeMap<Label, Vec<ImageId>>,
     /// Why nothing could be read when it was last tried, so that it is said once.
     problem: Option<String>,
 }
@@ -34,6 +37,20 @@ struct Image {
     read_at: Instant,
 }
 
+/// What is to be read.
+#[derive(Debug, Default)]
+struct Due {
+    images: Vec<ImageId>,
+    containers: Vec<Label>,
+}
+
+/// What was read of it.
+#[derive(Debug, Default)]
+struct Found {
+    images: Vec<(ImageId, Image)>,
+    volumes: Vec<(Label, Vec<ImageId>)>,
+}
+
 /// Blobs can be discarded after an image was unpacked, and another namespace can take a liking to them.
 const AGAIN: Duration = Duration::from_mins(10);
 /// An image that was listed before its records were complete is tried again soon.
@@ -43,11 +60,11 @@ const BUDGET: Duration = Duration::from_millis(250);
 const DEADLINE: Duration = Duration::from_secs(2);
 
 impl Stored {
-    /// Fills in what the images of a containerd keep, as far as that is known, and reads more of it. `image_store` is the
-    /// directory of its snapshotter, as the runtime itself names it.
+    /// Fills in what the images of a containerd keep and which its containers mount, as far as that is known, and reads more of
+    /// it. `image_store` is the directory of its snapshotter, as the runtime itself names it.
     pub async fn fill(self: &Arc<Self>, root: Arc<Root>, image_store: PathBuf, images: &mut ImageStore) {
         let due = self.due(images);
-        if !due.is_empty() {
+        if !due.images.is_empty() || !due.containers.is_empty() {
             let stored = Arc::clone(self);
             let reading = tokio::task::spawn_blocking(move || stored.read(root, image_store, due));
             if reading.await.is_err() {
@@ -58,32 +75,43 @@ impl Stored {
         for image in &mut images.images {
             image.layers = known.images.get(&image.id).and_then(|known| known.layers.clone());
         }
+        // One that was not looked at yet may mount any image.
+        images.hidden_volumes = images.containers.iter().any(|container| !known.volumes.contains_key(&container.id));
+        for container in &mut images.containers {
+            container.image_volumes = known.volumes.get(&container.id).cloned().unwrap_or_default();
+        }
     }
 
-    /// The images to read now; forgets those that are gone.
-    fn due(&self, images: &ImageStore) -> Vec<ImageId> {
+    /// What to read now; forgets what is gone.
+    fn due(&self, listed: &ImageStore) -> Due {
         let now = clock::monotonic();
         let mut known = lock(&self.known);
-        let listed: BTreeSet<&ImageId> = images.images.iter().map(|image| &image.id).collect();
-        known.images.retain(|id, _| listed.contains(id));
+        let images: BTreeSet<&ImageId> = listed.images.iter().map(|image| &image.id).collect();
+        let containers: BTreeSet<&Label> = listed.containers.iter().map(|container| &container.id).collect();
+        known.images.retain(|id, _| images.contains(id));
+        known.volumes.retain(|id, _| containers.contains(id));
         let is_due = |id: &&ImageId| {
             known.images.get(*id).is_none_or(|image| {
                 let again = if image.layers.is_some() { AGAIN } else { AGAIN_UNKNOWN };
                 now.saturating_duration_since(image.read_at) >= again
             })
         };
-        listed.iter().copied().filter(is_due).cloned().collect()
+        Due {
+            images: images.iter().copied().filter(is_due).cloned().collect(),
+            containers: containers.into_iter().filter(|id| !known.volumes.contains_key(id)).cloned().collect(),
+        }
     }
 
-    fn read(&self, root: Arc<Root>, image_store: PathBuf, due: Vec<ImageId>) {
+    fn read(&self, root: Arc<Root>, image_store: PathBuf, due: Due) {
         let path = image_store.clone();
         let read = self.lane.call("read the databases beside", &path, DEADLINE, move || read(&root, &image_store, due));
         let (found, problem) = match read {
             Ok(found) => (found, None),
-            Err(error) => (Vec::new(), Some(crate::sample::Absence::from(error).to_string())),
+            Err(error) => (Found::default(), Some(Absence::from(error).to_string())),
         };
         let mut known = lock(&self.known);
-        known.images.extend(found);
+        known.images.extend(found.images);
+        known.volumes.extend(found.volumes);
         if let Some(problem) = problem.as_ref().filter(|_| problem != known.problem) {
             tracing::info!(%problem, "what the images keep on the disk is not known");
         }
@@ -91,22 +119,26 @@ impl Stored {
     }
 }
 
-/// Reads until the budget is used up. A store that cannot be opened is the same for all.
-fn read(root: &Root, image_store: &Path, due: Vec<ImageId>) -> Result<Vec<(ImageId, Image)>, AccessError> {
+/// Reads until the budget is used up: containers first, since what they mount decides who can go at all. A store that cannot be
+/// opened is the same for all.
+fn read(root: &Root, image_store: &Path, due: Due) -> Result<Found, AccessError> {
     let begin = clock::monotonic();
+    let in_time = || begin.elapsed() < BUDGET;
     let store = match Store::open(root, image_store) {
         Ok(store) => store,
         Err(StoreError::Access(error)) => return Err(error),
         // Another snapshotter than containerd's own.
-        Err(_) => return Ok(Vec::new()),
+        Err(_) => return Ok(Found::default()),
     };
-    let in_time = due.into_iter().take_while(|_| begin.elapsed() < BUDGET);
+    let skipped = |error: &StoreError| tracing::debug!(%error, "a record of containerd is skipped");
+    let volumes = |id: Label| store.image_volumes(&id).inspect_err(skipped).ok().map(|volumes| (id, volumes));
+    let volumes = due.containers.into_iter().take_while(|_| in_time()).filter_map(volumes).collect();
     let image = |id: ImageId| {
-        let layers =
-            store.layers(&id).map(Arc::from).inspect_err(|error| tracing::debug!(%error, "an image is skipped"));
+        let layers = store.layers(&id).map(Arc::from).inspect_err(skipped);
         (id, Image { layers: layers.ok(), read_at: clock::monotonic() })
     };
-    Ok(in_time.map(image).collect())
+    let images = due.images.into_iter().take_while(|_| in_time()).map(image).collect();
+    Ok(Found { images, volumes })
 }
 
 #[cfg(test)]

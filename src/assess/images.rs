@@ -125,6 +125,7 @@ pub(super) struct Given<'a> {
     pub(super) release: Release,
     pub(super) imagefs: Measured<'a>,
     pub(super) nodefs: Measured<'a>,
+    pub(super) stats_period: Span,
     pub(super) levels: &'a [TriggerLevel],
     pub(super) images: &'a Reading<ImageStore>,
 }
@@ -311,7 +312,7 @@ pub(super) fn predictions(given: Given<'_>, records: &Inventory, written: Bytes)
     let subject = Subject {
         policy,
         release: given.release,
-        grid: records.grid(kubelet.started_at, given.release),
+        grid: records.grid(kubelet.started_at, given.release).measured_every(given.stats_period),
         now: given.now,
         imagefs: given.imagefs,
         nodefs: given.nodefs,

@@ -206,6 +206,8 @@ struct Settings<'a> {
     policy: Option<GcPolicy>,
     imagefs: Measured<'a>,
     nodefs: Measured<'a>,
+    /// How often the runtime measures its images; zero where it does not say.
+    stats_period: Span,
 }
 
 impl<'a> Settings<'a> {
@@ -225,6 +227,7 @@ impl<'a> Settings<'a> {
             policy: (readable || assumed).then(|| GcPolicy::of(kubelet)),
             imagefs: measured(&layer.imagefs),
             nodefs: measured(&layer.nodefs),
+            stats_period: layer.runtime.as_ref().and_then(|runtime| runtime.stats_period).unwrap_or(Span::ZERO),
         }
     }
 
@@ -236,6 +239,7 @@ impl<'a> Settings<'a> {
             release: self.release,
             imagefs: self.imagefs,
             nodefs: self.nodefs,
+            stats_period: self.stats_period,
             levels,
             images: &layer.images,
         }
@@ -257,7 +261,8 @@ fn assess_layer(
     let given = settings.given(layer, sample.at, &levels);
     memory.observe(given);
     let images = memory.assess(given, critical_images);
-    let grid = settings.kubelet.map(|kubelet| memory.grid(kubelet, settings.release));
+    let grid =
+        settings.kubelet.map(|kubelet| memory.grid(kubelet, settings.release).measured_every(settings.stats_period));
     let triggers = levels.iter().map(|level| {
         let outlook = outlooks.get(&level.filesystem);
         let forecast = match level.trigger {
@@ -297,7 +302,7 @@ fn action(level: &TriggerLevel, forecast: &Forecast, grid: Option<Grid>, now: Ti
             // Crossed at some time before: the next tick sees it.
             grid.next_check(now).at
         } else {
-            grid.acts_at(level.trigger, now + crossing, level.grace_period).at
+            grid.acts_at(level.trigger, level.signal, now + crossing, level.grace_period).at
         };
         Some(at.since(now).max(crossing))
     };

@@ -125,7 +125,7 @@ fn origin(job: &Job) -> LayerOrigin {
 }
 
 fn runtime(kind: RuntimeKind, pid: u32, started_at: Timestamp, version: &str) -> RuntimeSample {
-    RuntimeSample { kind, pid, started_at, version: Some(Label::new(version)) }
+    RuntimeSample { kind, pid, started_at, version: Some(Label::new(version)), stats_period: None }
 }
 
 fn kubelet(pid: u32, started_at: Timestamp, config: KubeletConfig, now: Timestamp) -> KubeletSample {

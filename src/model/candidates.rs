@@ -82,6 +82,10 @@ pub fn uses(store: &ImageStore, release: Release, counted: ContainersCounted) ->
         // A volume can only be mounted where the feature is on, and then it counts.
         container.image_volumes.iter().for_each(|id| note(id, counts));
     }
+    if store.hidden_volumes && release.holds(Rule::ImageVolumesByDefault).perhaps() {
+        // Any image may be mounted as a volume somewhere.
+        store.images.iter().for_each(|image| note(&image.id, Held::Unknown));
+    }
     if release.holds(Rule::SandboxImageInUse).surely() {
         // Up to 1.28 the image of --pod-infra-container-image counts; which one that is cannot be told for certain.
         for image in store.images.iter().filter(|image| recovery::is_sandbox(image)) {

@@ -132,7 +132,7 @@ fn collection(subject: Subject<'_>, level: TriggerLevel, space: &Space) -> Predi
 }
 
 fn eviction(subject: Subject<'_>, level: TriggerLevel, signal: Signal, same: bool, space: &Space) -> Prediction {
-    let at = subject.grid.next_eviction_pass(subject.now);
+    let at = subject.grid.next_eviction_pass(Some(signal), subject.now);
     let crossed = level.headroom.is_some_and(|headroom| headroom < 0);
     let available = if signal.counts_inodes() {
         space.available

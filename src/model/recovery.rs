@@ -267,6 +267,7 @@ mod tests {
             pods: vec![pod("1", "kube-system", true), pod("2", "kube-system", false), pod("3", "default", false)],
             containers: vec![container("1", "etcd"), container("2", "dns"), container("3", "other")],
             complete: true,
+            hidden_volumes: false,
         };
         let found = critical(&store, &["gcr.io/*:dev".to_owned()]);
         let reason = |id: &str| found.get(&ImageId::from(id)).copied();

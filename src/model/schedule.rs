@@ -7,7 +7,7 @@
 //!
 //! Does not know whether the loop is on, see `GcPolicy`. The drift of a long life is taken out by a pass that was seen to delete.
 
-use super::{Held, Release, Rule, Trigger};
+use super::{Held, Release, Rule, Signal, Trigger};
 use crate::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -60,12 +60,13 @@ pub struct Grid {
     started_at: Timestamp,
     release: Release,
     seen: Option<Expected>,
+    stats_period: Span,
 }
 
 impl Grid {
     /// Of a kubelet whose process started at this time, nothing else known.
     pub const fn of(started_at: Timestamp, release: Release) -> Self {
-        Self { started_at, release, seen: None }
+        Self { started_at, release, seen: None, stats_period: Span::ZERO }
     }
 
     /// The same, where the end of a pass was seen: the next tick is counted from there. This takes out the drift of all passes
@@ -73,6 +74,12 @@ impl Grid {
     #[must_use]
     pub const fn with(self, seen: Option<Expected>) -> Self {
         Self { seen, ..self }
+    }
+
+    /// The same beside a runtime that measures what its images use only so often: an imagefs signal waits for a new figure.
+    #[must_use]
+    pub const fn measured_every(self, stats_period: Span) -> Self {
+        Self { stats_period, ..self }
     }
 
     /// When the process started.
@@ -96,9 +103,17 @@ impl Grid {
         nth(from, passed.saturating_add(1))
     }
 
-    /// The next eviction pass after `now`, see [`next_eviction_pass`].
-    pub fn next_eviction_pass(&self, now: Timestamp) -> Expected {
-        next_eviction_pass(self.started_at, now, self.release)
+    /// The next eviction pass after `now` that acts on a signal, see [`next_eviction_pass`]. An imagefs signal is passed over
+    /// until the runtime has measured anew, which containerd does every 10 s unless it is told otherwise: each pass then finds
+    /// a new figure.
+    pub fn next_eviction_pass(&self, signal: Option<Signal>, now: Timestamp) -> Expected {
+        let pass = |after| next_eviction_pass(self.started_at, after, self.release);
+        let next = pass(now);
+        if !signal.is_some_and(Signal::is_imagefs) || self.stats_period <= EVICTION_PERIOD {
+            return next;
+        }
+        let half = Span::from_micros(self.stats_period.micros() / 2);
+        Expected { at: pass(now + half).at, latest: next.latest + self.stats_period, ..next }
     }
 
     /// The end of a pass that deleted images which were there at `after` and no more at `before`, in the light of what was
@@ -114,9 +129,14 @@ impl Grid {
     ///
     /// Collection acts at the first tick that sees the crossing. It decides on the number of the latest eviction pass, so a
     /// tick up to one eviction period after the crossing may miss it. An eviction acts in the next pass, a soft one after its
-    /// grace period, which is counted from the pass that first saw it; a full disk acts at once. An imagefs signal waits also
-    /// for a new time stamp of the runtime's statistics, every 10 seconds by default, which is not counted here.
-    pub fn acts_at(&self, trigger: Trigger, crossed: Timestamp, grace_period: Span) -> Expected {
+    /// grace period, which is counted from the pass that first saw it; a full disk acts at once.
+    pub fn acts_at(
+        &self,
+        trigger: Trigger,
+        signal: Option<Signal>,
+        crossed: Timestamp,
+        grace_period: Span,
+    ) -> Expected {
         match trigger {
             Trigger::ImageGc => {
                 let (soonest, likely) = (self.next_check(crossed), crossed + Span::from_secs(5));
@@ -124,7 +144,7 @@ impl Grid {
                 Expected { earliest: soonest.earliest.max(crossed), at: self.next_check(likely).at, latest }
             }
             Trigger::ImageEviction | Trigger::PodEviction | Trigger::InodeEviction => {
-                let sees = self.next_eviction_pass(crossed);
+                let sees = self.next_eviction_pass(signal, crossed);
                 if grace_period <= Span::ZERO {
                     return sees;
                 }
@@ -241,7 +261,7 @@ mod tests {
 
     #[test]
     fn collection_acts_at_the_first_tick_that_sees_the_crossing() {
-        let acts = |crossed| Grid::of(at(0.0), V1_37).acts_at(Trigger::ImageGc, at(crossed), Span::ZERO);
+        let acts = |crossed| Grid::of(at(0.0), V1_37).acts_at(Trigger::ImageGc, None, at(crossed), Span::ZERO);
         assert_eq!(acts(100.0).at, at(300.206));
         assert_eq!((acts(100.0).earliest, acts(100.0).latest), (at(300.152), at(300.511)));
         // So shortly before a tick that it may use a number from before the crossing.
@@ -253,11 +273,13 @@ mod tests {
     #[test]
     fn eviction_acts_in_the_next_pass_and_after_the_grace_period() {
         let grid = Grid::of(at(0.0), V1_37);
-        let acts = |grace| grid.acts_at(Trigger::ImageEviction, at(25.0), Span::from_secs(grace));
+        let acts = |grace| {
+            grid.acts_at(Trigger::ImageEviction, Some(Signal::ImagefsAvailable), at(25.0), Span::from_secs(grace))
+        };
         assert_eq!((acts(0).at, acts(0).latest), (at(30.45), at(35.05)));
         // Seen on both releases: first seen at 41.2, grace of 30 s, acted at 71.6.
         assert_eq!((acts(30).earliest, acts(30).at, acts(30).latest), (at(55.0), at(70.5), at(75.1)));
-        let full = grid.acts_at(Trigger::DiskFull, at(25.0), Span::ZERO);
+        let full = grid.acts_at(Trigger::DiskFull, None, at(25.0), Span::ZERO);
         assert_eq!((full.earliest, full.latest), (at(25.0), at(25.0)));
     }
 
@@ -291,6 +313,25 @@ mod tests {
         // Passes that deleted for long, and were not seen, have moved the grid out of its bounds.
         let seen = Grid::seen(expected, at(340.0), at(350.0));
         assert_eq!((seen.earliest, seen.at, seen.latest), (at(340.0), at(340.0), at(350.0)));
+    }
+
+    #[test]
+    fn an_imagefs_signal_waits_for_a_new_figure_of_the_runtime() {
+        let pass = |signal, seconds| {
+            let grid = Grid::of(at(0.0), V1_37).measured_every(Span::from_secs(seconds));
+            grid.next_eviction_pass(signal, at(25.0))
+        };
+        let usual = Grid::of(at(0.0), V1_37).next_eviction_pass(None, at(25.0));
+        assert_eq!(pass(Some(Signal::ImagefsAvailable), 10), usual, "the default never bites");
+        assert_eq!(pass(Some(Signal::NodefsAvailable), 60), usual);
+        // Seen on both releases with 60 s: crossed between 30.5 and 40.6 and acted on at 61.1, and from 81.7 to 122.3.
+        let slow = pass(Some(Signal::ImagefsAvailable), 60);
+        assert_eq!((slow.earliest, slow.at, slow.latest), (usual.earliest, at(60.6), at(95.05)));
+        let grid = Grid::of(at(0.0), V1_37).measured_every(Span::from_secs(60));
+        for (crossed, acted) in [(35.0, 61.1), (75.0, 122.3)] {
+            let acts = grid.acts_at(Trigger::ImageEviction, Some(Signal::ImagefsAvailable), at(crossed), Span::ZERO);
+            assert!(acts.earliest <= at(acted) && at(acted) <= acts.latest, "{acts:?}");
+        }
     }
 
     #[test]

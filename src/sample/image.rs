@@ -18,6 +18,9 @@ pub struct ImageStore {
     pub pods: Vec<Pod>,
     /// Whether the lists are whole: false where one was cut or an entry could not be read.
     pub complete: bool,
+    /// Images may be mounted as volumes that are not among [`Container::image_volumes`]: the runtime can do that, and does not
+    /// tell.
+    pub hidden_volumes: bool,
 }
 
 /// The id of an image: the digest of its configuration, `sha256:...`.

@@ -2,7 +2,7 @@
 
 use super::{FilesystemId, ImageStore, KubeletSample, Reading};
 use crate::layer::{LayerId, LayerKind};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 use crate::units::Bytes;
 use crate::untrusted::Label;
 use serde::{Deserialize, Serialize};
@@ -70,6 +70,10 @@ pub struct RuntimeSample {
     pub started_at: Timestamp,
     /// Its release, where it answers.
     pub version: Option<Label>,
+    /// How often it measures what its images use (containerd's stats_collect_period), where it says so. A kubelet acts on an
+    /// imagefs signal only when there is a new figure.
+    #[serde(default)]
+    pub stats_period: Option<Span>,
 }
 
 /// The runtimes that can be a layer.

@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// The most tags, and the most digests, that are kept of one image.
+pub const MAX_NAMES: usize = 64;
+
 /// The entries of one reply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing<T> {

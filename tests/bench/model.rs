@@ -77,6 +77,7 @@ fn store(round: u64) -> ImageStore {
         containers: (0..CONTAINERS).map(container).collect(),
         pods: (0..CONTAINERS / 2).map(pod).collect(),
         complete: true,
+        hidden_volumes: false,
     }
 }
 
@@ -92,7 +93,13 @@ fn sample(round: u64, images: ImageStore) -> Sample {
         kind: LayerKind::Host,
         parent: None,
         origin: LayerOrigin::default(),
-        runtime: Some(RuntimeSample { kind: RuntimeKind::Containerd, pid: 1, started_at: START, version: None }),
+        runtime: Some(RuntimeSample {
+            kind: RuntimeKind::Containerd,
+            pid: 1,
+            started_at: START,
+            version: None,
+            stats_period: None,
+        }),
         kubelet: Some(KubeletSample {
             pid: 2,
             started_at: START,

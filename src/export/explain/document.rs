@@ -48,6 +48,7 @@ pub(crate) struct LayerEntry {
     pub(crate) loaded_now_goes_from: Option<String>,
     pub(crate) listed_at: Option<String>,
     pub(crate) complete: Option<bool>,
+    pub(crate) image_volumes_known: Option<bool>,
     pub(crate) followed_since: Option<String>,
     pub(crate) error: Option<String>,
     pub(crate) images: Vec<ImageEntry>,
@@ -154,6 +155,7 @@ fn layer(snapshot: &Snapshot, view: &View<'_>, layer: &LayerView<'_>, written: O
         loaded_now_goes_from: images.and_then(|images| images.first_chance).map(|at| at.to_string()),
         listed_at: images.map(|images| images.listed_at.to_string()),
         complete: images.map(|images| images.complete),
+        image_volumes_known: layer.sample.images.value().map(|store| !store.hidden_volumes),
         followed_since: images.and_then(|images| images.followed_since).map(|at| at.to_string()),
         error: layer.sample.images.absence().map(ToString::to_string),
         images: known(layer)

@@ -122,6 +122,11 @@ impl Shown {
         if layer.complete == Some(false) {
             text.push_str("  The runtime's lists were cut: nothing is certain.\n");
         }
+        if layer.image_volumes_known == Some(false) {
+            text.push_str(
+                "  Which images are mounted as volumes is not known: where the kubelet may count these, nothing is certain.\n",
+            );
+        }
         let can_go = |is: fn(&ImageEntry) -> bool| {
             layer.images.iter().filter(|image| image.state == ImageState::Evictable.as_str() && is(image)).count()
         };

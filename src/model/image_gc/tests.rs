@@ -248,6 +248,20 @@ fn an_image_volume_is_in_use() {
 }
 
 #[test]
+fn an_image_that_may_be_mounted_unseen_is_possible_where_that_counts() {
+    let store = ImageStore { hidden_volumes: true, ..store(&["a=50", "b*=50", "c!=50"]) };
+    let fates = |release| {
+        let uses = uses(&store, release, ContainersCounted::All);
+        ["a", "b", "c"].map(|id| uses.of(&id.into()))
+    };
+    assert_eq!(fates(V1_37), [Held::Unknown, Held::Yes, Held::Unknown]);
+    assert_eq!(fates(Release::Unknown), [Held::Unknown, Held::Yes, Held::Unknown]);
+    assert_eq!(fates(V1_28), [Held::No, Held::Yes, Held::No]);
+    let history = vec![(-1_000, store.clone())];
+    assert_eq!(verdicts_at(&history, 1, &policy(|_| ()), 0), ["a:possible", "b:in_use", "c:pinned"]);
+}
+
+#[test]
 fn nothing_is_certain_of_lists_that_are_not_whole() {
     let whole = always(&["a=50", "b*=50"]);
     let inventory = followed(&whole, at(290));
@@ -367,7 +381,7 @@ proptest! {
             policy.image_gc.minimum_age = setting(Span::from_secs(minimum_age));
             policy.image_gc.maximum_age = maximum_age.map(setting);
         });
-        let verdicts = collect(Tick {
+        let Collection { verdicts, counted, .. } = collect(Tick {
             policy: &policy,
             release: V1_37,
             grid: Grid::of(START, V1_37),
@@ -376,8 +390,12 @@ proptest! {
             available: Available { least: Bytes::new(available), most: Bytes::new(available + blur) },
             store: &store,
             inventory: &inventory,
-        })
-        .verdicts;
+        });
+        let sum = |counts: &dyn Fn(&Verdict) -> bool| -> u64 {
+            verdicts.iter().filter(|verdict| counts(verdict)).filter_map(|verdict| verdict.size).map(Bytes::get).sum()
+        };
+        let certain = sum(&|verdict| matches!(verdict.fate, Fate::Certain(_)));
+        let most = certain + sum(&|verdict| matches!(verdict.fate, Fate::Possible(_)));
         for round in 0..8_u64 {
             let orders = Orders {
                 high: 85,
@@ -392,6 +410,11 @@ proptest! {
                 (seed ^ round).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(u32::try_from(byte % 64).unwrap())
             };
             let gone = deleted(&history, number, orders, tie);
+            let bytes = sum(&|verdict| gone.contains(&verdict.image));
+            prop_assert!(certain <= bytes && bytes <= most, "{certain} {bytes} {most}");
+            if let Some(counted) = counted {
+                prop_assert!(counted.least.get() <= bytes && bytes <= counted.most.get(), "{counted:?} {bytes}");
+            }
             for verdict in &verdicts {
                 match verdict.fate {
                     Fate::Certain(_) => prop_assert!(gone.contains(&verdict.image), "{verdict:?} stayed"),

@@ -182,6 +182,24 @@ proptest! {
     }
 
     #[test]
+    fn what_the_loop_counts_lies_between_the_bounds(
+        images in proptest::collection::vec(any_contender(4), 1..6), least in -1_i64..8, more in 0_i64..3,
+    ) {
+        let wanted = Wanted { least: Some(least), most: least + more };
+        let bounds = counted(&images, wanted);
+        let doubtful: u32 = (0..images.len()).filter(|i| images[*i].may_stay || images[*i].may_be_gone).map(|i| 1 << i).sum();
+        for order in permutations(images.len()).iter().filter(|order| may_be_sorted(order, &images)) {
+            for absent in (0..1 << images.len()).filter(|absent| absent & !doubtful == 0) {
+                for bytes in least..=least + more {
+                    let gone = deleted(order, &images, absent, bytes);
+                    let sum: u64 = gone.iter().map(|index| images[*index].size.get()).sum();
+                    prop_assert!(bounds.least.get() <= sum && sum <= bounds.most.get(), "{bounds:?} {sum}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn wanting_more_never_spares_an_image(
         images in proptest::collection::vec(any_contender(10), 0..40), bytes in 0_i64..60, more in 0_i64..60,
     ) {

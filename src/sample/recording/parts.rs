@@ -289,6 +289,7 @@ impl LayerParts {
                 pid: runtime.pid,
                 started_at: Time::of(runtime.started_at),
                 version: runtime.version.clone(),
+                stats_period: runtime.stats_period.and_then(|period| u32::try_from(period.micros() / 1_000_000).ok()),
             }),
             image_store: Some(layer.image_store.clone()),
             docker_root: layer.docker_root.clone(),
@@ -320,6 +321,7 @@ impl LayerParts {
                 let (pod, pods_whole) = items(&value.pods);
                 (parts.image, parts.container, parts.pod) = (image, container, pod);
                 parts.images.at = Time::unless(*read_at, at);
+                parts.images.hidden_volumes = value.hidden_volumes;
                 parts.images.complete = Some(value.complete && images_whole && containers_whole && pods_whole);
             }
             Reading::Absent(absence) => parts.images.absence = absence.into(),
@@ -350,6 +352,7 @@ impl LayerParts {
                 pid: runtime.pid,
                 started_at: runtime.started_at.timestamp(),
                 version: runtime.version.clone(),
+                stats_period: runtime.stats_period.map(|seconds| Span::from_secs(i64::from(seconds))),
             }),
             kubelet: self.kubelet.as_ref().map(|kubelet| KubeletSample {
                 pid: kubelet.pid,
@@ -377,6 +380,7 @@ impl LayerParts {
             containers: self.container.values().map(|(container, _)| container.clone()).collect(),
             pods: self.pod.values().map(|(pod, _)| pod.clone()).collect(),
             complete,
+            hidden_volumes: self.images.hidden_volumes,
         };
         Reading::present(store, self.images.at.map_or(sampled, Time::timestamp))
     }

@@ -133,12 +133,13 @@ fn store() -> BoxedStrategy<ImageStore> {
     let images = btree_map("[a-e]", image(), 0..4);
     let containers = btree_map("[a-e]", container(), 0..4);
     let pods = btree_map("[a-e]", pod(), 0..4);
-    (images, containers, pods, any::<bool>())
-        .prop_map(|(images, containers, pods, complete)| ImageStore {
+    (images, containers, pods, any::<bool>(), any::<bool>())
+        .prop_map(|(images, containers, pods, complete, hidden_volumes)| ImageStore {
             images: images.into_iter().map(|(id, image)| Image { id: ImageId::from(&*id), ..image }).collect(),
             containers: containers.into_iter().map(|(id, found)| Container { id: Label::from(id), ..found }).collect(),
             pods: pods.into_iter().map(|(id, pod)| Pod { id: Label::from(id), ..pod }).collect(),
             complete,
+            hidden_volumes,
         })
         .boxed()
 }
@@ -182,8 +183,16 @@ fn layer(id: LayerId, disks: Vec<FilesystemId>, sampled: Timestamp) -> BoxedStra
     use LayerKind::{CapdNode, Dind, Host, K3dNode, KindNode, NodeContainer};
     use RuntimeKind::{Containerd, Crio, Docker};
     let kind = proptest::sample::select(vec![Host, Dind, CapdNode, KindNode, K3dNode, NodeContainer]);
-    let runtime = (proptest::sample::select(vec![Containerd, Crio, Docker]), any::<u32>(), time(), option::of(label()))
-        .prop_map(|(kind, pid, started_at, version)| RuntimeSample { kind, pid, started_at, version });
+    let kinds = proptest::sample::select(vec![Containerd, Crio, Docker]);
+    let runtime = (kinds, any::<u32>(), time(), option::of(label()), any::<Option<u32>>()).prop_map(
+        |(kind, pid, started_at, version, stats_period)| RuntimeSample {
+            kind,
+            pid,
+            started_at,
+            version,
+            stats_period: stats_period.map(|seconds| Span::from_secs(i64::from(seconds))),
+        },
+    );
     let kubelet = (any::<u32>(), time(), option::of(label()), reading(sampled, config()))
         .prop_map(|(pid, started_at, version, config)| KubeletSample { pid, started_at, version, config });
     let origin = vec(option::of(label()), 7).prop_map(|mut labels| LayerOrigin {

@@ -61,7 +61,7 @@ pub(super) fn fields(kind: &str) -> Option<&'static [&'static str]> {
             "absent",
             "detail",
         ],
-        "images" => &["layer", "at", "complete", "absent", "detail"],
+        "images" => &["layer", "at", "complete", "hidden_volumes", "absent", "detail"],
         "image" => &["layer", "id", "tags", "digests", "size", "pinned", "layers"],
         "container" => &["layer", "id", "pod", "name", "state", "image_id", "image_ref", "image_volumes"],
         "pod" => &["layer", "id", "uid", "namespace", "name", "ready", "is_static"],
@@ -171,6 +171,9 @@ pub(super) struct RuntimeForm {
     pub(super) started_at: Time,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) version: Option<Label>,
+    /// Seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) stats_period: Option<u32>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -224,6 +227,8 @@ pub(super) struct ImagesLine {
     pub(super) at: Option<Time>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) complete: Option<bool>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(super) hidden_volumes: bool,
     #[serde(flatten)]
     pub(super) absence: AbsenceForm,
 }

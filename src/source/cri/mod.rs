@@ -14,5 +14,5 @@ mod snapshot;
 
 pub use client::{Client, Method};
 pub use error::CriError;
-pub use reply::{Container, ContainerState, FsUsage, Image, MAX_NAMES, Pod, PodState, Status, Version};
+pub use reply::{Container, ContainerState, FsUsage, Image, Pod, PodState, Status, Version};
 pub use snapshot::{CriSnapshot, snapshot};

@@ -1,14 +1,12 @@
 //! What does a CRI runtime say it has? Plain values: text made harmless, lists cut, impossible numbers turned into "not known".
 
 use super::message;
+use crate::source::listing::MAX_NAMES;
 use crate::time::Timestamp;
 use crate::units::{Bytes, Inodes};
 use crate::untrusted::Label;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// The most tags, and the most digests, that are kept of one image.
-pub const MAX_NAMES: usize = 64;
 
 /// What the runtime says it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +37,8 @@ pub struct Status {
     pub discard_unpacked_layers: Option<bool>,
     /// containerd's root, as the layer sees it.
     pub root_dir: Option<Label>,
+    /// How often it measures what its images use, in seconds; 1 to a day.
+    pub stats_period: Option<u32>,
 }
 
 /// One filesystem for images. In containerd the sum of its snapshots, without compressed blobs, up to 10 s old.
@@ -219,6 +219,7 @@ impl From<message::StatusResponse> for Status {
             snapshotter: config.containerd.snapshotter.and_then(said),
             discard_unpacked_layers: config.containerd.discard_unpacked_layers,
             root_dir: config.containerd_root_dir.and_then(said),
+            stats_period: config.stats_collect_period.filter(|seconds| (1..=86_400).contains(seconds)),
         }
     }
 }
@@ -230,6 +231,7 @@ struct Config {
     sandbox_image: Option<String>,
     containerd: ContainerdConfig,
     containerd_root_dir: Option<String>,
+    stats_collect_period: Option<u32>,
 }
 
 #[derive(Default, Deserialize)]

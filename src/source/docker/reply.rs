@@ -1,6 +1,7 @@
 //! What does a dockerd say it has? Plain values: text made harmless, lists cut, impossible numbers turned into "not known".
 
 use super::bounded::{AtMost, FromPairs, count, label, pairs};
+use crate::source::listing::MAX_NAMES;
 use crate::time::{Span, Timestamp};
 use crate::units::Bytes;
 use crate::untrusted::Label;
@@ -315,9 +316,9 @@ impl From<RawInspection> for Inspection {
 pub(super) struct RawImage {
     id: Label,
     #[serde(default)]
-    repo_tags: AtMost<Label, MAX_ENTRIES>,
+    repo_tags: AtMost<Label, MAX_NAMES>,
     #[serde(default)]
-    repo_digests: AtMost<Label, MAX_ENTRIES>,
+    repo_digests: AtMost<Label, MAX_NAMES>,
     #[serde(default, deserialize_with = "count")]
     size: Option<u64>,
     #[serde(default, deserialize_with = "count")]

@@ -129,6 +129,7 @@ fn a_daemon_that_is_well_is_read_field_by_field() {
     assert_eq!(text(&status.sandbox_image).as_deref(), Some("registry.k8s.io/pause:3.8"));
     assert_eq!(text(&status.snapshotter).as_deref(), Some("overlayfs"));
     assert_eq!(text(&status.root_dir).as_deref(), Some("/var/lib/containerd"));
+    assert_eq!(status.stats_period, Some(10));
     assert_eq!(status.discard_unpacked_layers, Some(true));
     let [image_fs] = snapshot.image_fs.value().unwrap().as_slice() else { panic!("one filesystem") };
     assert_eq!(image_fs.mountpoint.as_str(), "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs");

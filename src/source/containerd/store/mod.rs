@@ -9,6 +9,8 @@ use crate::access::root::Root;
 use crate::sample::{ImageId, StoredLayer};
 use crate::units::Bytes;
 use crate::untrusted::Label;
+use prost::Message;
+use serde::Deserialize;
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -43,6 +45,9 @@ pub enum StoreError {
         /// What is wrong.
         problem: String,
     },
+    /// The database does not have the container.
+    #[error("containerd's database does not have the container {0}")]
+    NoContainer(Label),
     /// The database does not have the image: it is new, or was just deleted.
     #[error("containerd's database does not have the image {0}")]
     NoImage(ImageId),
@@ -52,6 +57,8 @@ pub enum StoreError {
 const NAMESPACE: &[u8] = b"k8s.io";
 const DATABASE: &str = "io.containerd.metadata.v1.bolt/meta.db";
 const PLUGIN: &str = "io.containerd.snapshotter.v1.";
+/// What the CRI plugin keeps of a container: its settings as the kubelet sent them, in JSON.
+const CONTAINER_METADATA: &[u8] = b"io.cri-containerd.container.metadata";
 const CONTENT_LABEL: &[u8] = b"containerd.io/gc.ref.content";
 const SNAPSHOT_LABEL: &str = "containerd.io/gc.ref.snapshot.";
 /// An image has some dozens of blobs; an overlay filesystem takes at most 500 layers.
@@ -59,6 +66,8 @@ const MOST_BLOBS: usize = 1_024;
 const MOST_SNAPSHOTS: usize = 1_024;
 const MOST_LABELS: usize = 1_024;
 const MOST_NAMESPACES: usize = 64;
+/// Volumes of one container that are images.
+const MOST_VOLUMES: usize = 256;
 
 impl Store {
     /// The databases of the containerd whose default snapshotter keeps its files in `image_store`, as CRI's ImageFsInfo says:
@@ -100,6 +109,24 @@ impl Store {
             .map(|(digest, bytes)| stored("blob", digest, *bytes))
             .chain(snapshots.map(|(snapshot, bytes)| stored("unpacked", &snapshot.key, bytes)))
             .collect())
+    }
+
+    /// The images that a container of a pod mounts as volumes, as the kubelet named them: by id.
+    ///
+    /// # Errors
+    /// When containerd does not have the container, or what it keeps of it cannot be understood.
+    pub fn image_volumes(&self, container: &Label) -> Result<Vec<ImageId>, StoreError> {
+        let path = [b"v1", NAMESPACE, b"containers", container.as_str().as_bytes(), b"extensions"];
+        let found = self.metadata.read(|view| match view.bucket(&path)? {
+            Some(extensions) => view.value(&extensions, CONTAINER_METADATA),
+            None => Ok(None),
+        });
+        let found = found.map_err(|error| database(&self.metadata_path, &error))?;
+        let extension = found.ok_or_else(|| StoreError::NoContainer(container.clone()))?;
+        image_volumes(&extension).ok_or_else(|| {
+            let problem = format!("what it keeps of the container {container} is not understood");
+            StoreError::Database { path: self.metadata_path.clone(), problem }
+        })
     }
 
     /// `None`: there is no such image.
@@ -154,6 +181,50 @@ impl Store {
         }
         Ok(Some(kept))
     }
+}
+
+/// google.protobuf.Any.
+#[derive(Clone, PartialEq, Message)]
+struct Any {
+    #[prost(bytes = "vec", tag = "2")]
+    value: Vec<u8>,
+}
+
+/// The part of containerd `internal/cri/store/container/metadata.go` that is read. `Mounts` are those of the CRI.
+#[derive(Deserialize)]
+struct Versioned {
+    #[serde(rename = "Metadata")]
+    metadata: Metadata,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    #[serde(rename = "Config")]
+    config: Config,
+}
+
+#[derive(Deserialize)]
+struct Config {
+    #[serde(default)]
+    mounts: Vec<Mount>,
+}
+
+#[derive(Deserialize)]
+struct Mount {
+    image: Option<Image>,
+}
+
+#[derive(Deserialize)]
+struct Image {
+    #[serde(default)]
+    image: String,
+}
+
+fn image_volumes(extension: &[u8]) -> Option<Vec<ImageId>> {
+    let any = Any::decode(extension).ok()?;
+    let found: Versioned = serde_json::from_slice(&any.value).ok()?;
+    let images = found.metadata.config.mounts.into_iter().filter_map(|mount| mount.image);
+    Some(images.map(|image| ImageId::new(image.image)).take(MOST_VOLUMES).collect())
 }
 
 /// What one image keeps, by the names in containerd's metadata.

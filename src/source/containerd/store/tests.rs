@@ -88,6 +88,7 @@ fn what_is_not_there_is_an_error_and_not_nothing() {
     let (keep, root) = root();
     let store = Store::open(&root, Path::new(SNAPSHOTTER)).unwrap();
     assert!(matches!(store.layers(&"sha256:00".into()), Err(StoreError::NoImage(_))));
+    assert!(matches!(store.image_volumes(&"c1".into()), Err(StoreError::NoContainer(_))));
     assert!(matches!(Store::open(&root, Path::new("/var/lib/docker")), Err(StoreError::Elsewhere(_))));
     let other = Path::new("/var/lib/containerd/io.containerd.snapshotter.v1.native");
     assert!(matches!(Store::open(&root, other), Err(StoreError::Access(_))));
@@ -95,6 +96,32 @@ fn what_is_not_there_is_an_error_and_not_nothing() {
     std::fs::write(database, "not a database").unwrap();
     let damaged = Store::open(&root, Path::new(SNAPSHOTTER)).unwrap().layers(&"sha256:00".into()).unwrap_err();
     assert!(matches!(damaged, StoreError::Database { .. }), "{damaged}");
+}
+
+/// As containerd 2.3 writes it, with what is not read in between.
+#[test]
+fn images_mounted_as_volumes_stand_among_the_mounts_of_a_container() {
+    let any = |json: &str| {
+        let url = "github.com/containerd/cri/pkg/store/container/Metadata";
+        let mut bytes = vec![0x0a, u8::try_from(url.len()).unwrap()];
+        bytes.extend_from_slice(url.as_bytes());
+        bytes.push(0x12);
+        prost::encoding::encode_varint(u64::try_from(json.len()).unwrap(), &mut bytes);
+        bytes.extend_from_slice(json.as_bytes());
+        bytes
+    };
+    let with = |mounts: &str| {
+        any(&format!(
+            r#"{{"Version":"v1","Metadata":{{"ID":"c1","Name":"n","Config":{{"metadata":{{"name":"main"}},
+            "image":{{"image":"sha256:1"}}{mounts}}},"ImageRef":"sha256:1"}}}}"#
+        ))
+    };
+    let mounts = r#","mounts":[{"container_path":"/etc/hosts","host_path":"/x"},
+        {"container_path":"/models","host_path":"/run/image-volumes/1","readonly":true,"image":{"image":"sha256:2"}}]"#;
+    assert_eq!(image_volumes(&with(mounts)), Some(vec!["sha256:2".into()]));
+    assert_eq!(image_volumes(&with("")), Some(Vec::new()));
+    assert_eq!(image_volumes(&any("{}")), None);
+    assert_eq!(image_volumes(b"\x12\xff"), None);
 }
 
 #[test]
