@@ -121,7 +121,12 @@ fn spared(strike: &Candidate<'_>, saver: &Candidate<'_>, fill_rate: Option<ByteR
     if counts_inodes(strike) || counts_inodes(saver) {
         return None;
     }
-    let after = saver.prediction?.available_after?;
+    let prediction = saver.prediction?;
+    let (freed, after) = (prediction.freed?, prediction.available_after?);
+    // A kubelet that finds nothing to delete helps nobody, however far above the line its own is.
+    if freed.most == Bytes::ZERO {
+        return None;
+    }
     let (first, then) = (saver.acts_in()?, strike.acts_in()?);
     let rate = fill_rate.map_or(0.0, ByteRate::get).max(0.0);
     let written = Bytes::from_f64_saturating((then.as_secs_f64() - first.as_secs_f64()) * rate);
@@ -137,6 +142,6 @@ fn spared(strike: &Candidate<'_>, saver: &Candidate<'_>, fill_rate: Option<ByteR
         (None, _) => true,
         (Some(_), None) => false,
     });
-    let surely = fill_rate.is_some() && in_order && keeps_above(after.least);
+    let surely = fill_rate.is_some() && in_order && freed.least > Bytes::ZERO && keeps_above(after.least);
     Some(Spared { layer: saver.layer.clone(), trigger: saver.trigger.trigger, surely })
 }

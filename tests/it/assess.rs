@@ -208,3 +208,21 @@ fn one_that_may_look_first_or_frees_enough_only_perhaps_spares_perhaps() {
     assert_eq!(strikes(&with(true))[1], (0, Trigger::ImageGc, Some((OLD_CAPD, false))));
     assert_eq!(strikes(&with(false))[1], (0, Trigger::ImageGc, None));
 }
+
+#[test]
+fn a_kubelet_that_finds_nothing_to_delete_spares_nobody() {
+    // Image GC of either layer comes long before the disk is full, and finds every image pinned.
+    let assessment = last((0..=60).rev().map(|round| {
+        let mut sample = at(round * 5, Bytes::from_mib(50_000 + 40 * round.unsigned_abs()));
+        for layer in &mut sample.layers {
+            layer.images = layer.images.clone().map(|mut store| {
+                store.images.iter_mut().for_each(|image| image.pinned = true);
+                store
+            });
+        }
+        sample
+    }));
+    assert!(assessment.filesystems[0].strikes.iter().all(|strike| strike.acts_in.is_some()));
+    let (gc, full) = (Trigger::ImageGc, Trigger::DiskFull);
+    assert_eq!(strikes(&assessment), [(0, gc, None), (OLD_CAPD, gc, None), (0, full, None)]);
+}

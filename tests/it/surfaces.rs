@@ -99,6 +99,16 @@ fn ten_kilobytes_of_name_leave_the_page_small() {
     assert!(page_of("x").len() + 80_000 > page_of(&"é".repeat(10_000)).len());
 }
 
+#[test]
+fn what_cannot_be_undone_and_will_come_is_said_first() {
+    let page = page::render(Some(&node::snapshot()), node::now(), &PageOptions::default());
+    let (sentence, later) =
+        (page.find("capd-worker-old</b> deletes 2 images").unwrap(), page.find("Later: image GC of host").unwrap());
+    let bar = page.find("<svg class=\"bar\"").unwrap();
+    assert!(sentence < later && later < bar);
+    assert_eq!(page.matches("<li class=\"critical\">").count(), 1, "the host is spared and no reason to hurry");
+}
+
 /// docs/status-page.md promises it.
 const LARGEST_PAGE: usize = 256 << 10;
 

@@ -287,3 +287,53 @@ fn in_words(frame: &Frame, shown: &[Moment], lines: &[Line], view: &View<'_>, sp
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Ratio;
+
+    /// Two hours of past and one of future of a disk of 100 GiB, shown from 40 % on.
+    const FRAME: Frame =
+        Frame { past: 7_200.0, future: 3_600.0, step: 3_600.0, capacity: 107_374_182_400.0, floor: 0.4 };
+
+    fn ahead(gib: u64, quantiles: [Option<i64>; 3]) -> Ahead {
+        let [p10, p50, p90] = quantiles.map(|minutes| minutes.map(|minutes| Span::from_secs(60 * minutes)));
+        let forecast = Forecast { p10, p50, p90, probability: [Ratio::new(0.5); 4] };
+        Ahead { available: Bytes::from_gib(gib), forecast }
+    }
+
+    /// As minutes from now and GiB available.
+    fn course(levels: &[Ahead], quantile: fn(&Forecast) -> Option<Span>) -> Vec<(i32, i32)> {
+        #[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "small numbers of a test")]
+        let whole = |value: f64| value.round() as i32;
+        falls(&FRAME, Bytes::from_gib(30), levels, quantile)
+            .into_iter()
+            .map(|(x, y)| (whole(x * 180.0 - 120.0), whole(y * 60.0)))
+            .collect()
+    }
+
+    #[test]
+    fn a_course_ends_at_the_right_edge() {
+        let levels = [ahead(20, [Some(10), Some(30), Some(120)]), ahead(0, [Some(40), Some(90), None])];
+        assert_eq!(course(&levels, |f| f.p10), [(0, 30), (10, 20), (40, 0), (60, 0)]);
+        // Half the way from 30 to 90 minutes.
+        assert_eq!(course(&levels, |f| f.p50), [(0, 30), (30, 20), (60, 10)]);
+        assert_eq!(course(&levels, |f| f.p90), [(0, 30), (60, 25)]);
+    }
+
+    #[test]
+    fn what_is_not_foreseen_is_drawn_level() {
+        assert_eq!(course(&[ahead(20, [None; 3])], |f| f.p50), [(0, 30), (60, 30)]);
+        assert_eq!(course(&[], |f| f.p50), [(0, 30), (60, 30)]);
+        assert_eq!(course(&[ahead(20, [Some(0); 3])], |f| f.p50), [(0, 30), (0, 20), (60, 20)]);
+    }
+
+    #[test]
+    fn times_are_told_in_hours_where_they_are_whole() {
+        let cases = [(-7_200.0, "2 h ago"), (-1_800.0, "30 min ago"), (0.0, "now"), (10_800.0, "in 3 h")];
+        for (after, text) in cases {
+            assert_eq!(when(after), text);
+        }
+    }
+}

@@ -47,11 +47,11 @@ struct Segment {
 }
 
 /// The section of one filesystem: what happens next, how full it is, and how it got there.
-pub(super) fn section(
+pub(super) fn section<'a>(
     page: &mut String,
-    view: &View<'_>,
+    view: &View<'a>,
     position: usize,
-    disk: &FilesystemView<'_>,
+    disk: &FilesystemView<'a>,
     windows: Windows,
 ) {
     put!(

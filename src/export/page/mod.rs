@@ -90,7 +90,11 @@ pub fn render(snapshot: Option<&Snapshot>, now: Timestamp, options: &PageOptions
         put!(page, "<p>Sampled at <time datetime=\"{0}\">{0}</time>, {1} ago.</p>\n", view.at, now.since(view.at));
     }
     if let Some(count) = view.as_ref().map(|view| view.problems().len()).filter(|count| *count > 0) {
-        put!(page, "<p><a href=\"#problems\">{count} could not be read</a></p>\n");
+        put!(
+            page,
+            "<p><a href=\"#problems\">{count} {} could not be read</a></p>\n",
+            if count == 1 { "thing" } else { "things" }
+        );
     }
     page.push_str(LOST);
     page.push_str("</header>\n<main>\n");

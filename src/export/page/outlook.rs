@@ -2,7 +2,7 @@
 
 use super::html::{Escaped, Short};
 use super::victims::{Losses, losses};
-use crate::assess::{Action, TriggerAssessment};
+use crate::assess::{Action, Spared, TriggerAssessment};
 use crate::export::explain::predictions;
 use crate::export::phrase;
 use crate::export::put::put;
@@ -28,13 +28,15 @@ struct Foreseen<'v, 'a> {
     losses: Option<Losses>,
     /// Whether the same line has pods evicted.
     and_pods: bool,
+    /// What may free enough before, so that it does not come.
+    spared: Option<&'a Spared>,
 }
 
 /// A sentence for each thing that is foreseen in earnest, the rest of six hours in one quiet line.
-pub(super) fn sentences(page: &mut String, view: &View<'_>, disk: &FilesystemView<'_>, windows: Windows) {
+pub(super) fn sentences<'a>(page: &mut String, view: &View<'a>, disk: &FilesystemView<'a>, windows: Windows) {
     let foreseen = foreseen(view, disk, windows);
     // Where nothing is near, what comes first is said all the same.
-    let near = foreseen.iter().filter(|line| severity(line.trigger, windows) != "calm").count().max(1);
+    let near = foreseen.iter().filter(|line| class(line, windows) != "calm").count().max(1);
     let (near, later) = foreseen.split_at(near.min(foreseen.len()));
     if !near.is_empty() {
         page.push_str("<ul class=\"outlook\">\n");
@@ -47,13 +49,28 @@ pub(super) fn sentences(page: &mut String, view: &View<'_>, disk: &FilesystemVie
         put!(page, "<p class=\"aside\">And {more} more: see the table of layers.</p>\n");
     }
     if !later.is_empty() {
-        let one = |line: &Foreseen<'_, '_>| {
-            format!("{} {}", phrase::trigger(line.trigger.trigger), phrase::when(line.action))
-        };
-        let all: Vec<String> = later.iter().take(MOST_LINES).map(one).collect();
+        let all: Vec<String> = later.iter().take(MOST_LINES).map(in_short).collect();
         put!(page, "<p class=\"aside\">Later: {}.</p>\n", all.join("; "));
     }
     rest(page, view, disk, foreseen.is_empty());
+}
+
+/// `image GC of host in about 22 min (12–42), which finds no image`, escaped.
+fn in_short(line: &Foreseen<'_, '_>) -> String {
+    let mut text = phrase::trigger(line.trigger.trigger).to_owned();
+    if let Some(layer) = line.layers.first().filter(|_| line.trigger.trigger != Trigger::DiskFull) {
+        put!(text, " of {}", Short(&layer.name));
+        if line.layers.len() > 1 {
+            put!(text, " and {} more", line.layers.len() - 1);
+        }
+    }
+    put!(text, " {}", phrase::when(line.action));
+    if let Some(spared) = line.spared.filter(|spared| spared.surely) {
+        put!(text, ", spared by {} of {}", phrase::trigger(spared.trigger), Short(spared.layer.as_str()));
+    } else if line.is_harmless() {
+        text.push_str(", which finds no image");
+    }
+    text
 }
 
 fn on_disk<'v, 'a>(
@@ -68,7 +85,7 @@ fn on_disk<'v, 'a>(
 }
 
 /// Layers that share a line and lose nothing share a sentence; a full disk is one sentence however many layers are on it.
-fn foreseen<'v, 'a>(view: &'v View<'a>, disk: &FilesystemView<'_>, windows: Windows) -> Vec<Foreseen<'v, 'a>> {
+fn foreseen<'v, 'a>(view: &'v View<'a>, disk: &FilesystemView<'a>, windows: Windows) -> Vec<Foreseen<'v, 'a>> {
     let mut all: Vec<Foreseen<'_, '_>> = Vec::new();
     for (layer, trigger) in on_disk(view, disk) {
         let Some(action) = trigger.action.filter(|action| soon(action.p50)) else { continue };
@@ -76,9 +93,10 @@ fn foreseen<'v, 'a>(view: &'v View<'a>, disk: &FilesystemView<'_>, windows: Wind
         let first = predictions(layer).first().is_some_and(|first| first.level.trigger == trigger.trigger);
         let losses = first.then(|| losses(layer));
         let alone = losses.is_some_and(Losses::any);
+        let spared = spared(disk, layer, trigger.trigger);
         let alike = |line: &&mut Foreseen<'_, '_>| {
             let of = |trigger: &TriggerAssessment| (trigger.trigger, trigger.strikes_below);
-            of(line.trigger) == of(trigger) && !line.losses.is_some_and(Losses::any)
+            of(line.trigger) == of(trigger) && line.spared == spared && !line.losses.is_some_and(Losses::any)
         };
         match all.iter_mut().find(alike) {
             Some(line) if !alone => {
@@ -86,7 +104,7 @@ fn foreseen<'v, 'a>(view: &'v View<'a>, disk: &FilesystemView<'_>, windows: Wind
                 line.action = if action.p50 < line.action.p50 { action } else { line.action };
                 line.losses = line.losses.and(losses);
             }
-            _ => all.push(Foreseen { trigger, action, layers: vec![layer], losses, and_pods: false }),
+            _ => all.push(Foreseen { trigger, action, layers: vec![layer], losses, and_pods: false, spared }),
         }
     }
     // Eviction at one line deletes images and kills pods: one thing to its layers.
@@ -107,9 +125,24 @@ fn foreseen<'v, 'a>(view: &'v View<'a>, disk: &FilesystemView<'_>, windows: Wind
     // What is lost for good comes first among what is equally pressing.
     all.sort_by_key(|line| {
         let lost = line.losses.is_some_and(|losses| losses.nowhere_else > 0);
-        (Reverse(Verdict::of_trigger(line.trigger, windows)), !lost, line.action.p50, line.trigger.trigger)
+        let urgency = (Reverse(Verdict::of_trigger(line.trigger, windows)), !lost);
+        (line.is_harmless(), urgency, line.action.p50, line.trigger.trigger)
     });
     all
+}
+
+/// What acts before a trigger of a layer and may free enough.
+fn spared<'a>(disk: &FilesystemView<'a>, layer: &LayerView<'_>, trigger: Trigger) -> Option<&'a Spared> {
+    let mut strikes = disk.assessment?.strikes.iter();
+    strikes.find(|strike| strike.layer == layer.sample.id && strike.trigger == trigger)?.spared_by.as_ref()
+}
+
+impl Foreseen<'_, '_> {
+    /// Whether it will surely not come to that, or does no harm: a kubelet that finds no image to delete.
+    fn is_harmless(&self) -> bool {
+        let finds_none = self.trigger.trigger == Trigger::ImageGc && self.losses.is_some_and(|losses| !losses.any());
+        finds_none || self.spared.is_some_and(|spared| spared.surely)
+    }
 }
 
 fn soon(span: Option<Span>) -> bool {
@@ -118,7 +151,7 @@ fn soon(span: Option<Span>) -> bool {
 
 fn sentence(page: &mut String, view: &View<'_>, line: &Foreseen<'_, '_>, windows: Windows) {
     let trigger = line.trigger.trigger;
-    put!(page, "<li class=\"{}\">", severity(line.trigger, windows));
+    put!(page, "<li class=\"{}\">", class(line, windows));
     let many = line.layers.len() > 1;
     if trigger == Trigger::DiskFull {
         let disk = view.filesystem(line.trigger.filesystem).map_or("the disk", |disk| &disk.mountpoint);
@@ -159,7 +192,22 @@ fn sentence(page: &mut String, view: &View<'_>, line: &Foreseen<'_, '_>, windows
     if let Some(forecast) = line.trigger.forecast.filter(|found| found.p50 != Some(Span::ZERO)) {
         put!(page, ", {} likely to be crossed within 30 minutes", phrase::chance(forecast.within(Horizon::HalfHour)));
     }
-    page.push_str(".</small></li>\n");
+    page.push('.');
+    if let Some(spared) = line.spared {
+        let before = phrase::trigger(spared.trigger);
+        let whose = Short(spared.layer.as_str());
+        if spared.surely {
+            put!(page, " It will not come to that: {before} of {whose} frees enough before.");
+        } else {
+            put!(page, " It comes to that only if {before} of {whose} does not free enough before.");
+        }
+    }
+    page.push_str("</small></li>\n");
+}
+
+/// What does no harm is no reason to hurry.
+fn class(line: &Foreseen<'_, '_>, windows: Windows) -> &'static str {
+    if line.is_harmless() { "calm" } else { severity(line.trigger, windows) }
 }
 
 /// What a trigger does, for one layer or many: `deletes 7 images`.
