@@ -47,7 +47,7 @@ type Failure = Box<dyn Error>;
 fn main() -> Result<(), Failure> {
     let dir = std::env::args().nth(1).ok_or("usage: fit_forecast DIR")?;
     let index: BTreeMap<String, serde_json::Value> =
-        serde_json::from_str(&std::fs::read_to_string(Path::new(&dir).join("index.json"))?)?;
+        serde_json::from_reader(std::fs::File::open(Path::new(&dir).join("index.json"))?)?;
     let family = |entry: &serde_json::Value| entry["family"].as_str().unwrap_or("?").to_owned();
     let mut families: Vec<String> = index.values().map(family).collect();
     families.sort();

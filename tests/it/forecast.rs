@@ -10,11 +10,13 @@ use std::sync::LazyLock;
 /// Hours of each trace: enough for every store to be in use, few enough for a debug build.
 const SECONDS: i64 = 4 * 3_600;
 
+type Told = (Trace, Vec<Played>);
+
 /// The traces of the repository and what is said about each, or why they cannot be read.
-static TRACES: LazyLock<Result<Vec<(Trace, Vec<Played>)>, String>> =
+static TRACES: LazyLock<Result<Vec<Told>, String>> =
     LazyLock::new(|| ["d018", "d026", "d035", "dr2"].into_iter().map(played).collect());
 
-fn played(name: &str) -> Result<(Trace, Vec<Played>), String> {
+fn played(name: &str) -> Result<Told, String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/traces/{name}.csv.gz"));
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
     let mut text = String::new();
