@@ -186,9 +186,15 @@ pub struct MachineArgs {
 /// Where to listen.
 #[derive(Debug, Clone, Default, Args)]
 pub struct WebArgs {
-    /// Address to listen on, may be repeated [default: :9469]
+    /// Address to listen on, as :9469, 127.0.0.1:9469, [::1]:9469 or unix:///run/highwater.sock; may be repeated [default: :9469]
     #[arg(long = "web.listen-address", value_name = "ADDRESS")]
     pub listen: Vec<ListenAddress>,
+    /// Listen on the sockets that systemd hands over, instead of on addresses
+    #[arg(long = "web.systemd-socket", conflicts_with = "listen")]
+    pub systemd_socket: bool,
+    /// A YAML file with TLS and users, in the format of Prometheus' exporter-toolkit; read again when it changes
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    pub web_config_file: Option<PathBuf>,
     /// Path of the metrics [default: /metrics]
     #[arg(long = "web.telemetry-path", value_name = "PATH")]
     pub telemetry_path: Option<String>,
@@ -267,9 +273,7 @@ impl RunArgs {
             runtime_interval: self.runtime_interval,
             usage_interval: self.usage_interval,
             storage: self.storage.clone(),
-            listen: self.web.listen.clone(),
-            telemetry_path: self.web.telemetry_path.clone(),
-            ..self.machine.overrides()
+            ..self.web.onto(self.machine.overrides())
         }
     }
 }
@@ -301,10 +305,18 @@ impl ExplainArgs {
 impl DemoArgs {
     /// The settings that these flags override.
     pub fn overrides(&self) -> Overrides {
+        self.web.onto(Overrides::default())
+    }
+}
+
+impl WebArgs {
+    fn onto(&self, overrides: Overrides) -> Overrides {
         Overrides {
-            listen: self.web.listen.clone(),
-            telemetry_path: self.web.telemetry_path.clone(),
-            ..Overrides::default()
+            listen: self.listen.clone(),
+            systemd_socket: self.systemd_socket,
+            web_file: self.web_config_file.clone(),
+            telemetry_path: self.telemetry_path.clone(),
+            ..overrides
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod export;
 pub mod forecast;
 pub mod layer;
 pub mod model;
+pub mod report;
 pub mod sample;
 pub mod snapshot;
 pub mod source;

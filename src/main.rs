@@ -1,11 +1,10 @@
 //! Start-up order only: arguments, log, command, exit code.
 
 use clap::Parser;
-use highwater::cli::{Cli, Command, LogArgs, LogFormat, LogLevel};
-use highwater::command::{Failure, backtest, check, demo, explain, replay, report, run};
-use std::io::{IsTerminal, Write, stderr, stdout};
+use highwater::cli::{Cli, Command, LogArgs, LogLevel};
+use highwater::command::{Failure, backtest, check, demo, explain, log, replay, report, run};
+use std::io::{Write, stderr, stdout};
 use std::process::ExitCode;
-use tracing::level_filters::LevelFilter;
 
 /// `check` keeps 0 to 3 for its verdicts.
 const CHECK_FAILED: u8 = 4;
@@ -14,27 +13,27 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(args) => {
-            log(&args.log);
+            log::start(&args.log);
             finish(run::run(&args).map(|()| 0), None)
         }
         Command::Check(args) => {
-            log(&LogArgs { level: LogLevel::Error, ..LogArgs::default() });
+            log::start(&LogArgs { level: LogLevel::Error, ..LogArgs::default() });
             finish(check::check(&args).map(highwater::verdict::Verdict::exit_code), Some(CHECK_FAILED))
         }
         Command::Replay(args) => {
-            log(&LogArgs { level: LogLevel::Error, ..LogArgs::default() });
+            log::start(&LogArgs { level: LogLevel::Error, ..LogArgs::default() });
             finish(replay::replay(&args), None)
         }
         Command::Explain(args) => {
-            log(&LogArgs { level: LogLevel::Error, ..LogArgs::default() });
+            log::start(&LogArgs { level: LogLevel::Error, ..LogArgs::default() });
             finish(explain::explain(&args).map(|()| 0), None)
         }
         Command::Backtest(args) => {
-            log(&LogArgs { level: LogLevel::Error, ..LogArgs::default() });
+            log::start(&LogArgs { level: LogLevel::Error, ..LogArgs::default() });
             finish(backtest::run(&args, &mut stdout().lock()).map(|()| 0), None)
         }
         Command::Demo(args) => {
-            log(&args.log);
+            log::start(&args.log);
             finish(demo::demo(&args).map(|()| 0), None)
         }
     }
@@ -50,19 +49,5 @@ fn finish(result: Result<u8, Failure>, code: Option<u8>) -> ExitCode {
             let code = code.filter(|_| !matches!(failure, Failure::Agent(_)));
             ExitCode::from(code.unwrap_or_else(|| failure.exit_code()))
         }
-    }
-}
-
-fn log(args: &LogArgs) {
-    let level = match args.level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-    };
-    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(stderr).with_target(false);
-    match args.format {
-        LogFormat::Json => log.json().init(),
-        LogFormat::Text => log.with_ansi(stderr().is_terminal()).init(),
     }
 }

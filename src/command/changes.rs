@@ -1,7 +1,7 @@
 //! Which events are worth a line in the log? Changes from one snapshot to the next, each logged once.
 
-use crate::assess::LayerAssessment;
-use crate::model::Trigger;
+use crate::assess::{LayerAssessment, Observed};
+use crate::model::{GcPolicy, ThresholdValue, Trigger};
 use crate::sample::AbsenceReason;
 use crate::snapshot::Snapshot;
 use crate::verdict::{Verdict, Windows};
@@ -15,6 +15,10 @@ pub(super) struct Changes {
     layers: BTreeSet<String>,
     /// Layer and source of everything that could not be read.
     lost: BTreeMap<(String, &'static str), String>,
+    /// The settings of each layer in words; `None` while they cannot be read.
+    policies: BTreeMap<String, Option<String>>,
+    /// Bursts of deletions, images and bytes that were seen in each layer, by what deleted them.
+    deleted: BTreeMap<(String, Option<Trigger>), Observed>,
     /// Layer and trigger of everything that is foreseen or crossed.
     foreseen: BTreeSet<(String, &'static str)>,
 }
@@ -22,13 +26,23 @@ pub(super) struct Changes {
 impl Changes {
     /// Nothing said yet.
     pub(super) fn new(windows: Windows) -> Self {
-        Self { windows, started: false, layers: BTreeSet::new(), lost: BTreeMap::new(), foreseen: BTreeSet::new() }
+        Self {
+            windows,
+            started: false,
+            layers: BTreeSet::new(),
+            lost: BTreeMap::new(),
+            policies: BTreeMap::new(),
+            deleted: BTreeMap::new(),
+            foreseen: BTreeSet::new(),
+        }
     }
 
     /// Logs what `snapshot` has and the one before had not, and the reverse. Layers of the first snapshot have been printed.
     pub(super) fn log(&mut self, snapshot: &Snapshot) {
         self.log_layers(snapshot);
         self.log_sources(snapshot);
+        self.log_policies(snapshot);
+        self.log_deletions(snapshot);
         let mut foreseen = BTreeSet::new();
         for layer in &snapshot.assessment.layers {
             self.log_triggers(layer, &mut foreseen);
@@ -75,6 +89,41 @@ impl Changes {
         self.lost = lost;
     }
 
+    /// A change of settings; settings that cannot be read are a lost source, which is said there.
+    fn log_policies(&mut self, snapshot: &Snapshot) {
+        let mut policies = BTreeMap::new();
+        for layer in &snapshot.assessment.layers {
+            let name = layer.id.to_string();
+            let before = self.policies.get(&name).cloned().flatten();
+            let now = layer.policy.as_ref().map(settings);
+            if let (Some(before), Some(now)) = (&before, &now)
+                && before != now
+            {
+                tracing::info!(layer = name, before, now, "settings changed");
+            }
+            policies.insert(name, now.or(before));
+        }
+        self.policies = policies;
+    }
+
+    fn log_deletions(&mut self, snapshot: &Snapshot) {
+        let mut deleted = BTreeMap::new();
+        for layer in &snapshot.assessment.layers {
+            for (trigger, observed) in &layer.observed {
+                let key = (layer.id.to_string(), *trigger);
+                let before = self.deleted.get(&key).copied().unwrap_or_default();
+                if observed.images > before.images {
+                    let images = observed.images - before.images;
+                    let bytes = observed.bytes.get().saturating_sub(before.bytes.get());
+                    let by = trigger.map_or("unknown", Trigger::as_str);
+                    tracing::warn!(layer = key.0, trigger = by, images, bytes, "images were deleted");
+                }
+                deleted.insert(key, *observed);
+            }
+        }
+        self.deleted = deleted;
+    }
+
     fn log_triggers(&self, layer: &LayerAssessment, foreseen: &mut BTreeSet<(String, &'static str)>) {
         for trigger in &layer.triggers {
             // A full disk is full for every layer on it: one line for the disk.
@@ -100,5 +149,101 @@ impl Changes {
             }
             foreseen.insert(key);
         }
+    }
+}
+
+/// The settings that decide what is deleted, in few words.
+fn settings(policy: &GcPolicy) -> String {
+    let gc = &policy.image_gc;
+    let mut words = if gc.enabled {
+        format!("image GC {}/{}", gc.high.value.get(), gc.low.value.get())
+    } else {
+        "image GC off".to_owned()
+    };
+    for threshold in &policy.eviction_hard {
+        let value = match threshold.value {
+            ThresholdValue::Quantity(quantity) => quantity.to_string(),
+            ThresholdValue::Fraction(fraction) => format!("{:.1}%", fraction * 100.0),
+        };
+        words = format!("{words}, {}<{value}", threshold.signal.as_str());
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::assess::{State, assess};
+    use crate::command::log::capture::Captured;
+    use crate::demo::Scenario;
+    use crate::snapshot::AgentHealth;
+    use crate::time::{Span, Timestamp};
+    use crate::units::{Bytes, Percent};
+
+    /// What is logged at this snapshot.
+    fn logged(changes: &mut Changes, snapshot: &Snapshot) -> String {
+        let captured = Captured::default();
+        let written = captured.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .without_time()
+            .with_target(false)
+            .with_writer(move || written.clone());
+        tracing::subscriber::with_default(subscriber.finish(), || changes.log(snapshot));
+        captured.text()
+    }
+
+    fn node() -> Snapshot {
+        let mut scenario = Scenario::new(1, Timestamp::from_micros(0));
+        let sample = scenario.advance();
+        let (assessment, _) = assess(&sample, State::default());
+        let agent =
+            AgentHealth { collectors: Vec::new(), sample_interval: Span::from_secs(5), process: None, boot_id: None };
+        Snapshot { sample, assessment, agent }
+    }
+
+    fn changes() -> Changes {
+        Changes::new(Windows { critical: Span::from_secs(60), warning: Span::from_secs(120) })
+    }
+
+    #[test]
+    fn settings_that_change_are_logged_once_and_not_because_they_could_not_be_read() {
+        let (mut changes, mut snapshot) = (changes(), node());
+        assert!(!logged(&mut changes, &snapshot).contains("settings"));
+        let policy = snapshot.assessment.layers[0].policy.take();
+        assert!(!logged(&mut changes, &snapshot).contains("settings"));
+        snapshot.assessment.layers[0].policy = policy;
+        assert!(!logged(&mut changes, &snapshot).contains("settings"));
+        let gc = &mut snapshot.assessment.layers[0].policy.as_mut().unwrap().image_gc;
+        gc.high.value = Percent::new(77);
+        let text = logged(&mut changes, &snapshot);
+        assert!(text.contains(" INFO settings changed layer=\"host\" before=\"image GC 85/80"), "{text}");
+        assert!(text.contains("now=\"image GC 77/80, "), "{text}");
+        assert!(!logged(&mut changes, &snapshot).contains("settings"));
+    }
+
+    #[test]
+    fn deletions_that_were_seen_are_logged_with_what_is_new() {
+        let (mut changes, mut snapshot) = (changes(), node());
+        let seen = |images, bytes| Observed { runs: 1, images, bytes: Bytes::new(bytes) };
+        for (observed, line) in [
+            (seen(3, 300), "images were deleted layer=\"host\" trigger=\"image_gc\" images=3 bytes=300"),
+            (seen(5, 700), "images were deleted layer=\"host\" trigger=\"image_gc\" images=2 bytes=400"),
+        ] {
+            snapshot.assessment.layers[0].observed.insert(Some(Trigger::ImageGc), observed);
+            let text = logged(&mut changes, &snapshot);
+            assert!(text.contains(line), "{text}");
+            assert!(!logged(&mut changes, &snapshot).contains("deleted"));
+        }
+    }
+
+    #[test]
+    fn layers_that_come_and_go_are_logged() {
+        let (mut changes, mut snapshot) = (changes(), node());
+        assert!(!logged(&mut changes, &snapshot).contains("appeared"), "the first table has them");
+        let gone = snapshot.sample.layers.pop().unwrap();
+        assert!(logged(&mut changes, &snapshot).contains(&format!("layer vanished layer=\"{}\"", gone.id)));
+        snapshot.sample.layers.push(gone);
+        assert!(logged(&mut changes, &snapshot).contains("layer appeared"));
     }
 }

@@ -31,17 +31,16 @@ const A_MINUTE: usize = 12;
 /// An unusable address, or one in use.
 pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
     let settings = Settings::load(args.overrides())?;
-    let listeners = serve::bind(&settings)?;
+    let door = serve::Door::open(&settings)?;
     let begin = clock::now();
     let (speed, seed) = (args.speed, args.seed);
     let mut player = Player::new(seed, begin - WARM_UP);
     player.hurry(begin - CLOSELY);
     let first = player.until(begin);
 
-    let urls: Vec<String> = listeners.iter().map(serve::url).collect();
+    let urls = door.urls();
     let notice = format!("Demonstration: a made-up node, seed {seed}, time runs {speed} times as fast.");
-    let text =
-        format!("{notice}\n\n{}\nServing on {}\n", table::render(&first, begin, terminal_width()), urls.join(" and "));
+    let text = format!("{notice}\n\n{}\nServing on {urls}\n", table::render(&first, begin, terminal_width()));
     let mut out = stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| Failure::io("print", error))?;
     drop(out);
@@ -71,7 +70,7 @@ pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
     let story = Arc::clone(&published);
     let played = move || story.newest().map_or(begin, |snapshot| snapshot.sample.at);
     let ended = async move { while ended.changed().await.is_ok() {} };
-    let result = serve::until_stopped(&settings, listeners, published, Some(notice), played, ended);
+    let result = serve::until_stopped(&settings, door, &published, Some(notice), played, ended);
     drop(stop);
     result
 }

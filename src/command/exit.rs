@@ -5,7 +5,7 @@ use super::remote::RemoteError;
 use crate::access::AccessError;
 use crate::config::{ConfigError, ListenError};
 use crate::export::explain::UnknownLayer;
-use std::error::Error as StdError;
+use crate::web::GuardError;
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -19,6 +19,9 @@ pub enum Failure {
     /// Nothing can listen there.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// TLS or users are not usable.
+    #[error(transparent)]
+    Web(#[from] GuardError),
     /// The machine cannot be read at all.
     #[error("cannot read the processes of this machine")]
     Machine(#[from] AccessError),
@@ -78,6 +81,7 @@ impl Failure {
         match self {
             Self::Config(_)
             | Self::Listen(_)
+            | Self::Web(_)
             | Self::Backtest(_)
             | Self::Layer(_)
             | Self::Recording { .. }
@@ -86,19 +90,4 @@ impl Failure {
             _ => 1,
         }
     }
-}
-
-/// An error and the chain of its causes in one line.
-pub fn report(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        // A transparent variant is its own first cause.
-        if !text.ends_with(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -6,13 +6,16 @@ pub mod check;
 pub mod demo;
 mod exit;
 pub mod explain;
+pub mod log;
 pub mod recording;
 pub mod remote;
 pub mod replay;
 pub mod run;
 mod serve;
+mod service;
 
-pub use exit::{Failure, report};
+pub use crate::report::report;
+pub use exit::Failure;
 
 /// Waits for something on this thread.
 fn waiting<T>(work: impl Future<Output = T>) -> Result<T, Failure> {

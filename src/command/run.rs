@@ -26,14 +26,14 @@ const NAMES_WITHIN: Duration = Duration::from_millis(700);
 /// Unusable settings, an address in use, or a machine whose processes cannot be listed.
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let settings = Settings::load(args.overrides())?;
-    let listeners = serve::bind(&settings)?;
+    let door = serve::Door::open(&settings)?;
     let mut recording = args.recording.as_deref().map(|path| record(path, args.recording_max_size)).transpose()?;
     let mut watch = Watch::new(&settings, settings.sample_interval)?;
     if let Some(directory) = &settings.storage {
         watch.keep_state_in(directory).map_err(|error| Failure::io("start a thread", error))?;
     }
     let first = first_snapshot(&mut watch);
-    greet(&first, &listeners.iter().map(serve::url).collect::<Vec<_>>())?;
+    greet(&first, &door.urls())?;
 
     if let Some(recording) = &mut recording {
         recording.record(&first.sample);
@@ -50,7 +50,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         publisher.publish(Arc::new(snapshot));
     })
     .map_err(|error| Failure::io("start a thread", error))?;
-    let result = serve::until_stopped(&settings, listeners, published, None, clock::now, agent.ended());
+    let result = serve::until_stopped(&settings, door, &published, None, clock::now, agent.ended());
     agent.stop();
     result
 }
@@ -88,9 +88,8 @@ pub(super) fn first_snapshot(watch: &mut Watch) -> Snapshot {
     watch.round()
 }
 
-fn greet(snapshot: &Snapshot, urls: &[String]) -> Result<(), Failure> {
-    let text =
-        format!("{}\nServing on {}\n", table::render(snapshot, clock::now(), terminal_width()), urls.join(" and "));
+fn greet(snapshot: &Snapshot, urls: &str) -> Result<(), Failure> {
+    let text = format!("{}\nServing on {urls}\n", table::render(snapshot, clock::now(), terminal_width()));
     let mut out = stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| Failure::io("print", error))
 }

@@ -1,30 +1,56 @@
-//! What `run` and `demo` share: listeners, the web server until a signal, and the line that says where it is.
+//! What `run` and `demo` share: sockets, the web server until a signal, and the line that says where it is.
 
-use super::Failure;
-use crate::config::Settings;
+use super::{Failure, service};
+use crate::config::{Listening, Settings};
 use crate::export::metrics::Budget;
 use crate::time::Timestamp;
 use crate::verdict::Windows;
-use crate::web::{Answers, Drained, Limits, PageOptions, Published, serve};
+use crate::web::{Answers, Drained, Guard, Limits, Listener, PageOptions, Published, serve};
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Binds every address, before anything else is begun.
-pub(super) fn bind(settings: &Settings) -> Result<Vec<TcpListener>, Failure> {
-    settings.listen.iter().map(|address| address.bind().map_err(Failure::from)).collect()
+/// Where clients come in, and who may.
+#[derive(Debug)]
+pub(super) struct Door {
+    listening: Vec<Listening>,
+    guard: Guard,
 }
 
-/// The address to type into a browser.
-pub(super) fn url(listener: &TcpListener) -> String {
-    listener.local_addr().map_or_else(
-        |_| "unknown".to_owned(),
-        |address| {
-            let host = if address.ip().is_unspecified() { "localhost".to_owned() } else { bracketed(address) };
-            format!("http://{host}:{}/", address.port())
-        },
-    )
+impl Door {
+    /// Reads certificates and users and binds every address, before anything else is begun.
+    pub(super) fn open(settings: &Settings) -> Result<Self, Failure> {
+        let guard = settings.web_file.as_deref().map_or_else(Guard::open, Guard::from_file)?;
+        let listening = if settings.systemd_socket {
+            Listening::from_systemd()?
+        } else {
+            settings.listen.iter().map(|address| address.bind().map_err(Failure::from)).collect::<Result<_, _>>()?
+        };
+        Ok(Self { listening, guard })
+    }
+
+    /// The addresses to type into a browser, as one phrase.
+    pub(super) fn urls(&self) -> String {
+        let scheme = if self.guard.is_tls() { "https" } else { "http" };
+        let urls = self.listening.iter().map(|listening| match listening {
+            Listening::Tcp(listener) => tcp_url(scheme, listener),
+            Listening::Unix(listener) => unix_url(listener),
+        });
+        urls.map(|url| url.unwrap_or_else(|| "unknown".to_owned())).collect::<Vec<_>>().join(" and ")
+    }
+}
+
+fn tcp_url(scheme: &str, listener: &TcpListener) -> Option<String> {
+    let address = listener.local_addr().ok()?;
+    let host = if address.ip().is_unspecified() { "localhost".to_owned() } else { bracketed(address) };
+    Some(format!("{scheme}://{host}:{}/", address.port()))
+}
+
+fn unix_url(listener: &UnixListener) -> Option<String> {
+    let address = listener.local_addr().ok()?;
+    Some(format!("unix://{}", address.as_pathname()?.display()))
 }
 
 fn bracketed(address: SocketAddr) -> String {
@@ -37,20 +63,23 @@ fn bracketed(address: SocketAddr) -> String {
 /// Serves until SIGINT or SIGTERM, or until `broken` is ready, which is a failure. `clock` says what time an answer is made at.
 pub(super) fn until_stopped(
     settings: &Settings,
-    listeners: Vec<TcpListener>,
-    published: Arc<Published>,
+    door: Door,
+    published: &Arc<Published>,
     notice: Option<String>,
-    clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+    clock: impl Fn() -> Timestamp + Clone + Send + Sync + 'static,
     broken: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::io("start the web server", error))?;
+    let guard = Arc::new(door.guard);
+    let _watched = guard.watch().map_err(|error| Failure::io("start a thread", error))?;
     runtime.block_on(async {
-        let listeners = listeners
+        let listeners = door
+            .listening
             .into_iter()
-            .map(tokio::net::TcpListener::from_std)
+            .map(Listener::new)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| Failure::io("listen", error))?;
         let page = PageOptions {
@@ -58,18 +87,27 @@ pub(super) fn until_stopped(
             notice,
             windows: Windows { critical: settings.critical, warning: settings.warning },
         };
-        let answers = Answers::new(published, clock, settings.telemetry_path.clone(), Budget::default(), page);
+        let answers = Answers::new(
+            Arc::clone(published),
+            clock.clone(),
+            settings.telemetry_path.clone(),
+            Budget::default(),
+            page,
+        );
         let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| Failure::io("wait for signals", error))?;
         let mut terminate = signal(SignalKind::terminate()).map_err(|error| Failure::io("wait for signals", error))?;
         let mut failure = None;
         let shutdown = async {
+            service::ready();
             tokio::select! {
                 _ = interrupt.recv() => tracing::info!("interrupted"),
                 _ = terminate.recv() => tracing::info!("asked to terminate"),
                 () = broken => failure = Some(Failure::SamplerEnded),
+                () = service::keep_alive(published, clock) => {}
             }
+            service::stopping();
         };
-        if serve(listeners, Arc::new(answers), Limits::default(), shutdown).await == Drained::TimedOut {
+        if serve(listeners, Arc::new(answers), guard, Limits::default(), shutdown).await == Drained::TimedOut {
             tracing::warn!("ended with requests unanswered");
         }
         failure.map_or(Ok(()), Err)

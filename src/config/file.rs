@@ -2,9 +2,10 @@
 
 use super::ListenAddress;
 use crate::time::Span;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -68,7 +69,7 @@ pub enum ConfigError {
         path: PathBuf,
         /// Why.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The file is not what it should be.
     #[error("{}:{line}:{column}: {problem}", path.display())]
@@ -103,18 +104,27 @@ impl ConfigFile {
     /// # Errors
     /// When it cannot be read, is larger than 1 MiB, is no YAML, or has unknown keys or values of the wrong form.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
-        let mut text = String::new();
-        let file = File::open(path).map_err(unreadable)?;
-        file.take(LIMIT + 1).read_to_string(&mut text).map_err(unreadable)?;
-        if u64::try_from(text.len()).is_ok_and(|length| length > LIMIT) {
-            return Err(unreadable(std::io::Error::other("it is larger than 1 MiB")));
-        }
-        if text.trim().is_empty() {
-            return Ok(Self::default());
-        }
-        serde_saphyr::from_str(&text).map_err(|error| malformed(path, &error))
+        Ok(read_yaml(path)?.unwrap_or_default())
     }
+}
+
+/// The text of a file of at most 1 MiB.
+pub(super) fn read_limited(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(LIMIT + 1).read_to_string(&mut text)?;
+    if u64::try_from(text.len()).is_ok_and(|length| length > LIMIT) {
+        return Err(io::Error::other("it is larger than 1 MiB"));
+    }
+    Ok(text)
+}
+
+/// What a YAML file says; `None` where it says nothing.
+pub(super) fn read_yaml<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ConfigError> {
+    let text = read_limited(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    serde_saphyr::from_str(&text).map_err(|error| malformed(path, &error))
 }
 
 fn malformed(path: &Path, error: &serde_saphyr::Error) -> ConfigError {
@@ -131,7 +141,7 @@ fn malformed(path: &Path, error: &serde_saphyr::Error) -> ConfigError {
     }
 }
 
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Span>, D::Error> {
+pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Span>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?;
     text.map(|text| {
         humantime::parse_duration(&text)

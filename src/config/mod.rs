@@ -2,9 +2,10 @@
 
 mod file;
 mod listen;
+pub mod web;
 
 pub use file::{ConfigError, ConfigFile};
-pub use listen::{ListenAddress, ListenError};
+pub use listen::{ListenAddress, ListenError, Listening};
 
 use crate::time::Span;
 use std::path::PathBuf;
@@ -26,6 +27,10 @@ pub struct Settings {
     pub usage_max_entries: u64,
     /// Where to listen.
     pub listen: Vec<ListenAddress>,
+    /// Whether systemd hands the sockets over instead.
+    pub systemd_socket: bool,
+    /// The file with TLS and users.
+    pub web_file: Option<PathBuf>,
     /// The path of the metrics.
     pub telemetry_path: String,
     /// The directory in which the agent keeps what it has learnt; `None`: nothing is kept.
@@ -55,6 +60,10 @@ pub struct Overrides {
     pub usage_interval: Option<Span>,
     /// `--web.listen-address`.
     pub listen: Vec<ListenAddress>,
+    /// `--web.systemd-socket`.
+    pub systemd_socket: bool,
+    /// `--web.config.file`.
+    pub web_file: Option<PathBuf>,
     /// `--web.telemetry-path`.
     pub telemetry_path: Option<String>,
     /// `--storage.path`.
@@ -84,6 +93,8 @@ impl Settings {
                 .into_iter()
                 .find(|list| !list.is_empty())
                 .unwrap_or_else(|| vec![ListenAddress::default()]),
+            systemd_socket: flags.systemd_socket,
+            web_file: flags.web_file,
             telemetry_path: flags.telemetry_path.or(file.web.telemetry_path).unwrap_or_else(|| "/metrics".to_owned()),
             storage: flags.storage.or(file.storage.path),
             critical: flags.critical.or(file.check.critical).unwrap_or(Span::from_secs(30 * 60)),

@@ -175,7 +175,7 @@ impl<'a> LayerView<'a> {
         nearest
     }
 
-    /// The trigger that strikes first: by the forecast, and where none is foreseen by headroom.
+    /// The trigger that acts first: by the forecast of its action, and where none is foreseen by headroom.
     pub fn first_trigger(&self) -> Option<&'a TriggerAssessment> {
         self.triggers().into_values().min_by_key(|trigger| urgency_of(trigger))
     }
@@ -217,7 +217,7 @@ impl<'a> LayerView<'a> {
 }
 
 fn urgency_of(trigger: &TriggerAssessment) -> (i64, i64) {
-    urgency(Some(trigger.trigger), trigger.forecast.and_then(|forecast| forecast.p50), trigger.headroom)
+    urgency(Some(trigger.trigger), trigger.action.and_then(|action| action.p50), trigger.headroom)
 }
 
 /// Smaller is more urgent. Inodes and bytes are not comparable, so inodes count as if each were an average file of 16 KiB.

@@ -122,7 +122,7 @@ fn list(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     (!all.is_empty()).then(|| all.join(","))
 }
 
-fn plain(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
+pub(super) fn plain(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
     let mut response = text(body, "text/plain; charset=utf-8");
     *response.status_mut() = status;
     response

@@ -2,12 +2,16 @@
 
 use crate::time::Span;
 
-/// Limits of the server. Requests in flight need none: each is answered from memory before the next is looked at.
+/// Limits of the server. Requests in flight need none of their own: on each connection one is answered before the next is looked
+/// at, and answers are counted by their bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Connections at one time. When all are taken, the one that is longest without progress is closed for the next.
     pub connections: usize,
-    /// Time to send the header of a request, from the first byte or the start of the connection.
+    /// Bytes of answers that clients have not taken yet, of all connections together. Beyond it, of the connections that hold
+    /// any the one that is longest without progress is closed.
+    pub answer_bytes: usize,
+    /// Time for a TLS handshake, and to send the header of a request, from the first byte or the start of the connection.
     pub header_timeout: Span,
     /// Time between two requests on one connection.
     pub idle_timeout: Span,
@@ -19,12 +23,13 @@ pub struct Limits {
     pub drain_timeout: Span,
 }
 
-/// 512 connections of at most about 16 KiB each are 8 MiB; a scrape takes far less than a second of any of the times, and
-/// connections outlive a scrape interval of a minute.
+/// 256 connections take about 16 KiB each and 64 KiB more with TLS; the kernel holds at most twice [`SOCKET_BUFFERS`] for each. A
+/// scrape takes far less than a second of any of the times, and connections outlive a scrape interval of a minute.
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 512,
+            connections: 256,
+            answer_bytes: 8 << 20,
             header_timeout: Span::from_secs(10),
             idle_timeout: Span::from_secs(150),
             write_timeout: Span::from_secs(10),
@@ -33,3 +38,7 @@ impl Default for Limits {
         }
     }
 }
+
+/// What the kernel may keep for a connection in bytes, to be sent and received: half of what it then really takes. Left alone it
+/// lets a client that never reads, or sends without end, fill several MiB.
+pub(super) const SOCKET_BUFFERS: (usize, usize) = (64 << 10, 16 << 10);

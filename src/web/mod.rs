@@ -3,14 +3,25 @@
 mod accept;
 mod answer;
 mod api;
+mod guard;
+mod held;
 mod limits;
 mod patient;
 mod places;
 mod published;
+mod rate;
 mod scrapes;
 mod server;
+mod stream;
+mod tls;
+mod users;
+mod visitor;
 
 pub use answer::{Answers, PageOptions};
+pub use guard::{Guard, GuardError, Watched};
 pub use limits::Limits;
 pub use published::Published;
 pub use server::{Drained, serve};
+pub use stream::Listener;
+pub use tls::TlsError;
+pub use users::NoRandomness;

@@ -1,20 +1,25 @@
-//! How do bytes get to a client? Accepts connections within limits, speaks HTTP/1.1 on them, ends in order.
+//! How do bytes get to a client? Accepts connections within limits, speaks TLS and HTTP on them, ends in order.
 
 use super::answer::Answers;
+use super::guard::Guard;
 use super::limits::Limits;
 use super::patient::Patient;
 use super::places::{Place, Places};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use std::convert::Infallible;
-use std::future::{Future, ready};
+use super::stream::{Listener, Source, Stream};
+use super::tls::HTTP_2;
+use super::visitor::{Connection, Visitor};
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::graceful::GracefulConnection;
+use std::error::Error as StdError;
+use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 /// Which of the two ended the server after the shutdown signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,19 +34,21 @@ pub enum Drained {
 ///
 /// A failing accept (no file descriptors left) is tried again after a second and never ends the server.
 pub async fn serve(
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     answers: Arc<Answers>,
+    guard: Arc<Guard>,
     mut limits: Limits,
     shutdown: impl Future<Output = ()>,
 ) -> Drained {
     // Each listener holds one place ready for whom it accepts next.
     limits.connections = limits.connections.max(listeners.len() + 1);
-    let places = Arc::new(Places::new(limits.connections));
+    let places = Arc::new(Places::new(limits.connections, limits.answer_bytes));
     let (stop, stopped) = watch::channel(());
     let mut accepting = JoinSet::new();
     for listener in listeners {
-        let (answers, places) = (Arc::clone(&answers), Arc::clone(&places));
-        let server = Server { answers, limits, places, stopped: stopped.clone() };
+        listener.prepare();
+        let (answers, guard, places) = (Arc::clone(&answers), Arc::clone(&guard), Arc::clone(&places));
+        let server = Server { answers, guard, limits, places, stopped: stopped.clone() };
         accepting.spawn(server.accept_until_stopped(listener));
     }
     drop(stopped);
@@ -56,31 +63,39 @@ pub async fn serve(
 
 struct Server {
     answers: Arc<Answers>,
+    guard: Arc<Guard>,
     limits: Limits,
     places: Arc<Places>,
     /// Its sender is dropped to stop; it never sends.
     stopped: watch::Receiver<()>,
 }
 
+/// One accepted connection.
+struct Accepted {
+    stream: Box<dyn Stream>,
+    source: Source,
+    place: Place,
+}
+
 impl Server {
-    async fn accept_until_stopped(self, listener: TcpListener) {
+    async fn accept_until_stopped(self, listener: Listener) {
         let mut stopped = self.stopped.clone();
         loop {
             let accepted = tokio::select! {
                 _ = stopped.changed() => return,
                 accepted = self.accept(&listener) => accepted,
             };
-            if let Some((stream, place)) = accepted {
-                self.spawn(stream, place);
+            if let Some(accepted) = accepted {
+                self.spawn(accepted);
             }
         }
     }
 
     /// The place comes before the accept: what is over the limit waits in the kernel, where it costs no memory of ours.
-    async fn accept(&self, listener: &TcpListener) -> Option<(TcpStream, Place)> {
+    async fn accept(&self, listener: &Listener) -> Option<Accepted> {
         let place = self.places.take().await?;
         match listener.accept().await {
-            Ok((stream, _)) => Some((stream, place)),
+            Ok((stream, source)) => Some(Accepted { stream, source, place }),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -89,33 +104,101 @@ impl Server {
         }
     }
 
-    fn spawn(&self, stream: TcpStream, place: Place) {
-        let answers = Arc::clone(&self.answers);
-        let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-            let response = answers.answer(request.method(), request.uri(), request.headers());
-            ready(Ok::<_, Infallible>(response))
+    fn spawn(&self, mut accepted: Accepted) {
+        accepted.place.sit(accepted.source);
+        let leave = accepted.place.leave();
+        let visitor = Visitor::new(Connection {
+            answers: Arc::clone(&self.answers),
+            guard: Arc::clone(&self.guard),
+            places: Arc::clone(&self.places),
+            held: accepted.place.held(),
+            source: accepted.source,
+            failures: AtomicU32::new(0),
         });
-        let leave = place.leave();
-        let io = TokioIo::new(Patient::new(stream, place, self.limits));
-        // All waiting is limited by the stream, so that hyper needs no timer.
-        let connection = http1::Builder::new()
-            .header_read_timeout(None)
-            .max_buf_size(self.limits.header_bytes.max(8_192))
-            .serve_connection(io, service);
-        let mut stopped = self.stopped.clone();
+        let connection = converse(accepted, visitor, self.limits, self.stopped.clone());
         tokio::spawn(async move {
-            let mut connection = pin!(connection);
             let ended = tokio::select! {
-                ended = connection.as_mut() => ended,
+                ended = connection => ended,
                 () = leave.notified() => return,
-                _ = stopped.changed() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
             };
             if let Err(error) = ended {
-                tracing::debug!(%error, "connection ended early");
+                tracing::debug!(error, "connection ended early");
             }
         });
+    }
+}
+
+/// Speaks on one connection until its end.
+async fn converse(
+    accepted: Accepted,
+    visitor: Visitor,
+    limits: Limits,
+    mut stopped: watch::Receiver<()>,
+) -> Result<(), Box<dyn StdError + Send + Sync>> {
+    let Accepted { stream, place, .. } = accepted;
+    let Some(tls) = visitor.rules().tls.clone() else {
+        return speak_http1(Patient::new(stream, place, limits), visitor, limits, stopped).await;
+    };
+    let handshake = tokio::time::timeout(limits.header_timeout.to_std(), TlsAcceptor::from(tls).accept(stream));
+    let stream = tokio::select! {
+        shaken = handshake => shaken??,
+        _ = stopped.changed() => return Ok(()),
+    };
+    let http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
+    let stream = Patient::new(stream, place, limits);
+    if http2 {
+        speak_http2(stream, visitor, limits, stopped).await
+    } else {
+        speak_http1(stream, visitor, limits, stopped).await
+    }
+}
+
+// All waiting is limited by the stream, so that hyper needs no timer.
+
+async fn speak_http1(
+    stream: Patient<impl Stream + 'static>,
+    visitor: Visitor,
+    limits: Limits,
+    stopped: watch::Receiver<()>,
+) -> Result<(), Box<dyn StdError + Send + Sync>> {
+    let connection = http1::Builder::new()
+        .header_read_timeout(None)
+        .max_buf_size(limits.header_bytes.max(8_192))
+        .serve_connection(TokioIo::new(stream), visitor);
+    until_stopped(connection, stopped).await.map_err(Into::into)
+}
+
+async fn speak_http2(
+    stream: Patient<impl Stream + 'static>,
+    visitor: Visitor,
+    limits: Limits,
+    stopped: watch::Receiver<()>,
+) -> Result<(), Box<dyn StdError + Send + Sync>> {
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .max_concurrent_streams(STREAMS)
+        .max_send_buf_size(SEND_BUFFER)
+        .serve_connection(TokioIo::new(stream), visitor);
+    until_stopped(connection, stopped).await.map_err(Into::into)
+}
+
+/// Requests at one time on a connection of HTTP/2: a page and what it loads.
+const STREAMS: u32 = 8;
+/// What is buffered for each of them.
+const SEND_BUFFER: usize = 64 << 10;
+
+/// Lets the request in flight end once stopped. (`E` has its own name because rustc cannot prove a future with the projection
+/// `C::Error` in it to be `Send`.)
+async fn until_stopped<C, E>(connection: C, mut stopped: watch::Receiver<()>) -> Result<(), E>
+where
+    C: GracefulConnection<Error = E>,
+{
+    let mut connection = pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => ended,
+        _ = stopped.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
     }
 }

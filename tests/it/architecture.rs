@@ -10,6 +10,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("units", &[]),
     ("time", &[]),
     ("untrusted", &[]),
+    ("report", &[]),
     ("layer", &["untrusted"]),
     ("sample", &["layer", "time", "units", "untrusted"]),
     ("model", &["layer", "sample", "time", "units", "untrusted"]),
@@ -27,7 +28,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("source", &["access", "discover", "layer", "sample", "time", "units", "untrusted"]),
     ("demo", &["layer", "sample", "time", "units", "untrusted"]),
     ("config", &["time"]),
-    ("web", &["export", "snapshot", "time", "units"]),
+    ("web", &["config", "export", "report", "snapshot", "time", "units"]),
     ("cli", &["command", "config", "time", "units"]),
     (
         "agent",
@@ -58,6 +59,7 @@ const RULES: &[(&str, &[&str])] = &[
             "forecast",
             "model",
             "sample",
+            "report",
             "snapshot",
             "source",
             "time",
@@ -81,6 +83,7 @@ const PURE: &[&str] = &[
     "assess",
     "snapshot",
     "verdict",
+    "report",
     "export",
     "demo",
 ];

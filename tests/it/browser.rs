@@ -4,7 +4,7 @@ use crate::node;
 use highwater::export::metrics::Budget;
 use highwater::snapshot::Snapshot;
 use highwater::time::{Span, Timestamp};
-use highwater::web::{Answers, Limits, PageOptions, Published, serve};
+use highwater::web::{Answers, Guard, Limits, PageOptions, Published, serve};
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::process::Command;
@@ -44,7 +44,13 @@ async fn serve_all(pages: BTreeMap<&'static str, Shown>) -> BTreeMap<&'static st
         let answers = Answers::new(published, move || now, "/metrics".to_owned(), budget, page);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         urls.insert(name, format!("http://{}/", listener.local_addr().unwrap()));
-        tokio::spawn(serve(vec![listener], Arc::new(answers), Limits::default(), pending::<()>()));
+        tokio::spawn(serve(
+            vec![listener.into()],
+            Arc::new(answers),
+            Arc::new(Guard::open().unwrap()),
+            Limits::default(),
+            pending::<()>(),
+        ));
     }
     urls
 }

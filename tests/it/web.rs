@@ -7,7 +7,7 @@ use flate2::read::GzDecoder;
 use highwater::export::explain::{self, Question};
 use highwater::export::metrics::Budget;
 use highwater::time::Span;
-use highwater::web::{Answers, Drained, Limits, PageOptions, Published, serve};
+use highwater::web::{Answers, Drained, Guard, Limits, PageOptions, Published, serve};
 use std::future::pending;
 use std::io::Read;
 use std::net::SocketAddr;
@@ -34,9 +34,15 @@ async fn start(limits: Limits) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
-    let ended = tokio::spawn(serve(vec![listener], Arc::new(answers), limits, async {
-        stopped.await.unwrap_or(());
-    }));
+    let ended = tokio::spawn(serve(
+        vec![listener.into()],
+        Arc::new(answers),
+        Arc::new(Guard::open().unwrap()),
+        limits,
+        async {
+            stopped.await.unwrap_or(());
+        },
+    ));
     Server { address, published, stop, ended }
 }
 
@@ -339,11 +345,11 @@ async fn several_addresses_are_served_at_once() {
         // A machine without IPv6 has one of them.
         if let Ok(listener) = TcpListener::bind(address).await {
             addresses.push(listener.local_addr().unwrap());
-            listeners.push(listener);
+            listeners.push(listener.into());
         }
     }
     let limits = Limits { connections: 1, ..Limits::default() };
-    tokio::spawn(serve(listeners, Arc::new(answers), limits, pending()));
+    tokio::spawn(serve(listeners, Arc::new(answers), Arc::new(Guard::open().unwrap()), limits, pending()));
     for address in addresses {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(b"GET /m HTTP/1.0\r\n\r\n").await.unwrap();

@@ -1,4 +1,4 @@
-//! The agent itself: the built program, started as an operator would, with short intervals.
+//! The agent itself: the built program, started as an operator would.
 
 use crate::http;
 use crate::scrape::Scrape;
@@ -24,12 +24,17 @@ pub(crate) struct Agent {
 const LOG: &str = "log";
 
 impl Agent {
-    /// Starts it and waits until it says where it serves.
+    /// Starts it with short intervals and waits until it says where it serves.
     pub(crate) fn start() -> Self {
+        Self::with(&["--sample.interval=1s", "--runtime.interval=2s", "--usage.interval=1s"])
+    }
+
+    /// The same with these flags.
+    pub(crate) fn with(flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let log = File::create(folder.path().join(LOG)).expect("a new file");
         let mut process = Command::new(PROGRAM)
-            .args(["--sample.interval=1s", "--runtime.interval=2s", "--usage.interval=1s"])
+            .args(flags)
             .arg("--web.listen-address=127.0.0.1:0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -16,6 +16,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test may look at the clock and read files of its own lab")]
 
 mod agent;
+mod bursts;
 mod check;
 mod disk;
 #[path = "../it/exposition.rs"]

@@ -131,6 +131,10 @@ proptest! {
             prop_assert_ne!(&bytes, &EXAMPLE.2);
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
     // The checksum is no seal: whoever may write the file can make it fit.
     #[test]
@@ -152,7 +156,7 @@ proptest! {
 }
 
 fn watched_on(state: State) {
-    let last = EXAMPLE.0[60..64].iter().fold(state, |state, sample| {
+    let last = EXAMPLE.0[60..62].iter().fold(state, |state, sample| {
         let (assessment, next) = assess(sample, state);
         assert_eq!(assessment.filesystems.len(), 1);
         next

@@ -139,6 +139,20 @@ class Chart(unittest.TestCase):
         (default,) = objects(render())["DaemonSet"]["spec"]["template"]["spec"]["containers"]
         self.assertIn("--web.listen-address=:9469", default["args"])
 
+    def test_with_a_web_configuration_it_is_mounted_and_probes_need_no_password(self):
+        settings = ("web.configSecret=tls", "serviceMonitor.scheme=https", "serviceMonitor.basicAuth.username.name=tls")
+        found = objects(render(*settings, *ALL))
+        pod = found["DaemonSet"]["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        self.assertIn("--web.config.file=/etc/highwater/web/web.yml", container["args"])
+        self.assertIn({"name": "web", "secret": {"secretName": "tls", "defaultMode": 0o400}}, pod["volumes"])
+        self.assertIn({"name": "web", "mountPath": "/etc/highwater/web", "readOnly": True}, container["volumeMounts"])
+        for probe in ("livenessProbe", "readinessProbe"):
+            self.assertEqual(container[probe]["tcpSocket"], {"port": "metrics"})
+            self.assertNotIn("httpGet", container[probe])
+        (endpoint,) = found["ServiceMonitor"]["spec"]["endpoints"]
+        self.assertEqual((endpoint["scheme"], endpoint["basicAuth"]), ("https", {"username": {"name": "tls"}}))
+
     def test_selectors_choose_what_they_mean(self):
         found = objects(render("podLabels.team=ci", *ALL))
         template = found["DaemonSet"]["spec"]["template"]["metadata"]["labels"]
@@ -236,6 +250,7 @@ class Chart(unittest.TestCase):
             "service.port=80",
             "serviceMonitor.enabled=maybe",
             "serviceMonitor.interval=often",
+            "serviceMonitor.scheme=gopher",
             "prometheusRule.runbookBaseUrl=docs",
             "appArmorProfile=off",
             "updateStrategy.type=Now",
@@ -273,7 +288,7 @@ class Chart(unittest.TestCase):
             raise unittest.SkipTest("needs kubernetes-schemas (tests/tools/install)")
         for folder in releases:
             version = folder.name.removeprefix("v")
-            for settings in (ALL, ALL + ("seLinuxOptions.type=spc_t", "imagePullSecrets[0].name=x", "podAnnotations.a=b")):
+            for settings in (ALL, ALL + ("seLinuxOptions.type=spc_t", "imagePullSecrets[0].name=x", "podAnnotations.a=b", "web.configSecret=x")):
                 done = subprocess.run(
                     [
                         "kubeconform",
@@ -292,7 +307,7 @@ class Chart(unittest.TestCase):
 
     def test_the_operators_types_know_every_field(self):
         tree.need("operator-types")
-        found = objects(render(*ALL))
+        found = objects(render("serviceMonitor.tlsConfig.serverName=x", "serviceMonitor.basicAuth.username.name=x", *ALL))
         lines = "\n".join(json.dumps(found[kind]) for kind in ("ServiceMonitor", "PrometheusRule"))
         done = subprocess.run(["operator-types"], input=lines, capture_output=True, text=True)
         self.assertEqual((done.returncode, done.stderr, done.stdout), (0, "", "2 objects read\n"))

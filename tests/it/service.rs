@@ -1,0 +1,112 @@
+//! Does it work under systemd? Sockets that are handed over, readiness and watchdog, the end; played without systemd.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+
+const HIGHWATER: &str = env!("CARGO_BIN_EXE_highwater");
+/// Longer than any start; only a message that never comes takes so long.
+const NEVER: Duration = Duration::from_mins(1);
+
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Running {
+    fn start(command: &mut Command) -> Self {
+        Self(command.stdout(Stdio::piped()).spawn().unwrap())
+    }
+
+    /// Where it says that it serves.
+    fn urls(&mut self) -> String {
+        let mut lines = BufReader::new(self.0.stdout.take().unwrap()).lines().map(Result::unwrap);
+        lines.find_map(|line| line.strip_prefix("Serving on ").map(str::to_owned)).unwrap()
+    }
+}
+
+fn healthy(mut stream: impl Read + Write) {
+    stream.write_all(b"GET /-/healthy HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.0 200 OK"), "{answer}");
+}
+
+/// As systemd does it: the socket is descriptor 3, and the environment names the process it is for.
+fn activated(listener: OwnedFd) -> Running {
+    let script = "exec 3<&0; export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" demo --web.systemd-socket";
+    Running::start(Command::new("sh").args(["-c", script, HIGHWATER]).stdin(listener))
+}
+
+#[test]
+fn a_tcp_socket_that_is_handed_over_is_served() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut running = activated(listener.into());
+    assert_eq!(running.urls(), format!("http://{address}/"));
+    healthy(TcpStream::connect(address).unwrap());
+}
+
+#[test]
+fn a_unix_socket_that_is_handed_over_is_served() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("x.sock");
+    let mut running = activated(UnixListener::bind(&path).unwrap().into());
+    assert_eq!(running.urls(), format!("unix://{}", path.display()));
+    healthy(UnixStream::connect(&path).unwrap());
+}
+
+#[test]
+fn without_a_socket_to_take_it_says_what_to_start() {
+    let output = Command::new(HIGHWATER).args(["demo", "--web.systemd-socket"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.contains("none were handed over; start highwater.socket"), "{message}");
+}
+
+#[test]
+fn several_addresses_of_both_kinds_are_served() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("x.sock");
+    let unix = format!("--web.listen-address=unix://{}", path.display());
+    let arguments = ["demo", "--web.listen-address=127.0.0.1:0", &unix];
+    let mut running = Running::start(Command::new(HIGHWATER).args(arguments));
+    let urls = running.urls();
+    let (tcp, unix) = urls.split_once(" and ").unwrap();
+    assert_eq!(unix, format!("unix://{}", path.display()));
+    healthy(TcpStream::connect(tcp.trim_start_matches("http://").trim_end_matches('/')).unwrap());
+    healthy(UnixStream::connect(&path).unwrap());
+}
+
+#[test]
+fn systemd_hears_that_it_is_ready_alive_and_ending() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("notify");
+    let notify = UnixDatagram::bind(&path).unwrap();
+    notify.set_read_timeout(Some(NEVER)).unwrap();
+    let mut command = Command::new(HIGHWATER);
+    command.args(["demo", "--web.listen-address=127.0.0.1:0"]).env("NOTIFY_SOCKET", &path);
+    let running = Running::start(command.env("WATCHDOG_USEC", "100000").stderr(Stdio::null()));
+    let next = || {
+        let mut message = [0; 64];
+        let length = notify.recv(&mut message).unwrap();
+        String::from_utf8(message[..length].to_vec()).unwrap()
+    };
+    assert_eq!(next(), "READY=1\n");
+    assert_eq!((next(), next()), ("WATCHDOG=1\n".to_owned(), "WATCHDOG=1\n".to_owned()));
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(running.0.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    let mut message = next();
+    while message == "WATCHDOG=1\n" {
+        message = next();
+    }
+    assert_eq!(message, "STOPPING=1\n");
+}
