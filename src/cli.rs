@@ -204,8 +204,12 @@ pub struct MachineArgs {
 /// Where to listen.
 #[derive(Debug, Clone, Default, Args)]
 pub struct WebArgs {
-    /// Address to listen on, as :9469, 127.0.0.1:9469, [::1]:9469 or unix:///run/highwater.sock; may be repeated [default: :9469]
-    #[arg(long = "web.listen-address", value_name = "ADDRESS")]
+    /// Addresses to listen on.
+    #[arg(
+        long = "web.listen-address",
+        value_name = "ADDRESS",
+        help = "Address to listen on, as :9469, 127.0.0.1:9469, [::1]:9469 or unix:///run/highwater.sock; may be repeated [default: :9469]"
+    )]
     pub listen: Vec<ListenAddress>,
     /// Listen on the sockets that systemd hands over, instead of on addresses
     #[arg(long = "web.systemd-socket", conflicts_with = "listen")]

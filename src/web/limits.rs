@@ -23,7 +23,7 @@ pub struct Limits {
     pub drain_timeout: Span,
 }
 
-/// 256 connections take about 16 KiB each and 64 KiB more with TLS; the kernel holds at most twice [`SOCKET_BUFFERS`] for each. A
+/// 256 connections take about 16 KiB each and 64 KiB more with TLS; the kernel holds at most twice `SOCKET_BUFFERS` for each. A
 /// scrape takes far less than a second of any of the times, and connections outlive a scrape interval of a minute.
 impl Default for Limits {
     fn default() -> Self {

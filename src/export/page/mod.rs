@@ -2,7 +2,7 @@
 //! elsewhere. A small script keeps it current; without it the page reloads itself.
 //!
 //! Foreign text goes through `html::Escaped`. The page carries no style, no style attribute and no inline script, so that its
-//! policy can forbid them: they are files of their own, see [`file`].
+//! policy can forbid them: they are files of their own, see [`file()`].
 
 mod agent;
 mod chart;
