@@ -11,7 +11,7 @@ use crate::model::recovery::{Critical, NeverPulled, Recoverable, critical, recov
 use crate::model::schedule::{Expected, Grid};
 use crate::model::victims::SafeReason;
 use crate::model::{GcPolicy, Inventory, Release, Trigger, TriggerLevel};
-use crate::sample::{ImageId, ImageStore, KubeletSample, Reading};
+use crate::sample::{FilesystemId, ImageId, ImageStore, KubeletSample, Reading};
 use crate::time::{Span, Timestamp};
 use crate::units::Bytes;
 use serde::{Deserialize, Serialize};
@@ -103,6 +103,8 @@ pub(super) struct Watched {
     /// The last time at which the line of an eviction was seen crossed, and one that deletes images.
     evicting: Option<Timestamp>,
     evicting_images: Option<Timestamp>,
+    /// Since when each soft line that is crossed is.
+    grace_since: BTreeMap<(Trigger, FilesystemId), Timestamp>,
     /// By trigger; `None`: it cannot be told what deleted them.
     observed: BTreeMap<Option<Trigger>, Observed>,
     cached: Option<Cached>,
@@ -160,7 +162,11 @@ impl Watched {
 
     /// Takes note of a sample.
     pub(super) fn observe(&mut self, given: Given<'_>) {
-        for level in given.levels.iter().filter(|level| level.headroom.is_some_and(|headroom| headroom < 0)) {
+        for level in given.levels {
+            let is_crossed = level.headroom.is_some_and(|headroom| headroom < 0);
+            if !self.strikes(level, is_crossed, given.now) {
+                continue;
+            }
             match level.trigger {
                 Trigger::ImageGc => self.gc_crossed = Some(given.now),
                 Trigger::ImageEviction | Trigger::InodeEviction => {
@@ -209,6 +215,25 @@ impl Watched {
         if store.complete {
             self.last = Some((*at, store.clone()));
         }
+    }
+
+    /// Whether a line is crossed, a soft one for so long that the kubelet acts on it.
+    fn strikes(&mut self, level: &TriggerLevel, is_crossed: bool, now: Timestamp) -> bool {
+        if level.grace_period <= Span::ZERO {
+            return is_crossed;
+        }
+        let key = (level.trigger, level.filesystem);
+        if !is_crossed {
+            self.grace_since.remove(&key);
+            return false;
+        }
+        now.since(*self.grace_since.entry(key).or_insert(now)) >= level.grace_period
+    }
+
+    /// Since when a soft line is crossed; `None`: it is not, or no soft one.
+    pub(super) fn grace_since(&self, level: &TriggerLevel) -> Option<Timestamp> {
+        let is_soft = level.grace_period > Span::ZERO;
+        self.grace_since.get(&(level.trigger, level.filesystem)).copied().filter(|_| is_soft)
     }
 
     /// The tick that may lie between two lists, if it collects for age, or the line was seen crossed when it decided.

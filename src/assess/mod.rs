@@ -68,7 +68,8 @@ pub struct LayerAssessment {
     pub policy: Option<GcPolicy>,
     /// When the kubelet looks next whether images must go; `None` without a kubelet or where its loop is off.
     pub next_gc_check: Option<Timestamp>,
-    /// Every trigger that is armed in this layer. What is not in the list cannot strike.
+    /// Every trigger that is armed in this layer. What is not in the list cannot strike. An eviction with a soft threshold besides
+    /// a lower hard one is in it with both.
     pub triggers: Vec<TriggerAssessment>,
     /// What its images mean; `None` where the runtime does not tell them.
     pub images: Option<ImagesAssessment>,
@@ -255,7 +256,11 @@ fn assess_layer(
 ) -> LayerAssessment {
     let settings = Settings::of(layer, sample);
     let levels = match &settings.policy {
-        Some(policy) => triggers::levels(policy, settings.imagefs, settings.nodefs),
+        Some(policy) => {
+            let mut levels = triggers::levels(policy, settings.imagefs, settings.nodefs);
+            levels.extend(triggers::soft_levels(policy, settings.imagefs, settings.nodefs));
+            levels
+        }
         None => triggers::disk_full(settings.imagefs.or(settings.nodefs)).into_iter().collect(),
     };
     let given = settings.given(layer, sample.at, &levels);
@@ -276,7 +281,7 @@ fn assess_layer(
             strikes_below: level.strikes_below,
             headroom: level.headroom,
             forecast,
-            action: forecast.map(|forecast| action(level, &forecast, grid, sample.at)),
+            action: forecast.map(|forecast| action(level, &forecast, grid, sample.at, memory.grace_since(level))),
         }
     });
     let triggers = triggers.collect();
@@ -293,14 +298,27 @@ fn assess_layer(
 }
 
 /// When the kubelet acts on a line that is crossed as forecast. A later crossing is never acted on sooner, so that each quantile
-/// of the one gives that of the other. Without a kubelet nobody acts, and the crossing is all there is.
-fn action(level: &TriggerLevel, forecast: &Forecast, grid: Option<Grid>, now: Timestamp) -> Action {
+/// of the one gives that of the other. Without a kubelet nobody acts, and the crossing is all there is. `since`: when a soft
+/// line that is crossed now was first seen so.
+fn action(
+    level: &TriggerLevel,
+    forecast: &Forecast,
+    grid: Option<Grid>,
+    now: Timestamp,
+    since: Option<Timestamp>,
+) -> Action {
     let acts = |crossing: Option<Span>| {
         let crossing = crossing?;
         let Some(grid) = grid else { return Some(crossing) };
         let at = if level.trigger == Trigger::ImageGc && crossing == Span::ZERO {
             // Crossed at some time before: the next tick sees it.
             grid.next_check(now).at
+        } else if crossing == Span::ZERO
+            && let Some(since) = since
+        {
+            // Part of its grace period is over, or all of it: then every pass acts.
+            let after_grace = grid.acts_at(level.trigger, level.signal, since, level.grace_period).at;
+            after_grace.max(grid.next_eviction_pass(level.signal, now).at)
         } else {
             grid.acts_at(level.trigger, level.signal, now + crossing, level.grace_period).at
         };

@@ -22,7 +22,7 @@ pub struct TriggerLevel {
     /// How many bytes (or inodes) can still be used up without striking: what is available less `strikes_below`. 0: one
     /// more strikes; -1: one must be freed. `None` where the space was not measured.
     pub headroom: Option<i64>,
-    /// How long the line must stay crossed before the kubelet acts: zero unless only a soft threshold is set.
+    /// How long the line must stay crossed before the kubelet acts: zero unless it is that of a soft threshold.
     pub grace_period: Span,
 }
 
@@ -35,7 +35,6 @@ type Measured<'a> = Option<(FilesystemId, &'a Space)>;
 /// or, where there is none, the highest soft one. Thresholds of 0 cannot be met and are left out. `imagefs` and
 /// `nodefs` with the same identity are one filesystem to the kubelet. A filesystem that is `None` arms nothing.
 pub fn levels(policy: &GcPolicy, imagefs: Measured<'_>, nodefs: Measured<'_>) -> Vec<TriggerLevel> {
-    let same = matches!((imagefs, nodefs), (Some((image, _)), Some((node, _))) if image == node);
     let mut levels = Vec::new();
     if let Some((id, space)) = imagefs
         && policy.image_gc.enabled
@@ -43,16 +42,38 @@ pub fn levels(policy: &GcPolicy, imagefs: Measured<'_>, nodefs: Measured<'_>) ->
         let line = usage::strikes_below(space.capacity, policy.image_gc.high.value).get();
         levels.extend(level(Trigger::ImageGc, None, id, line, space.available.get()));
     }
-    let watched: [Measured<'_>; 2] = if same { [imagefs, None] } else { [imagefs, nodefs] };
-    for trigger in [Trigger::ImageEviction, Trigger::PodEviction, Trigger::InodeEviction] {
-        for (index, (id, space)) in watched.into_iter().enumerate().filter_map(|(i, fs)| Some((i, fs?))) {
-            let here =
-                |signal: Signal| (same || signal.is_imagefs() == (index == 0)) && concerns(trigger, signal, same);
-            levels.extend(highest(policy, trigger, id, space, here));
-        }
-    }
+    levels.extend(evictions(policy, imagefs, nodefs).filter_map(|(hard, soft)| hard.or(soft)));
     levels.extend(disk_full(imagefs.or(nodefs)));
     levels
+}
+
+/// The soft lines beside the hard ones of [`levels`]: which of the two a kubelet acts on first is a matter of time, since it
+/// waits out the grace period of a soft one. One that is not higher than the hard line never comes first and is left out.
+pub fn soft_levels(policy: &GcPolicy, imagefs: Measured<'_>, nodefs: Measured<'_>) -> Vec<TriggerLevel> {
+    let beside = |(hard, soft): (Option<TriggerLevel>, Option<TriggerLevel>)| {
+        let hard = hard?;
+        soft.filter(|soft| soft.strikes_below > hard.strikes_below)
+    };
+    evictions(policy, imagefs, nodefs).filter_map(beside).collect()
+}
+
+/// For each eviction trigger and filesystem the highest hard line and the highest soft one.
+fn evictions<'a>(
+    policy: &'a GcPolicy,
+    imagefs: Measured<'a>,
+    nodefs: Measured<'a>,
+) -> impl Iterator<Item = (Option<TriggerLevel>, Option<TriggerLevel>)> + 'a {
+    let same = matches!((imagefs, nodefs), (Some((image, _)), Some((node, _))) if image == node);
+    let watched: [Measured<'_>; 2] = if same { [imagefs, None] } else { [imagefs, nodefs] };
+    let triggers = [Trigger::ImageEviction, Trigger::PodEviction, Trigger::InodeEviction];
+    triggers.into_iter().flat_map(move |trigger| {
+        let measured = watched.into_iter().enumerate().filter_map(|(index, filesystem)| Some((index, filesystem?)));
+        measured.map(move |(index, (id, space))| {
+            let here =
+                |signal: Signal| (same || signal.is_imagefs() == (index == 0)) && concerns(trigger, signal, same);
+            (highest_hard(policy, trigger, id, space, here), highest_soft(policy, trigger, id, space, here))
+        })
+    })
 }
 
 /// The line that no setting moves: nothing is available to an ordinary writer any more.
@@ -72,29 +93,42 @@ fn concerns(trigger: Trigger, signal: Signal, same_filesystem: bool) -> bool {
     }
 }
 
-/// The threshold that is met first: the highest hard one, otherwise the highest soft one.
-fn highest(
+/// The hard threshold that is met first.
+fn highest_hard(
     policy: &GcPolicy,
     trigger: Trigger,
     id: FilesystemId,
     space: &Space,
     concerned: impl Fn(Signal) -> bool,
 ) -> Option<TriggerLevel> {
+    let hard = policy.eviction_hard.iter().filter(|threshold| concerned(threshold.signal));
+    // `max_by_key` takes the last of equals; the first signal of Signal::ALL is the better name.
+    hard.filter_map(|threshold| line(threshold, trigger, id, space)).rev().max_by_key(|level| level.strikes_below)
+}
+
+/// The soft threshold that is met first.
+fn highest_soft(
+    policy: &GcPolicy,
+    trigger: Trigger,
+    id: FilesystemId,
+    space: &Space,
+    concerned: impl Fn(Signal) -> bool,
+) -> Option<TriggerLevel> {
+    let soft = policy.eviction_soft.iter().filter(|soft| concerned(soft.threshold.signal));
+    let lines = soft.filter_map(|soft| {
+        let found = line(&soft.threshold, trigger, id, space)?;
+        Some(TriggerLevel { grace_period: soft.grace_period, ..found })
+    });
+    lines.rev().max_by_key(|level| level.strikes_below)
+}
+
+fn line(threshold: &EvictionThreshold, trigger: Trigger, id: FilesystemId, space: &Space) -> Option<TriggerLevel> {
     let (capacity, available) = if trigger == Trigger::InodeEviction {
         (space.files.get(), space.files_free.get())
     } else {
         (space.capacity.get(), space.available.get())
     };
-    let line = |threshold: &EvictionThreshold, grace_period| {
-        let found = level(trigger, Some(threshold.signal), id, threshold.value.of(capacity), available)?;
-        Some(TriggerLevel { grace_period, ..found })
-    };
-    let hard = policy.eviction_hard.iter().filter(|threshold| concerned(threshold.signal));
-    let soft = policy.eviction_soft.iter().filter(|soft| concerned(soft.threshold.signal));
-    // `max_by_key` takes the last of equals; the first signal of Signal::ALL is the better name.
-    hard.filter_map(|threshold| line(threshold, Span::ZERO)).rev().max_by_key(|level| level.strikes_below).or_else(
-        || soft.filter_map(|soft| line(&soft.threshold, soft.grace_period)).rev().max_by_key(|l| l.strikes_below),
-    )
+    level(trigger, Some(threshold.signal), id, threshold.value.of(capacity), available)
 }
 
 /// A line, unless nothing can be below it.
@@ -247,7 +281,15 @@ mod tests {
             (level.strikes_below, level.grace_period)
         };
         assert_eq!(find(&policy), (16_106_128_000, Span::ZERO));
+        let beside = |policy: &GcPolicy| {
+            let levels = soft_levels(policy, Some((id, &space)), Some((id, &space)));
+            levels.iter().map(|level| (level.trigger, level.strikes_below)).collect::<Vec<_>>()
+        };
+        assert_eq!(beside(&policy), [(Trigger::ImageEviction, 50 * GIB), (Trigger::PodEviction, 50 * GIB)]);
+        let lower = GcPolicy { eviction_soft: vec![soft(Signal::ImagefsAvailable, 0.02, 1)], ..policy.clone() };
+        assert_eq!(beside(&lower), []);
         policy.eviction_hard.clear();
+        assert_eq!(beside(&policy), [], "they stand in already");
         assert_eq!(find(&policy), (50 * GIB, Span::from_secs(7200)));
     }
 

@@ -5,9 +5,10 @@ use highwater::assess::{Assessment, ImageState, LastUsed, Observed, State, Strik
 use highwater::layer::LayerId;
 use highwater::model::Trigger;
 use highwater::model::recovery::{Critical, Recoverable};
-use highwater::sample::{Reading, Sample, StoredLayer};
+use highwater::sample::{KubeletSettings, Reading, Sample, StoredLayer};
 use highwater::time::Span;
 use highwater::units::Bytes;
+use highwater::untrusted::Label;
 
 /// The fixed node so many seconds before its sample, with so much available; its kubelets started 7,000 s before it, and look at
 /// 200.3 s after it and every 300 s.
@@ -51,6 +52,57 @@ fn a_kubelet_acts_at_its_next_check_after_the_crossing_and_a_full_disk_at_once()
     assert_eq!(action.p50.map(|span| span.micros() / 1_000_000), Some(500));
     let full = of(Trigger::DiskFull);
     assert_eq!(full.action.unwrap().p50, full.forecast.unwrap().p50);
+}
+
+/// The kubelet of the host with a soft threshold of 25 % (70 GiB) and ten minutes of grace besides the hard ones of the default.
+fn with_soft_eviction(mut sample: Sample) -> Sample {
+    let entry = |value: &str| Some([("nodefs.available".to_owned(), Some(value.to_owned()))].into());
+    let kubelet = sample.layers[0].kubelet.as_mut().unwrap();
+    kubelet.config = kubelet.config.clone().map(|mut config| {
+        // A file: a kubelet without one has no hard thresholds by default.
+        let settings = KubeletSettings {
+            eviction_soft: entry("25%"),
+            eviction_soft_grace_period: entry("10m"),
+            ..KubeletSettings::default()
+        };
+        config.file = Some((Label::new("/var/lib/kubelet/config.yaml"), settings));
+        config
+    });
+    sample
+}
+
+/// The lines of pod eviction of the host, with when they are crossed and acted on: the hard one first.
+fn pod_evictions(assessment: &Assessment) -> Vec<(u64, f64, f64)> {
+    let found = assessment.layers[0].triggers.iter().filter(|found| found.trigger == Trigger::PodEviction);
+    let seconds = |span: Option<Span>| span.map_or(f64::INFINITY, Span::as_secs_f64);
+    let times = found.map(|found| {
+        let (crossing, action) = (found.forecast.unwrap().p50, found.action.unwrap().p50);
+        (found.strikes_below >> 30, seconds(crossing), seconds(action))
+    });
+    times.collect()
+}
+
+#[test]
+fn a_soft_eviction_waits_for_its_grace_period_and_a_hard_one_for_ten_seconds() {
+    // 20 MiB/s, steadily: 10 GiB to the soft line of 70 GiB, and many more to the hard one.
+    let filling = |seconds: i64| Bytes::from_mib(80 * 1_024 + 20 * u64::try_from(seconds).unwrap());
+    let round = |round: i64| with_soft_eviction(at(round * 5, filling(round * 5)));
+    let [hard, soft] = pod_evictions(&last((0..=60).rev().map(round)))[..] else { panic!("two lines") };
+    assert_eq!(soft.0, 70);
+    assert!(hard.0 < 45 && hard.1 > soft.1, "{hard:?} {soft:?}");
+    assert!((600.0..=625.0).contains(&(soft.2 - soft.1)), "{soft:?}");
+    assert!((0.0..=10.1).contains(&(hard.2 - hard.1)), "{hard:?}");
+
+    // Below the soft line for seven minutes: three are left; for eleven: the next pass acts.
+    let below = |rounds: i64| {
+        let level = |round| if round <= rounds { Bytes::from_gib(60) } else { Bytes::from_gib(80) };
+        let found = pod_evictions(&last((0..=200).rev().map(|round| with_soft_eviction(at(round * 5, level(round))))));
+        let soft = found[1];
+        assert!(soft.1 <= 0.0, "{soft:?}");
+        soft.2
+    };
+    assert!((170.0..=205.0).contains(&below(84)), "{}", below(84));
+    assert!((0.0..=10.1).contains(&below(132)), "{}", below(132));
 }
 
 #[test]
