@@ -91,7 +91,7 @@ pub(super) fn until_stopped(
             Arc::clone(published),
             clock.clone(),
             settings.telemetry_path.clone(),
-            Budget::default(),
+            Budget { total: settings.max_series, ..Budget::default() },
             page,
         );
         let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| Failure::io("wait for signals", error))?;

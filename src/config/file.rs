@@ -42,6 +42,7 @@ pub(super) struct UsageSection {
 pub(super) struct WebSection {
     pub(super) listen_addresses: Vec<ListenAddress>,
     pub(super) telemetry_path: Option<String>,
+    pub(super) max_series: Option<usize>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]

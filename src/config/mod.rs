@@ -33,6 +33,8 @@ pub struct Settings {
     pub web_file: Option<PathBuf>,
     /// The path of the metrics.
     pub telemetry_path: String,
+    /// The most series of a scrape, 100 to 100,000; beyond it the least urgent are left out.
+    pub max_series: usize,
     /// The directory in which the agent keeps what it has learnt; `None`: nothing is kept.
     pub storage: Option<PathBuf>,
     /// A trigger foreseen within this is critical.
@@ -96,6 +98,7 @@ impl Settings {
             systemd_socket: flags.systemd_socket,
             web_file: flags.web_file,
             telemetry_path: flags.telemetry_path.or(file.web.telemetry_path).unwrap_or_else(|| "/metrics".to_owned()),
+            max_series: file.web.max_series.unwrap_or(5_000),
             storage: flags.storage.or(file.storage.path),
             critical: flags.critical.or(file.check.critical).unwrap_or(Span::from_secs(30 * 60)),
             warning: flags.warning.or(file.check.warning).unwrap_or(Span::from_secs(2 * 3_600)),
@@ -115,6 +118,13 @@ impl Settings {
                 key: "web.telemetry_path",
                 given: self.telemetry_path,
                 wanted: "a path that begins with / and is not / itself".to_owned(),
+            });
+        }
+        if !(100..=100_000).contains(&self.max_series) {
+            return Err(ConfigError::Value {
+                key: "web.max_series",
+                given: self.max_series.to_string(),
+                wanted: "100 to 100000".to_owned(),
             });
         }
         // Each is compared with every name of every image.
@@ -197,6 +207,14 @@ mod tests {
             Settings::load(flags).unwrap_err().to_string(),
             "sample.interval is 1ms, but must be between 100ms and 5m"
         );
+    }
+
+    #[test]
+    fn the_most_series_of_a_scrape_may_be_set_within_bounds() {
+        let (_keep, flags) = file("web: {max_series: 300}\n");
+        assert_eq!(Settings::load(flags).unwrap().max_series, 300);
+        let (_keep, flags) = file("web: {max_series: 1}\n");
+        assert_eq!(Settings::load(flags).unwrap_err().to_string(), "web.max_series is 1, but must be 100 to 100000");
     }
 
     #[test]

@@ -140,7 +140,7 @@ are the same in all formats; the OpenMetrics and protobuf families carry their u
   `highwater_source_up` (0), `highwater_source_age_seconds` and what concerns the agent.
 - Two filesystems of the same device and mountpoint carry their identity in `mountpoint`; a second layer of the same name
   ends in `#2`.
-- At most 20 series for each filesystem, 80 for each layer, 5,000 in all. Over the total, whole layers are left out, the
+- At most 20 series for each filesystem, 80 for each layer, 5,000 in all (`web.max_series` in the configuration file). Over the total, whole layers are left out, the
   least urgent first, and `highwater_series_dropped` counts their series.
 - `highwater_forecast_seconds` is of type `unknown` (`untyped`): a gauge must not have the label `quantile`, and a summary
   would claim to be of observations. It is used like a gauge.
