@@ -4,7 +4,7 @@
 //! When the line will be crossed is said by `forecast/`.
 
 use super::eviction::deletes_images;
-use super::freed::{Freed, freed};
+use super::freed::{Freed, Parts, freed};
 use super::image_eviction::{EvictionPass, evict};
 use super::image_gc::{Available, Tick, collect};
 use super::schedule::{Expected, Grid};
@@ -83,15 +83,16 @@ pub fn predict(subject: Subject<'_>, written: Bytes) -> Vec<Prediction> {
         imagefs_after.as_ref().map(|(id, space)| (*id, space)),
         nodefs_after.as_ref().map(|(id, space)| (*id, space)),
     );
+    let parts = Parts::of(subject.store);
     let predictions = lines.into_iter().filter_map(|level| {
         // Only eviction on the kubelet's own disk leaves the images alone, and has no images to name.
         let deletes = level.signal.is_none_or(|signal| deletes_images(signal, same));
         let (_, space) = imagefs_after.as_ref()?;
         match level.trigger {
-            Trigger::ImageGc => Some(collection(subject, level, space)),
+            Trigger::ImageGc => Some(collection(subject, level, space, &parts)),
             Trigger::ImageEviction | Trigger::InodeEviction if deletes => {
                 let signal = level.signal?;
-                Some(eviction(subject, level, signal, same, space))
+                Some(eviction(subject, level, signal, (same, space), &parts))
             }
             _ => None,
         }
@@ -103,7 +104,7 @@ fn same_filesystem(subject: Subject<'_>) -> bool {
     matches!((subject.imagefs, subject.nodefs), (Some((image, _)), Some((node, _))) if image == node)
 }
 
-fn collection(subject: Subject<'_>, level: TriggerLevel, space: &Space) -> Prediction {
+fn collection(subject: Subject<'_>, level: TriggerLevel, space: &Space, parts: &Parts) -> Prediction {
     let at = subject.grid.next_check(subject.now);
     let just_crossed = Bytes::new(level.strikes_below.saturating_sub(1));
     let crossed = space.available <= just_crossed;
@@ -118,7 +119,7 @@ fn collection(subject: Subject<'_>, level: TriggerLevel, space: &Space) -> Predi
         store: subject.store,
         inventory: subject.inventory,
     });
-    let freed = freed(subject.store, &collection.verdicts, collection.counted);
+    let freed = freed(parts, &collection.verdicts, collection.counted);
     Prediction {
         level,
         at,
@@ -131,7 +132,13 @@ fn collection(subject: Subject<'_>, level: TriggerLevel, space: &Space) -> Predi
     }
 }
 
-fn eviction(subject: Subject<'_>, level: TriggerLevel, signal: Signal, same: bool, space: &Space) -> Prediction {
+fn eviction(
+    subject: Subject<'_>,
+    level: TriggerLevel,
+    signal: Signal,
+    (same, space): (bool, &Space),
+    parts: &Parts,
+) -> Prediction {
     let at = subject.grid.next_eviction_pass(Some(signal), subject.now);
     let crossed = level.headroom.is_some_and(|headroom| headroom < 0);
     let available = if signal.counts_inodes() {
@@ -148,7 +155,7 @@ fn eviction(subject: Subject<'_>, level: TriggerLevel, signal: Signal, same: boo
         store: subject.store,
         inventory: subject.inventory,
     });
-    let freed = freed(subject.store, &verdicts, None);
+    let freed = freed(parts, &verdicts, None);
     Prediction {
         level,
         at,

@@ -5,7 +5,7 @@
 //! 0.7 MiB.
 
 use super::victims::{Cause, Counted, Fate, Verdict};
-use crate::sample::{Image, ImageId, ImageStore};
+use crate::sample::ImageStore;
 use crate::units::Bytes;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
@@ -20,48 +20,74 @@ pub struct Freed {
     pub most: Bytes,
 }
 
-/// The bytes that verdicts free; `None` where that is not known of an image that goes or may go, or where the list of
-/// images is not whole: the unknown image may share any layer. One that stays and is not known may keep all of them.
+/// Which part of the disk each image of a store keeps, by number, so that several questions need not compare names again.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    complete: bool,
+    /// Bytes of each part.
+    bytes: Vec<Bytes>,
+    /// For each image its size as the runtime lists it, and its parts, each once; `None` where they are not known.
+    images: Vec<(u128, Option<Vec<usize>>)>,
+}
+
+impl Parts {
+    /// Those of a store.
+    pub fn of(store: &ImageStore) -> Self {
+        let mut numbers: HashMap<&str, usize> = HashMap::new();
+        let mut bytes = Vec::new();
+        let mut number = |layer: &'_ crate::sample::StoredLayer, id| {
+            *numbers.entry(id).or_insert_with(|| {
+                bytes.push(layer.bytes);
+                bytes.len() - 1
+            })
+        };
+        let images = store.images.iter().map(|image| {
+            let parts = image.layers.as_ref().map(|layers| {
+                let mut parts: Vec<usize> = layers.iter().map(|layer| number(layer, layer.id.as_str())).collect();
+                parts.sort_unstable();
+                parts.dedup();
+                parts
+            });
+            (u128::from(image.size.map_or(0, Bytes::get)), parts)
+        });
+        let images = images.collect();
+        Self { complete: store.complete, bytes, images }
+    }
+}
+
+/// The bytes that verdicts free, one for each image in the store's order; `None` where that is not known of an image that goes or
+/// may go, or where the list of images is not whole: the unknown image may share any layer. One that stays and is not known may
+/// keep all of them.
 ///
 /// `counted`: what the loop counts in CRI sizes before it ends. Of a class of equals each may go, but not all do.
-pub fn freed(store: &ImageStore, verdicts: &[Verdict], counted: Option<Counted>) -> Option<Freed> {
-    if !store.complete {
+pub fn freed(parts: &Parts, verdicts: &[Verdict], counted: Option<Counted>) -> Option<Freed> {
+    if !parts.complete || parts.images.len() != verdicts.len() {
         return None;
     }
-    let fates: HashMap<&ImageId, Fate> = verdicts.iter().map(|verdict| (&verdict.image, verdict.fate)).collect();
-    let mut layers: HashMap<&str, Layer> = HashMap::new();
+    let mut kept = vec![Kept { by: None, users: 0 }; parts.bytes.len()];
     let mut survivor_unknown = false;
-    for (index, image) in store.images.iter().enumerate() {
-        let keeps = Keeps::of(*fates.get(&image.id)?);
-        let Some(kept) = &image.layers else {
+    for ((_, image), verdict) in parts.images.iter().zip(verdicts) {
+        let keeps = Keeps::of(verdict.fate);
+        let Some(image) = image else {
             if keeps != Keeps::Stays {
                 return None;
             }
             survivor_unknown = true;
             continue;
         };
-        for layer in kept.iter() {
-            let known = layers.entry(layer.id.as_str()).or_insert(Layer {
-                bytes: layer.bytes,
-                keeps,
-                last: index,
-                alone: true,
-            });
-            if keeps == Keeps::MayGo && known.keeps == Keeps::MayGo && known.last != index {
-                known.alone = false;
+        for part in image {
+            if let Some(part) = kept.get_mut(*part) {
+                part.by = part.by.max(Some(keeps));
+                part.users += usize::from(keeps == Keeps::MayGo);
             }
-            if keeps >= known.keeps {
-                known.last = index;
-            }
-            known.keeps = known.keeps.max(keeps);
         }
     }
     let sum = |goes: fn(Keeps) -> bool| {
-        let gone = layers.values().filter(|layer| goes(layer.keeps));
-        gone.fold(Bytes::ZERO, |sum, layer| sum.saturating_add(layer.bytes))
+        let gone = parts.bytes.iter().zip(&kept).filter(|(_, kept)| kept.by.is_some_and(goes));
+        gone.fold(Bytes::ZERO, |sum, (bytes, _)| sum.saturating_add(*bytes))
     };
     let (certain, all) = (sum(|keeps| keeps == Keeps::Goes), sum(|keeps| keeps != Keeps::Stays));
-    let bounds = counted.map(|counted| some_of(store, &fates, &layers, counted));
+    let bounds = counted.map(|counted| some_of(parts, verdicts, &kept, counted));
     let (more, most) = bounds.unwrap_or((Bytes::ZERO, Bytes::new(u64::MAX)));
     let least = if survivor_unknown { Bytes::ZERO } else { certain.saturating_add(more) };
     Some(Freed { least, most: certain.saturating_add(most).min(all) })
@@ -72,33 +98,28 @@ pub fn freed(store: &ImageStore, verdicts: &[Verdict], counted: Option<Counted>)
 /// At least: the images that free least for what they count go, and each frees only what it has alone. At most: those go that
 /// free most, and each frees all that no survivor keeps. Both allow a part of an image, which makes them bounds for every
 /// choice of whole ones (the fractional knapsack).
-fn some_of(
-    store: &ImageStore,
-    fates: &HashMap<&ImageId, Fate>,
-    layers: &HashMap<&str, Layer>,
-    counted: Counted,
-) -> (Bytes, Bytes) {
-    let size = |image: &Image| u128::from(image.size.map_or(0, Bytes::get));
+fn some_of(parts: &Parts, verdicts: &[Verdict], kept: &[Kept], counted: Counted) -> (Bytes, Bytes) {
     let mut wanted = (u128::from(counted.least.get()), u128::from(counted.most.get()));
     let mut alone = Vec::new();
     let mut shared = Vec::new();
-    for (index, image) in store.images.iter().enumerate() {
-        match fates.get(&image.id) {
-            Some(Fate::Certain(Cause::Space)) => {
-                wanted = (wanted.0.saturating_sub(size(image)), wanted.1.saturating_sub(size(image)));
+    for ((size, image), verdict) in parts.images.iter().zip(verdicts) {
+        match verdict.fate {
+            Fate::Certain(Cause::Space) => {
+                wanted = (wanted.0.saturating_sub(*size), wanted.1.saturating_sub(*size));
             }
-            Some(Fate::Possible(_)) => {
-                let kept = || {
-                    image.layers.iter().flat_map(|kept| kept.iter()).filter_map(|layer| layers.get(layer.id.as_str()))
-                };
-                let of = |counts: &dyn Fn(&Layer) -> bool| -> u128 {
-                    kept().filter(|layer| counts(layer)).map(|layer| u128::from(layer.bytes.get())).sum()
-                };
-                let may_go = |layer: &Layer| layer.keeps == Keeps::MayGo;
-                alone.push((size(image), of(&|layer| may_go(layer) && layer.alone && layer.last == index)));
-                shared.push((size(image), of(&may_go)));
+            Fate::Possible(_) => {
+                let (mut own, mut all) = (0_u128, 0_u128);
+                for part in image.iter().flatten() {
+                    let (Some(bytes), Some(kept)) = (parts.bytes.get(*part), kept.get(*part)) else { continue };
+                    if kept.by == Some(Keeps::MayGo) {
+                        all = all.saturating_add(u128::from(bytes.get()));
+                        own = own.saturating_add(if kept.users == 1 { u128::from(bytes.get()) } else { 0 });
+                    }
+                }
+                alone.push((*size, own));
+                shared.push((*size, all));
             }
-            _ => {}
+            Fate::Certain(Cause::Age) | Fate::Safe(_) => {}
         }
     }
     // Bytes freed for each byte counted; what counts nothing is last where little is wanted, and first where much is.
@@ -106,8 +127,8 @@ fn some_of(
         one.1.saturating_mul(other.0).cmp(&other.1.saturating_mul(one.0)).then(other.0.cmp(&one.0))
     };
     alone.retain(|(size, _)| *size > 0);
-    alone.sort_by(by_yield);
-    shared.sort_by(|one, other| (other.0 == 0).cmp(&(one.0 == 0)).then_with(|| by_yield(other, one)));
+    alone.sort_unstable_by(by_yield);
+    shared.sort_unstable_by(|one, other| (other.0 == 0).cmp(&(one.0 == 0)).then_with(|| by_yield(other, one)));
     (take(&alone, wanted.0, false), take(&shared, wanted.1, true))
 }
 
@@ -128,14 +149,13 @@ fn take(images: &[(u128, u128)], wanted: u128, up: bool) -> Bytes {
     Bytes::new(u64::try_from(sum).unwrap_or(u64::MAX))
 }
 
-/// One part of the disk and who keeps it.
-struct Layer {
-    bytes: Bytes,
+/// Who keeps one part of the disk.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
     /// The fate of the image that keeps it longest.
-    keeps: Keeps,
-    /// An image of that fate, and whether it is the only one.
-    last: usize,
-    alone: bool,
+    by: Option<Keeps>,
+    /// How many images that may go have it.
+    users: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

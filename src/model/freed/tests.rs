@@ -48,7 +48,7 @@ fn a_layer_goes_with_the_last_image_that_uses_it() {
     for (fates, least, most) in cases {
         let verdicts = verdicts(&[("a", fates[0]), ("b", fates[1]), ("c", fates[2])]);
         let expected = Freed { least: Bytes::new(least), most: Bytes::new(most) };
-        assert_eq!(freed(&store(), &verdicts, None), Some(expected), "{fates:?}");
+        assert_eq!(freed(&Parts::of(&store()), &verdicts, None), Some(expected), "{fates:?}");
     }
 }
 
@@ -58,12 +58,12 @@ fn one_victim_of_unknown_layers_makes_all_unknown() {
     let without = |index: usize| {
         let mut unknown = store();
         unknown.images[index].layers = None;
-        freed(&unknown, &verdicts, None)
+        freed(&Parts::of(&unknown), &verdicts, None)
     };
     assert_eq!(without(0), None);
     assert_eq!(without(1), None);
-    assert_eq!(freed(&ImageStore { complete: false, ..store() }, &verdicts, None), None);
-    assert_eq!(freed(&store(), &verdicts[..2], None), None);
+    assert_eq!(freed(&Parts::of(&ImageStore { complete: false, ..store() }), &verdicts, None), None);
+    assert_eq!(freed(&Parts::of(&store()), &verdicts[..2], None), None);
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn a_survivor_of_unknown_layers_may_keep_everything() {
     let verdicts = verdicts(&[("a", CERTAIN), ("b", CERTAIN), ("c", SAFE)]);
     let mut unknown = store();
     unknown.images[2].layers = None;
-    assert_eq!(freed(&unknown, &verdicts, None), Some(Freed { least: Bytes::ZERO, most: Bytes::new(111) }));
+    assert_eq!(freed(&Parts::of(&unknown), &verdicts, None), Some(Freed { least: Bytes::ZERO, most: Bytes::new(111) }));
 }
 
 #[test]
@@ -85,10 +85,10 @@ fn of_equals_some_go_and_not_all() {
     };
     let fates: Vec<(&str, Fate)> = names.iter().map(|name| (name.as_str(), POSSIBLE)).collect();
     let counted = Counted { least: Bytes::new(25), most: Bytes::new(34) };
-    let found = freed(&equals, &verdicts(&fates), Some(counted));
+    let found = freed(&Parts::of(&equals), &verdicts(&fates), Some(counted));
     assert_eq!(found, Some(Freed { least: Bytes::new(75), most: Bytes::new(102) }));
     let nothing = Counted { least: Bytes::ZERO, most: Bytes::new(u64::MAX) };
-    let found = freed(&equals, &verdicts(&fates), Some(nothing));
+    let found = freed(&Parts::of(&equals), &verdicts(&fates), Some(nothing));
     assert_eq!(found, Some(Freed { least: Bytes::ZERO, most: Bytes::new(300) }));
 }
 
@@ -131,10 +131,10 @@ proptest! {
             .collect();
         let sum = images.iter().zip(&gone).filter(|(_, gone)| **gone).map(|((size, ..), _)| size).sum();
         let counted = Counted { least: Bytes::new(sum), most: Bytes::new(sum) };
-        let bounds = freed(&store, &verdicts, Some(counted)).unwrap();
+        let bounds = freed(&Parts::of(&store), &verdicts, Some(counted)).unwrap();
         let free = Bytes::new(exactly(&store, &gone));
         prop_assert!(bounds.least <= free && free <= bounds.most, "{bounds:?} {free}");
-        let without = freed(&store, &verdicts, None).unwrap();
+        let without = freed(&Parts::of(&store), &verdicts, None).unwrap();
         prop_assert!(without.least <= bounds.least && bounds.most <= without.most);
     }
 }
