@@ -1,5 +1,5 @@
-//! Which check is next, when more ask than can be checked? First who was not served lately, then who was not denied on this
-//! connection, then who asks the second time, then the newest: the oldest have often given up already.
+//! Which check is next, when more ask than can be checked? First who was not served lately, then whose address asks for least, then
+//! who was not denied on this connection, then who asks the second time, then the newest: the oldest have often given up already.
 //!
 //! Guessing takes ever new passwords, over few addresses or few connections; a scraper comes again with the same one.
 
@@ -102,9 +102,10 @@ impl Queue {
     }
 
     /// The smallest is next, the greatest is pushed out.
-    fn rank(&self, waiting: &Waiting) -> (u64, u32, Reverse<bool>, Reverse<u64>) {
+    fn rank(&self, waiting: &Waiting) -> (u64, usize, u32, Reverse<bool>, Reverse<u64>) {
         let served = self.served.get(&waiting.source).copied().unwrap_or(0);
-        (served, waiting.failures, Reverse(waiting.again), Reverse(waiting.since))
+        let of_the_source = self.waiting.iter().filter(|other| other.source == waiting.source).count();
+        (served, of_the_source, waiting.failures, Reverse(waiting.again), Reverse(waiting.since))
     }
 
     fn position<R: Ord>(&self, rank: impl Fn(&Self, &Waiting) -> R) -> Option<usize> {
@@ -159,6 +160,14 @@ mod tests {
     #[test]
     fn another_address_is_next() {
         let mut crowd = Crowd::flooded(0);
+        crowd.push(1, OTHER, 0);
+        (2_000..3_000).for_each(|number| crowd.push(number, ATTACKER, 0));
+        assert_eq!(crowd.next(), 1);
+    }
+
+    #[test]
+    fn a_flood_pushes_nobody_else_out_before_anything_was_checked() {
+        let mut crowd = Crowd::default();
         crowd.push(1, OTHER, 0);
         (2_000..3_000).for_each(|number| crowd.push(number, ATTACKER, 0));
         assert_eq!(crowd.next(), 1);
