@@ -6,7 +6,7 @@ SHELL := bash
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help run test test-quick test-rust test-ops test-browser test-lab test-truth lint advisories bench lab-up lab-down
+.PHONY: help run test test-rust test-ops test-browser test-lab test-truth lint advisories bench lab-up lab-down
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
@@ -14,19 +14,12 @@ help: ## List the targets
 run: ## Build and run the agent
 	$(CARGO) run --release --locked
 
-# The truth test waits for kubelets most of its time; the lab after it, for lack of inotify instances.
-test: ## Everything: unit, property, golden, rules, dashboards, chart, status page, real kubelets, lab
-	$(MAKE) -j2 --output-sync=target test-quick test-truth
-	$(MAKE) test-lab
-
-test-quick: ## What needs no root: test-rust, test-ops, test-browser
-	$(MAKE) test-rust
-	$(MAKE) test-ops
-	$(MAKE) test-browser
+# One after another: on a new machine those that install packages would meet at apt's lock, and the lab's agent would find the cells of
+# the truth test.
+test: test-rust test-ops test-browser test-truth test-lab ## Everything: unit, property, golden, rules, dashboards, chart, status page, real kubelets, lab
 
 test-rust: ## Unit, property, golden and integration tests
-	# Without make's job server, one of whose two tokens the truth test holds.
-	PATH="$$(tests/tools/install promtool prometheus jsonschema):$$PATH" env -u MAKEFLAGS $(CARGO) test --locked
+	PATH="$$(tests/tools/install promtool prometheus jsonschema):$$PATH" $(CARGO) test --locked
 
 test-ops: ## Alerts, dashboards, chart and runbooks, with the real tools
 	tests/ops/run
