@@ -3,7 +3,7 @@
 use super::remote::{AgentAddress, AgentChoice, Patience, get, local};
 use super::run::{first_snapshot, terminal_width};
 use super::screen::Screen;
-use super::{Failure, colour, report, waiting};
+use super::{Failure, colour, origin, report, waiting};
 use crate::access::socket::ReplyLimits;
 use crate::agent::runtimes::ask_all;
 use crate::agent::{Watch, clock};
@@ -139,12 +139,8 @@ impl Origin {
     /// Whence, and how old.
     fn sentence(&self, document: &Document) -> String {
         match self {
-            Self::Agent(address) => {
-                let age = Span::from_secs_f64(document.age_seconds).max(Span::ZERO);
-                let stale = if document.stale { ", which has stopped sampling" } else { "" };
-                format!("From the agent at {address}{stale}: sampled {age} ago.")
-            }
-            Self::Look(look) => format!("Measured just now, for {}; a running agent knows more.", look.window),
+            Self::Agent(address) => origin::of_agent(address, document.age_seconds, document.stale),
+            Self::Look(look) => origin::of_look(look.window),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::remote::{AgentAddress, AgentChoice, Patience, get, local};
 use super::run::terminal_width;
-use super::{Failure, recording, waiting};
+use super::{Failure, origin, recording, waiting};
 use crate::access::socket::ReplyLimits;
 use crate::agent::runtimes::ask_all;
 use crate::agent::{Watch, clock};
@@ -57,14 +57,13 @@ fn known(args: &ExplainArgs) -> Result<(Document, String), Failure> {
     };
     if let Some(address) = agent {
         let document = waiting(ask(&address, question))?.map_err(Failure::Agent)?;
-        let age = Span::from_secs_f64(document.age_seconds).max(Span::ZERO);
-        let stale = if document.stale { ", which has stopped sampling" } else { "" };
-        return Ok((document, format!("From the agent at {address}{stale}: sampled {age} ago.")));
+        let origin = origin::of_agent(&address, document.age_seconds, document.stale);
+        return Ok((document, origin));
     }
     let window = args.window.unwrap_or(WINDOW);
     let snapshot = look(&settings, window)?;
     let document = describe(&snapshot, clock::now(), question).map_err(Failure::Layer)?;
-    Ok((document, format!("Measured just now, for {window}; a running agent knows more.")))
+    Ok((document, origin::of_look(window)))
 }
 
 async fn ask(address: &AgentAddress, question: Question<'_>) -> Result<Document, super::remote::RemoteError> {

@@ -8,6 +8,7 @@ pub mod demo;
 mod exit;
 pub mod explain;
 pub mod log;
+mod origin;
 pub mod recording;
 pub mod remote;
 pub mod replay;
