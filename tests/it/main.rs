@@ -24,6 +24,7 @@ mod metrics;
 mod node;
 mod prometheus;
 mod recording;
+mod remedies;
 mod remote;
 mod schema;
 mod service;
