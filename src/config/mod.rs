@@ -1,5 +1,6 @@
 //! Which settings are in force? Defaults, then the configuration file, then flags; validated once, here.
 
+pub mod client;
 mod contents;
 mod file;
 mod listen;
