@@ -6,6 +6,7 @@ use super::json::{Document, FilesystemEntry, LayerEntry, TriggerEntry, describe}
 use super::phrase;
 use super::put::put;
 use super::view::urgency;
+use crate::forecast::Horizon;
 use crate::model::Trigger;
 use crate::snapshot::Snapshot;
 use crate::time::{Span, Timestamp};
@@ -30,6 +31,7 @@ pub(crate) fn show(document: &Document, width: Option<u16>) -> String {
         text.push('\n');
         filesystem(&mut text, now, disk);
     }
+    remedies(&mut text, document);
     let problems = problems(document);
     if !problems.is_empty() {
         text.push_str("\nCould not be read:\n");
@@ -188,6 +190,24 @@ fn filesystem(text: &mut String, now: Timestamp, disk: &FilesystemEntry) {
         text.push_str("; files were deleted meanwhile, so the rows sum to more");
     }
     text.push_str(".\n");
+}
+
+/// The best remedy of each layer that is foreseen to delete images within the longest horizon.
+fn remedies(text: &mut String, document: &Document) {
+    let is_near = |trigger: &TriggerEntry| {
+        let deletes =
+            [Trigger::ImageGc, Trigger::ImageEviction].map(Trigger::as_str).contains(&trigger.trigger.as_str());
+        let median = crossing(trigger).and_then(|[_, median, _]| median);
+        deletes && median.is_some_and(|median| median <= Horizon::SixHours.span())
+    };
+    let layers = document.layers.iter().filter(|layer| layer.triggers.iter().any(is_near));
+    let mut helps = layers.filter_map(|layer| Some((&layer.layer, layer.best_remedy.as_ref()?))).peekable();
+    if helps.peek().is_some() {
+        text.push_str("\nWhat helps best; highwater explain LAYER says how, at what price, and what else:\n");
+    }
+    for (layer, remedy) in helps {
+        put!(text, "  {layer}: {remedy}\n");
+    }
 }
 
 /// Everything that could not be read or understood, filesystems first; as on the page.

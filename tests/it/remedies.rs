@@ -266,6 +266,20 @@ fn explained(snapshot: &Snapshot) -> String {
 }
 
 #[test]
+fn check_names_the_best_remedy_of_a_layer_that_is_about_to_lose_images() {
+    let check = |snapshot: &Snapshot| highwater::export::table::render(snapshot, node::now(), None);
+    let mut near = node::snapshot();
+    let line = "\n  host/test-pods/4f0c8a1e-prow/capd-worker-old: pin 2 images\n";
+    assert!(check(&near).contains(line), "{}", check(&near));
+    near.sample.layers[OLD].runtime.as_mut().unwrap().version = Some(Label::new("1.6.20~ds1"));
+    assert!(check(&near).contains("capd-worker-old: switch image GC and disk eviction off\n"), "{}", check(&near));
+    for trigger in &mut near.assessment.layers[OLD].triggers {
+        trigger.forecast = None;
+    }
+    assert!(!check(&near).contains("What helps"), "nothing is foreseen");
+}
+
+#[test]
 fn cri_o_pins_by_its_configuration() {
     let text = explained(&snapshot(|layer| layer.runtime.as_mut().unwrap().kind = RuntimeKind::Crio));
     assert!(text.contains("Whether pins are honoured by this kubelet and runtime is not known."), "{text}");

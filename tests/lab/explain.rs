@@ -67,6 +67,38 @@ fn explain_names_exactly_the_unpinned_unused_images_of_the_old_capd_node_and_tha
     }
 }
 
+/// What helps a layer, best first.
+fn remedies(name: &str) -> Value {
+    layer(&explain(&[name, "-o", "json", "--window", "1s"]))["remedies"].take()
+}
+
+#[test]
+#[ignore = "needs root and a lab that is up: tests/lab/test"]
+fn the_commands_that_explain_prints_pin_what_would_be_lost() {
+    let lab = Lab::take();
+    let ids: BTreeSet<String> = unused(&lab, "capd-old-worker").into_iter().map(|(id, _)| id).collect();
+    let before = remedies("capd-old-worker");
+    let best = &before[0];
+    assert_eq!(best["remedy"], "pin", "{best}");
+    let of = |list: &Value| -> BTreeSet<String> {
+        list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    assert_eq!(of(&best["images"]), ids);
+    let commands = of(&best["commands"]);
+    for command in &commands {
+        lab.verb(&["shell", "capd-old-worker", command]);
+    }
+    let left = unused(&lab, "capd-old-worker");
+    let after = remedies("capd-old-worker");
+    // Taken off again for the other tests.
+    for command in &commands {
+        lab.verb(&["shell", "capd-old-worker", &command.replace("pinned=pinned", "pinned=")]);
+    }
+    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(after, Value::Array(Vec::new()), "nothing is left to be lost");
+    assert_eq!(unused(&lab, "capd-old-worker").len(), ids.len());
+}
+
 #[test]
 #[ignore = "needs root and a lab that is up: tests/lab/test"]
 fn explain_says_of_the_kind_node_that_collection_is_off_and_what_eviction_does() {

@@ -7,6 +7,7 @@ use super::document::{
     SettingEntry, SourceEntry, ThresholdEntry, TriggerEntry, UsageEntry, UsageLayerEntry, VictimsEntry,
 };
 use crate::assess::{ImageState, TriggerAssessment};
+use crate::export::remedy::best;
 use crate::export::strikes::strikes;
 use crate::export::view::{FilesystemView, LayerView, View};
 use crate::forecast::{Forecast, Horizon, Tally};
@@ -114,6 +115,7 @@ fn layer(view: &View<'_>, layer: &LayerView<'_>) -> LayerEntry {
         triggers: layer.triggers().into_values().map(|found| trigger(view, found)).collect(),
         images: images(layer),
         images_error: error_of(&sample.images),
+        best_remedy: best(view, layer),
         sources: layer
             .sources()
             .into_iter()

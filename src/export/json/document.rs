@@ -86,6 +86,9 @@ pub(crate) struct LayerEntry {
     pub(crate) triggers: Vec<TriggerEntry>,
     pub(crate) images: Option<ImagesEntry>,
     pub(crate) images_error: Option<ErrorEntry>,
+    /// Missing in the answers of older agents.
+    #[serde(default)]
+    pub(crate) best_remedy: Option<String>,
     pub(crate) sources: Vec<SourceEntry>,
 }
 

@@ -6,11 +6,11 @@
 mod edits;
 mod way_in;
 
-use super::explain::known;
+use super::explain::{known, predictions};
 use super::phrase;
 use super::shell::word;
 use super::view::{LayerView, View};
-use crate::assess::remedies::{Case, Change, Holder, Pin, Raise, Remedies, Remedy, remedies};
+use crate::assess::remedies::{Case, Change, Field, Holder, Pin, Raise, Remedies, Remedy, remedies};
 use crate::model::Trigger;
 use crate::model::pins::Pinning;
 use crate::model::prediction::Prediction;
@@ -66,12 +66,20 @@ impl RemedyEntry {
     }
 }
 
+/// The best remedy of a layer as it is, in a few words: `pin 2 images`; `None` where nothing has to help.
+pub(super) fn best(view: &View<'_>, layer: &LayerView<'_>) -> Option<String> {
+    let remedies = conclude(view, layer, predictions(layer), Bytes::ZERO)?;
+    Some(match remedies.best_first.first()? {
+        Remedy::Pin(pin) => format!("pin {}", phrase::count(pin.images.len(), "image")),
+        Remedy::MakeRoom(holder) => format!("end the pod {}", pod_of(view, holder).join("/")),
+        Remedy::RaiseThresholds(raise) => format!("raise the thresholds of {}", subject(&raise.changes)),
+        Remedy::SwitchOff(changes) => format!("switch {} off", subject(changes)),
+    })
+}
+
 /// What helps a layer of which this is predicted after so many bytes are written.
 pub(super) fn help(view: &View<'_>, layer: &LayerView<'_>, predictions: &[Prediction], written: Bytes) -> Help {
-    let found = layer.assessment.and_then(|assessment| {
-        let course = view.imagefs(layer).and_then(|disk| disk.assessment).map(|disk| &disk.course);
-        remedies(Case { sample: view.sample, layer: layer.sample, assessment, course, predictions, written })
-    });
+    let found = conclude(view, layer, predictions, written);
     let Some(Remedies { best_first, pinning }) = found else { return Help::default() };
     let ignored_by = match pinning {
         Pinning::IgnoredByKubelet => Some("kubelet"),
@@ -89,6 +97,12 @@ pub(super) fn help(view: &View<'_>, layer: &LayerView<'_>, predictions: &[Predic
         pins_ignored_by: ignored_by.map(str::to_owned),
         remedies: best_first.iter().map(entry).collect(),
     }
+}
+
+fn conclude(view: &View<'_>, layer: &LayerView<'_>, predictions: &[Prediction], written: Bytes) -> Option<Remedies> {
+    let assessment = layer.assessment?;
+    let course = view.imagefs(layer).and_then(|disk| disk.assessment).map(|disk| &disk.course);
+    remedies(Case { sample: view.sample, layer: layer.sample, assessment, course, predictions, written })
 }
 
 fn pin(layer: &LayerView<'_>, pin: &Pin) -> RemedyEntry {
@@ -138,11 +152,16 @@ fn reference(image: &Image) -> Option<String> {
     names().chain(nameless).find_map(word)
 }
 
-fn make_room(view: &View<'_>, holder: &Holder) -> RemedyEntry {
+/// Its namespace and name.
+fn pod_of(view: &View<'_>, holder: &Holder) -> [String; 2] {
     let layer = view.layers.iter().find(|layer| layer.sample.id == holder.layer);
-    let of = layer.map(|layer| &layer.sample.origin);
+    let origin = layer.map(|layer| &layer.sample.origin);
     let name = |part: Option<&Label>| part.map_or_else(String::new, ToString::to_string);
-    let (namespace, pod) = (name(of.and_then(|of| of.pod_namespace.as_ref())), name(of.and_then(|of| of.pod.as_ref())));
+    [name(origin.and_then(|origin| origin.pod_namespace.as_ref())), name(origin.and_then(|origin| origin.pod.as_ref()))]
+}
+
+fn make_room(view: &View<'_>, holder: &Holder) -> RemedyEntry {
+    let [namespace, pod] = pod_of(view, holder);
     let command = word(&namespace)
         .zip(word(&pod))
         .map(|(namespace, pod)| format!("kubectl --namespace {namespace} delete pod {pod}"));
@@ -175,8 +194,8 @@ fn raise(layer: &LayerView<'_>, raise: &Raise) -> RemedyEntry {
     RemedyEntry {
         remedy: "raise_thresholds".to_owned(),
         what: format!(
-            "Raise the thresholds of image GC and eviction together: no image goes for want of space before less than {} is \
-             available; {enough}.",
+            "Raise the thresholds of {}: no image goes for want of space before less than {} is available; {enough}.",
+            subject(&raise.changes),
             raise.strikes_below
         ),
         price,
@@ -197,6 +216,18 @@ fn switch_off(layer: &LayerView<'_>, changes: &[Change]) -> RemedyEntry {
              at once."
         ),
         ..by_settings(layer, changes)
+    }
+}
+
+/// What the settings are of.
+fn subject(changes: &[Change]) -> &'static str {
+    let is_eviction = |change: &Change| {
+        matches!(change.field, Field::EvictionHard(_) | Field::EvictionHardMemory | Field::EvictionSoft(_))
+    };
+    match (changes.iter().all(is_eviction), changes.iter().any(is_eviction)) {
+        (true, _) => "disk eviction",
+        (false, true) => "image GC and disk eviction",
+        (false, false) => "image GC",
     }
 }
 
