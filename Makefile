@@ -49,7 +49,7 @@ advisories: ## Known vulnerabilities in dependencies; needs the advisory databas
 	PATH="$$(tests/tools/install cargo-deny):$$PATH" cargo-deny --config .deny.toml --locked check advisories
 
 bench: ## The budgets of docs/benchmarks.md, each beside a peer
-	PATH="$$(tests/tools/install node_exporter):$$PATH" $(CARGO) bench --locked
+	PATH="$$(tests/tools/install node_exporter dust pdu):$$PATH" $(CARGO) bench --locked
 
 lab-up: ## Bring the lab up and leave it
 	tests/lab/lab up
