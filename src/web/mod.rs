@@ -16,6 +16,7 @@ mod stream;
 mod tls;
 mod users;
 mod visitor;
+mod waiting;
 
 pub use answer::{Answers, PageOptions};
 pub use guard::{Guard, GuardError, Watched};
