@@ -10,7 +10,7 @@ mod patient;
 mod places;
 mod published;
 mod rate;
-mod scrapes;
+mod rendered;
 mod server;
 mod stream;
 mod tls;
