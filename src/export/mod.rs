@@ -5,6 +5,7 @@
 pub mod catalogue;
 pub mod explain;
 pub mod exposition;
+mod holders;
 mod images;
 pub mod json;
 pub mod metrics;
@@ -12,6 +13,8 @@ pub mod page;
 pub mod phrase;
 pub mod protobuf;
 mod put;
+pub(crate) mod remedy;
+mod shell;
 pub(crate) mod strikes;
 pub mod table;
 pub mod text;

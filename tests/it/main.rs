@@ -10,6 +10,7 @@
 mod architecture;
 mod assess;
 mod browser;
+mod certificates;
 mod cli;
 mod contract;
 mod demo;
@@ -24,7 +25,9 @@ mod metrics;
 mod node;
 mod prometheus;
 mod recording;
+mod remedies;
 mod remote;
+mod remote_access;
 mod schema;
 mod service;
 mod storage;
