@@ -266,8 +266,9 @@ fn the_example_in_the_documentation_is_read_and_prometheus_reads_it_too() {
     let error = String::from_utf8(output.stderr).expect("UTF-8");
     assert!(error.starts_with(&format!("highwater: cannot reach the agent at https://{free}: ")), "{error}");
 
-    let indented: String = example.lines().map(|line| format!("    {line}\n")).collect();
-    write("prometheus.yml", &format!("scrape_configs:\n  - job_name: highwater\n{indented}"));
+    let scrape =
+        format!("scrape_configs:\n  - job_name: highwater\n    {}", example.trim_end().replace('\n', "\n    "));
+    write("prometheus.yml", &scrape);
     let file = folder.path().join("prometheus.yml");
     let result = output_of("promtool", &["check", "config", file.to_str().expect("UTF-8")], "");
     assert!(result.as_ref().is_none_or(|(good, _)| *good), "{result:?}");
