@@ -44,7 +44,7 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Play recorded disk usage through the forecast and score what it would have said
     Backtest(BacktestArgs),
-    /// Say which images each trigger would delete, which stay and why, and which losses are fatal
+    /// Say which images each trigger would delete, which stay and why, which losses are fatal, and what helps
     ///
     /// Asks the running agent as `check` does, or looks once; deletes nothing. Without a layer it explains every one that has a
     /// kubelet.
