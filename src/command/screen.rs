@@ -27,7 +27,7 @@ impl Screen {
         Ok(Self { taken, shown: false })
     }
 
-    /// Shows a text in the place of the one before, as far as there are lines for it; `title` on a terminal only.
+    /// Shows a text in the place of the one before, without its middle where the screen is too small; `title` on a terminal only.
     pub(super) fn show(&mut self, title: &str, text: &str) -> io::Result<()> {
         let mut out = stdout().lock();
         if !self.taken {
@@ -42,19 +42,23 @@ impl Screen {
     }
 }
 
+/// Of a picture that is cut the last lines stay: whence it comes and how bad it is.
+const LAST: usize = 2;
+
 /// One picture: each line without what was there before, then nothing below.
 fn frame(title: &str, text: &str, rows: usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let room = rows.saturating_sub(2).max(1);
     let mut frame = format!("\x1b[H{title}\x1b[K\r\n\x1b[K");
-    let (shown, more) = if lines.len() > room { (room - 1, lines.len() - (room - 1)) } else { (lines.len(), 0) };
-    for line in lines.iter().take(shown) {
-        frame.push_str("\r\n");
-        frame.push_str(line);
-        frame.push_str("\x1b[K");
-    }
-    if more > 0 {
-        frame.extend(["\r\n(", &more.to_string(), " more lines)\x1b[K"]);
+    let mut line = |line: &str| frame.extend(["\r\n", line, "\x1b[K"]);
+    if lines.len() <= room {
+        lines.iter().for_each(|shown| line(shown));
+    } else {
+        let last = LAST.min(room - 1);
+        let first = room - 1 - last;
+        lines.iter().take(first).for_each(|shown| line(shown));
+        line(&format!("({} more lines)", lines.len() - first - last));
+        lines.iter().skip(lines.len() - last).for_each(|shown| line(shown));
     }
     frame.push_str("\x1b[J");
     frame
@@ -77,9 +81,9 @@ mod tests {
     #[test]
     fn a_picture_fits_the_screen_and_leaves_nothing_of_the_one_before() {
         assert_eq!(frame("t", "a\nb\n", 24), "\x1b[Ht\x1b[K\r\n\x1b[K\r\na\x1b[K\r\nb\x1b[K\x1b[J");
-        let cut = frame("t", "a\nb\nc\nd\n", 5);
-        assert_eq!(cut, "\x1b[Ht\x1b[K\r\n\x1b[K\r\na\x1b[K\r\nb\x1b[K\r\n(2 more lines)\x1b[K\x1b[J");
-        assert_eq!(cut.matches("\r\n").count(), 4, "five rows");
+        let cut = frame("t", "a\nb\nc\nd\ne\n", 6);
+        assert_eq!(cut, "\x1b[Ht\x1b[K\r\n\x1b[K\r\na\x1b[K\r\n(2 more lines)\x1b[K\r\nd\x1b[K\r\ne\x1b[K\x1b[J");
+        assert_eq!(cut.matches("\r\n").count(), 5, "six rows");
         assert_eq!(frame("t", "a\nb\n", 0).matches("\r\n").count(), 2, "a terminal that does not know its size");
     }
 }

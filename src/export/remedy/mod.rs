@@ -107,8 +107,10 @@ fn conclude(view: &View<'_>, layer: &LayerView<'_>, predictions: &[Prediction], 
 
 fn pin(layer: &LayerView<'_>, pin: &Pin) -> RemedyEntry {
     let wanted: BTreeSet<_> = pin.images.iter().collect();
-    let images: Vec<&Image> =
+    let mut images: Vec<&Image> =
         known(layer).into_iter().map(|known| known.image).filter(|image| wanted.contains(&image.id)).collect();
+    // A runtime lists them in another order each time.
+    images.sort_by_key(|image| (image.display_name(), image.id.as_str()));
     let size = images.iter().fold(Bytes::ZERO, |sum, image| sum.saturating_add(image.size.unwrap_or(Bytes::ZERO)));
     let mut what = format!(
         "Pin what exists nowhere else or the node needs, {} of {size} as the kubelet counts. From its next look on the kubelet \
