@@ -50,15 +50,18 @@ fn frame(title: &str, text: &str, rows: usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let room = rows.saturating_sub(2).max(1);
     let mut frame = format!("\x1b[H{title}\x1b[K\r\n\x1b[K");
-    let mut line = |line: &str| frame.extend(["\r\n", line, "\x1b[K"]);
-    if lines.len() <= room {
-        lines.iter().for_each(|shown| line(shown));
-    } else {
-        let last = LAST.min(room - 1);
-        let first = room - 1 - last;
-        lines.iter().take(first).for_each(|shown| line(shown));
-        line(&format!("({} more lines)", lines.len() - first - last));
-        lines.iter().skip(lines.len() - last).for_each(|shown| line(shown));
+    let mut put = |line: &str| frame.extend(["\r\n", line, "\x1b[K"]);
+    // Nothing is left out where everything has room.
+    let last = if lines.len() > room { LAST.min(room - 1) } else { 0 };
+    let first = if lines.len() > room { room - 1 - last } else { lines.len() };
+    for line in lines.iter().take(first) {
+        put(line);
+    }
+    if lines.len() > room {
+        put(&format!("({} more lines)", lines.len() - first - last));
+    }
+    for line in lines.iter().skip(lines.len() - last) {
+        put(line);
     }
     frame.push_str("\x1b[J");
     frame
