@@ -1,7 +1,7 @@
 //! What may be typed? Flags and subcommands; no behaviour, no default that needs the machine.
 
 use crate::command::backtest::BacktestArgs;
-use crate::command::remote::AgentChoice;
+use crate::command::remote::{Agent, AgentChoice};
 use crate::config::{ListenAddress, Overrides};
 use crate::time::{Span, TimeError, Timestamp};
 use crate::units::{Bytes, SizeError};
@@ -31,7 +31,8 @@ pub enum Command {
     /// Print how near each layer is to losing images, as the running agent knows it, or by one look
     ///
     /// Asks the agent of this machine if one listens on 127.0.0.1:9469, and else looks for a few seconds. An agent has watched
-    /// for longer, so that its forecast has a history behind it.
+    /// for longer, so that its forecast has a history behind it. An agent with TLS or a password, here or elsewhere, is named by
+    /// --agent and --agent.config.file.
     ///
     /// Exit code: 0 nothing foreseen, 1 a trigger is foreseen within --warning, 2 crossed or foreseen within --critical,
     /// 3 a layer could not be measured or the agent of --agent not reached, 4 highwater itself failed.
@@ -111,10 +112,9 @@ pub struct CheckArgs {
     /// How to print the result
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub output: Output,
-    /// The agent to ask, as http://node-1:9469 or unix:///run/highwater.sock; none: look instead [default: this machine's, if
-    /// it answers and no flag says how to look]
-    #[arg(long, value_name = "URL")]
-    pub agent: Option<AgentChoice>,
+    /// Which agent to ask, and how.
+    #[command(flatten)]
+    pub agent: AgentArgs,
     /// Print again and again, on a terminal in the same place, until interrupted [default of DURATION: 5s]
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "5s", value_parser = period)]
     pub watch: Option<Span>,
@@ -153,13 +153,25 @@ pub struct ExplainArgs {
     /// How to print the result
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub output: Output,
-    /// The agent to ask, as http://node-1:9469 or unix:///run/highwater.sock; none: look instead [default: this machine's, if
-    /// it answers and no flag says how to look]
-    #[arg(long, value_name = "URL")]
-    pub agent: Option<AgentChoice>,
+    /// Which agent to ask, and how.
+    #[command(flatten)]
+    pub agent: AgentArgs,
     /// Look, and watch the disk for so long before a rate is given [default: 5s]
     #[arg(long, value_name = "DURATION", value_parser = span)]
     pub window: Option<Span>,
+}
+
+/// Which agent to ask, and how.
+#[derive(Debug, Clone, Default, Args)]
+pub struct AgentArgs {
+    /// The agent to ask, as https://node-1:9469, http://node-1:9469 or unix:///run/highwater.sock; none: look instead [default:
+    /// this machine's, if it answers and no flag says how to look]
+    #[arg(long, value_name = "URL")]
+    pub agent: Option<AgentChoice>,
+    /// A YAML file with user, password, certificate and trusted CA for that agent, in the format of Prometheus' HTTP client
+    /// (promtool --http.config.file); read again for each question
+    #[arg(long = "agent.config.file", value_name = "FILE", requires = "agent")]
+    pub agent_config_file: Option<PathBuf>,
 }
 
 /// Flags of `man`.
@@ -319,9 +331,10 @@ impl CheckArgs {
         Overrides { critical: self.critical, warning: self.warning, ..self.machine.overrides() }
     }
 
-    /// Whether a flag says how to look at the machine, so that no agent of it is sought.
-    pub fn measures(&self) -> bool {
-        self.window.is_some() || self.usage_timeout.is_some() || self.machine.is_elsewhere()
+    /// Whether the agent of this machine is sought: unless a flag names one, or says how to look at the machine.
+    pub fn seeks_local(&self) -> bool {
+        let measures = self.window.is_some() || self.usage_timeout.is_some() || self.machine.is_elsewhere();
+        self.agent.agent.is_none() && !measures
     }
 }
 
@@ -331,9 +344,21 @@ impl ExplainArgs {
         self.machine.overrides()
     }
 
-    /// Whether a flag says how to look at the machine, so that no agent of it is sought.
-    pub fn measures(&self) -> bool {
-        self.window.is_some() || self.machine.is_elsewhere()
+    /// Whether the agent of this machine is sought: unless a flag names one, or says how to look at the machine.
+    pub fn seeks_local(&self) -> bool {
+        self.agent.agent.is_none() && self.window.is_none() && !self.machine.is_elsewhere()
+    }
+}
+
+impl AgentArgs {
+    /// The agent that is named, if one is.
+    pub(crate) fn named(&self) -> Option<Agent> {
+        match &self.agent {
+            Some(AgentChoice::At(address)) => {
+                Some(Agent { address: address.clone(), config: self.agent_config_file.clone() })
+            }
+            Some(AgentChoice::None) | None => None,
+        }
     }
 }
 

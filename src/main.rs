@@ -8,6 +8,8 @@ use std::process::ExitCode;
 
 /// `check` keeps 0 to 3 for its verdicts.
 const CHECK_FAILED: u8 = 4;
+/// What a verdict has in common with an agent that does not answer.
+const UNKNOWN: u8 = 3;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -48,7 +50,7 @@ fn finish(result: Result<u8, Failure>, code: Option<u8>) -> ExitCode {
         Err(failure) => {
             // Nothing is left to be done when standard error is closed as well.
             writeln!(stderr(), "highwater: {}", report(&failure)).ok();
-            let code = code.filter(|_| !matches!(failure, Failure::Agent(_)));
+            let code = code.filter(|_| failure.exit_code() != UNKNOWN);
             ExitCode::from(code.unwrap_or_else(|| failure.exit_code()))
         }
     }

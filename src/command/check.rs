@@ -1,6 +1,6 @@
 //! `highwater check`: what the running agent knows, or what a look of a few seconds shows; and by the exit code how bad it is.
 
-use super::remote::{AgentAddress, AgentChoice, Patience, get, local};
+use super::remote::{Agent, Patience, get, local};
 use super::run::{first_snapshot, terminal_width};
 use super::screen::Screen;
 use super::{Failure, colour, origin, report, waiting};
@@ -90,7 +90,7 @@ fn text(document: &Document, origin: &Origin, output: Output, windows: Windows) 
 
 /// Where the answer comes from.
 enum Origin {
-    Agent(AgentAddress),
+    Agent(Agent),
     Look(Box<Look>),
 }
 
@@ -104,17 +104,14 @@ struct Look {
 impl Origin {
     /// The agent that was named or that runs here, else a look at the machine; with the first answer.
     fn find(args: &CheckArgs, settings: &Settings) -> Result<(Self, Document), Failure> {
-        match &args.agent {
-            Some(AgentChoice::At(address)) => {
-                let document = waiting(ask(address))??;
-                return Ok((Self::Agent(address.clone()), document));
-            }
-            None if !args.measures() => {
-                if let Some((address, document)) = waiting(local(settings))? {
-                    return Ok((Self::Agent(address), document));
-                }
-            }
-            Some(AgentChoice::None) | None => {}
+        if let Some(agent) = args.agent.named() {
+            let document = waiting(ask(&agent))??;
+            return Ok((Self::Agent(agent), document));
+        }
+        if args.seeks_local()
+            && let Some((agent, document)) = waiting(local(settings))?
+        {
+            return Ok((Self::Agent(agent), document));
         }
         let window = args.window.unwrap_or(WINDOW);
         let (watch, snapshot) = look(settings, window, args.usage_timeout.unwrap_or(USAGE_TIMEOUT))?;
@@ -125,7 +122,7 @@ impl Origin {
     /// The answer anew.
     async fn again(&mut self) -> Result<Document, Failure> {
         match self {
-            Self::Agent(address) => ask(address).await,
+            Self::Agent(agent) => ask(agent).await,
             Self::Look(look) => {
                 if look.asked.elapsed() > RUNTIMES_EVERY {
                     ask_all(&look.watch.runtimes(), &ReplyLimits::default()).await;
@@ -139,14 +136,14 @@ impl Origin {
     /// Whence, and how old.
     fn sentence(&self, document: &Document) -> String {
         match self {
-            Self::Agent(address) => origin::of_agent(address, document.age_seconds, document.stale),
+            Self::Agent(agent) => origin::of_agent(&agent.address, document.age_seconds, document.stale),
             Self::Look(look) => origin::of_look(look.window),
         }
     }
 }
 
-async fn ask(address: &AgentAddress) -> Result<Document, Failure> {
-    get(address, "/api/v1/snapshot", SCHEMA_VERSION, Patience::PATIENT).await.map_err(Failure::Agent)
+async fn ask(agent: &Agent) -> Result<Document, Failure> {
+    get(agent, "/api/v1/snapshot", SCHEMA_VERSION, Patience::PATIENT).await.map_err(Failure::Agent)
 }
 
 /// This machine as it is.

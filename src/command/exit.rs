@@ -28,7 +28,7 @@ pub enum Failure {
     /// No layer has that name, or several end in it.
     #[error("{0}")]
     Layer(UnknownLayer),
-    /// The agent that was named does not answer.
+    /// The agent that was named does not answer, or cannot be asked.
     #[error(transparent)]
     Agent(RemoteError),
     /// Traces cannot be read, or scores not written.
@@ -95,7 +95,7 @@ impl Failure {
             | Self::Layer(_)
             | Self::Recording { .. }
             | Self::Pages { .. }
-            | Self::Agent(RemoteError::Question { .. }) => 2,
+            | Self::Agent(RemoteError::Question { .. } | RemoteError::Setup(_)) => 2,
             Self::Agent(_) => 3,
             _ => 1,
         }

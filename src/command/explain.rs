@@ -1,7 +1,7 @@
 //! `highwater explain`: which images each trigger would delete, which stay, and why; from the running agent, a recording, or one
 //! look at this machine.
 
-use super::remote::{AgentAddress, AgentChoice, Patience, get, local};
+use super::remote::{Agent, Patience, RemoteError, get, local};
 use super::run::terminal_width;
 use super::{Failure, origin, recording, waiting};
 use crate::access::socket::ReplyLimits;
@@ -50,14 +50,13 @@ fn known(args: &ExplainArgs) -> Result<(Document, String), Failure> {
         return Ok((document, origin));
     }
     let settings = Settings::load(args.overrides())?;
-    let agent = match &args.agent {
-        Some(AgentChoice::At(address)) => Some(address.clone()),
-        None if !args.measures() => waiting(local(&settings))?.map(|(address, _)| address),
-        Some(AgentChoice::None) | None => None,
+    let agent = match args.agent.named() {
+        None if args.seeks_local() => waiting(local(&settings))?.map(|(agent, _)| agent),
+        named => named,
     };
-    if let Some(address) = agent {
-        let document = waiting(ask(&address, question))?.map_err(Failure::Agent)?;
-        let origin = origin::of_agent(&address, document.age_seconds, document.stale);
+    if let Some(agent) = agent {
+        let document = waiting(ask(&agent, question))?.map_err(Failure::Agent)?;
+        let origin = origin::of_agent(&agent.address, document.age_seconds, document.stale);
         return Ok((document, origin));
     }
     let window = args.window.unwrap_or(WINDOW);
@@ -66,7 +65,7 @@ fn known(args: &ExplainArgs) -> Result<(Document, String), Failure> {
     Ok((document, origin::of_look(window)))
 }
 
-async fn ask(address: &AgentAddress, question: Question<'_>) -> Result<Document, super::remote::RemoteError> {
+async fn ask(agent: &Agent, question: Question<'_>) -> Result<Document, RemoteError> {
     let mut query = form_urlencoded::Serializer::new(String::new());
     if let Some(layer) = question.layer {
         query.append_pair("layer", layer);
@@ -75,7 +74,7 @@ async fn ask(address: &AgentAddress, question: Question<'_>) -> Result<Document,
         query.append_pair("if_write", &written.get().to_string());
     }
     let path = format!("/api/v1/explain?{}", query.finish());
-    get(address, &path, SCHEMA_VERSION, Patience::PATIENT).await
+    get(agent, &path, SCHEMA_VERSION, Patience::PATIENT).await
 }
 
 /// This machine as it is.

@@ -1,11 +1,17 @@
 //! Which settings are in force? Defaults, then the configuration file, then flags; validated once, here.
 
+pub mod client;
+mod contents;
 mod file;
 mod listen;
+mod problem;
+pub mod tls;
 pub mod web;
 
+pub use contents::Contents;
 pub use file::{ConfigError, ConfigFile};
 pub use listen::{ListenAddress, ListenError, Listening};
+pub use tls::{PemError, TlsVersion};
 
 use crate::time::Span;
 use std::path::PathBuf;

@@ -70,6 +70,8 @@ pub enum Scope {
     Filesystem,
     /// Each layer.
     Layer,
+    /// Each test pod.
+    Pod,
     /// The agent.
     Agent,
 }
@@ -140,6 +142,8 @@ catalogue! {
         "1 for an image that the first trigger that deletes images here would delete, whether that is near or not; at most 10 for each layer, the worst first";
     LayerExclusive = Gauge "highwater_layer_exclusive" + "bytes" ["layer", "component"] Layer
         "Bytes on disk that belong to this layer alone, nested layers taken out; all layers sum to the used bytes of the disk";
+    JobUsed = Gauge "highwater_job_used" + "bytes" ["prow_job", "prow_build_id", "pod_namespace", "pod"] Pod
+        "Bytes on disk that belong to the layers of this test pod, all together and as of the last walk; without prow_job and prow_build_id where Prow did not start it";
     LayerImageFsUsed = Gauge "highwater_layer_image_fs_used" + "bytes" ["layer"] Layer
         "Bytes that the runtime itself says its images use (CRI ImageFsInfo); the kubelet does not act on them";
     ForecastOutcomes = Counter "highwater_forecast_outcomes" ["trigger", "outcome"] Agent

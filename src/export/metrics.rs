@@ -6,6 +6,7 @@
 
 use super::catalogue::Name;
 use super::exposition::{Exposition, LabelValue, Series, Value};
+use super::holders::holders;
 use super::images;
 use super::text;
 use super::view::{FilesystemView, LayerView, View};
@@ -77,7 +78,7 @@ pub fn exposition(snapshot: Option<&Snapshot>, now: Timestamp, budget: Budget) -
     exposition
 }
 
-/// The series of each filesystem and layer that fit, in the order of the view.
+/// The series of each filesystem, test pod and layer that fit, in the order of the view.
 fn groups(view: &View<'_>, budget: Budget, left: &mut usize, dropped: &mut usize) -> Vec<Vec<Series>> {
     let mut admit = |mut group: Vec<Series>, own: usize| {
         *dropped += group.len().saturating_sub(own);
@@ -95,6 +96,9 @@ fn groups(view: &View<'_>, budget: Budget, left: &mut usize, dropped: &mut usize
         .iter()
         .map(|found| admit(if stale { Vec::new() } else { filesystem(found, view.now) }, budget.per_filesystem))
         .collect();
+    if !stale {
+        groups.extend(jobs(view).map(|job| admit(vec![job], 1)));
+    }
     let mut order: Vec<usize> = (0..view.layers.len()).collect();
     order.sort_by_cached_key(|position| view.layers.get(*position).map(LayerView::urgency));
     let mut layers: BTreeMap<usize, Vec<Series>> = BTreeMap::new();
@@ -164,6 +168,15 @@ fn layer(view: &View<'_>, layer: &LayerView<'_>, stale: bool) -> Vec<Series> {
         all.push(series(Name::LayerImageFsUsed, [name()], Value::Count(used.get())));
     }
     all
+}
+
+/// What each test pod holds, the greatest first.
+fn jobs(view: &View<'_>) -> impl Iterator<Item = Series> {
+    holders(view).0.into_iter().filter_map(|holder| {
+        let (namespace, pod) = holder.pod?;
+        let labels = [holder.job.unwrap_or_default(), holder.build.unwrap_or_default(), namespace, pod].map(named);
+        Some(series(Name::JobUsed, labels, Value::Count(holder.total().get())))
+    })
 }
 
 fn layer_info(view: &View<'_>, layer: &LayerView<'_>) -> Series {

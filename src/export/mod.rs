@@ -5,6 +5,7 @@
 pub mod catalogue;
 pub mod explain;
 pub mod exposition;
+mod holders;
 mod images;
 pub mod json;
 pub mod metrics;

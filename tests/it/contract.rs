@@ -107,6 +107,7 @@ fn document() -> String {
     for (scope, heading) in [
         (Scope::Filesystem, "For each filesystem"),
         (Scope::Layer, "For each layer"),
+        (Scope::Pod, "For each test pod"),
         (Scope::Agent, "Of the agent itself"),
     ] {
         write!(text, "\n## {heading}\n\n| metric | type | labels | meaning |\n|---|---|---|---|\n")

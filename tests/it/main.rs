@@ -10,6 +10,7 @@
 mod architecture;
 mod assess;
 mod browser;
+mod certificates;
 mod cli;
 mod contract;
 mod demo;
@@ -25,6 +26,7 @@ mod node;
 mod prometheus;
 mod recording;
 mod remote;
+mod remote_access;
 mod schema;
 mod service;
 mod storage;

@@ -215,6 +215,37 @@ fn two_layers_of_one_name_are_counted_and_the_first_has_the_bytes() {
 }
 
 #[test]
+fn a_test_pod_holds_what_its_layers_hold_together() {
+    let held = |snapshot: &Snapshot| {
+        let all = samples(snapshot).into_iter().filter(|(name, ..)| name == "highwater_layer_exclusive_bytes");
+        all.filter(|(_, labels, _)| {
+            labels["layer"].starts_with(node::dind().as_str()) && labels["component"] != "other"
+        })
+        .map(|(.., bytes)| bytes)
+        .sum::<f64>()
+    };
+    let jobs = |snapshot: &Snapshot| {
+        let all = samples(snapshot).into_iter().filter(|(name, ..)| name == "highwater_job_used_bytes");
+        all.map(|(_, labels, bytes)| (labels, bytes)).collect::<Vec<_>>()
+    };
+    let mut snapshot = node::snapshot();
+    let [(labels, bytes)] = &jobs(&snapshot)[..] else { panic!("one pod: {:?}", jobs(&snapshot)) };
+    assert_eq!((labels["pod_namespace"].as_str(), labels["pod"].as_str()), ("test-pods", "4f0c8a1e-prow"));
+    assert!(
+        labels["prow_job"] == "periodic-cluster-api-e2e-main" && labels.contains_key("prow_build_id"),
+        "{labels:?}"
+    );
+    assert!(*bytes > 0.0);
+    assert_eq!(*bytes, held(&snapshot));
+
+    // A walk that has not been made tells nothing.
+    for disk in &mut snapshot.sample.filesystems {
+        disk.usage = Reading::not_read();
+    }
+    assert_eq!(jobs(&snapshot), []);
+}
+
+#[test]
 fn a_layer_that_came_after_the_walk_holds_an_unknown_amount_and_one_that_holds_nothing_holds_nothing() {
     let started = |ago: i64| {
         let mut snapshot = node::snapshot();

@@ -1,10 +1,10 @@
 //! Who gets an answer? TLS, client certificates and passwords, with a real TLS client and certificates made here.
 
+use crate::certificates::{Authority, Pair, alice};
 use crate::node;
 use highwater::export::metrics::Budget;
 use highwater::time::Span;
 use highwater::web::{Answers, Guard, Limits, PageOptions, Published, serve};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use std::fs;
 use std::future::pending;
 use std::net::SocketAddr;
@@ -17,36 +17,6 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
-
-/// A certificate and its key, as PEM.
-struct Pair {
-    certificate: String,
-    key: String,
-}
-
-/// Somebody who signs.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    fn sign(&self, name: &str) -> Pair {
-        self.sign_until(name, 2100)
-    }
-
-    fn sign_until(&self, name: &str, year: i32) -> Pair {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.not_before = date_time_ymd(2000, 1, 1);
-        params.not_after = date_time_ymd(year, 1, 1);
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.0).unwrap();
-        Pair { certificate: certificate.pem(), key: key.serialize_pem() }
-    }
-}
 
 /// A server with the files of its web configuration in a folder.
 struct Server {
@@ -143,12 +113,6 @@ impl Server {
 fn authorization(name_and_password: &str) -> String {
     use base64::Engine;
     format!("Authorization: Basic {}\r\n", base64::engine::general_purpose::STANDARD.encode(name_and_password))
-}
-
-/// A configuration with the user alice, whose password is `right`.
-fn alice(cost: u32) -> String {
-    let hash = bcrypt::hash_with_salt("right", cost, *b"a salt of 16 byt").unwrap();
-    format!("basic_auth_users:\n  alice: {hash}\n")
 }
 
 #[tokio::test]

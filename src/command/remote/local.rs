@@ -2,19 +2,44 @@
 
 use super::address::AgentAddress;
 use super::client::{Patience, get};
+use super::error::RemoteError;
+use super::setup::Agent;
 use crate::agent::boot_id;
 use crate::config::{ListenAddress, Settings};
 use crate::export::json::{Document, SCHEMA_VERSION};
+use crate::report::report;
 use crate::untrusted::Label;
+use hyper::StatusCode;
+use std::io::{Write, stderr};
 
 /// The agent of this machine, with what it says; `None` where none answers at the usual port of the loopback interface, or
 /// the one that does watches another machine, plays a demonstration or has stopped sampling.
-pub(in crate::command) async fn local(settings: &Settings) -> Option<(AgentAddress, Document)> {
+///
+/// It is asked without TLS and password: anybody may listen there first. That one is there and wants them is said on standard error.
+pub(in crate::command) async fn local(settings: &Settings) -> Option<(Agent, Document)> {
     let ours = boot_id(&settings.procfs)?;
     let authority = format!("127.0.0.1:{}", ListenAddress::DEFAULT_PORT);
-    let address = AgentAddress::Http { authority, prefix: String::new() };
-    let document: Document = get(&address, "/api/v1/snapshot", SCHEMA_VERSION, Patience::BRIEF).await.ok()?;
-    is_usable(&document, &ours).then_some((address, document))
+    let address = AgentAddress::Web { tls: None, authority, prefix: String::new() };
+    let agent = Agent { address, config: None };
+    match get(&agent, "/api/v1/snapshot", SCHEMA_VERSION, Patience::BRIEF).await {
+        Ok(document) => is_usable(&document, &ours).then_some((agent, document)),
+        Err(error) => {
+            if let Some(line) = worth_saying(&error) {
+                // Nothing is left to be done when standard error is closed.
+                writeln!(stderr(), "highwater: {line}").ok();
+            }
+            None
+        }
+    }
+}
+
+/// What to say when the agent may be asked with TLS or a password; that none is there is nothing to be said.
+fn worth_saying(error: &RemoteError) -> Option<String> {
+    let may =
+        matches!(error, RemoteError::Broken { .. } | RemoteError::Refused { status: StatusCode::UNAUTHORIZED, .. });
+    may.then(|| {
+        format!("{}; looking at this machine instead: --agent URL asks it, --agent none asks nobody", report(error))
+    })
 }
 
 fn is_usable(document: &Document, ours: &Label) -> bool {
@@ -27,6 +52,22 @@ mod tests {
     use crate::export::json::describe;
     use crate::snapshot::{AgentHealth, Snapshot};
     use crate::time::{Span, Timestamp};
+
+    #[test]
+    fn that_an_agent_wants_a_password_is_said_and_that_none_is_there_is_not() {
+        let address = || "http://127.0.0.1:9469".to_owned();
+        let (status, message) = (StatusCode::UNAUTHORIZED, "who?".to_owned());
+        let line = worth_saying(&RemoteError::Refused { address: address(), status, message });
+        assert_eq!(
+            line.as_deref(),
+            Some(
+                "the agent at http://127.0.0.1:9469 answers 401 Unauthorized: who?; looking at this machine instead: \
+                 --agent URL asks it, --agent none asks nobody"
+            )
+        );
+        let source = std::io::ErrorKind::ConnectionRefused.into();
+        assert_eq!(worth_saying(&RemoteError::Connect { address: address(), source }), None);
+    }
 
     #[test]
     fn only_a_living_agent_of_this_boot_is_asked() {

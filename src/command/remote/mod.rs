@@ -3,9 +3,15 @@
 
 mod address;
 mod client;
+mod error;
 mod local;
+mod setup;
+mod tls;
+mod trust;
 
 pub use address::{AddressError, AgentAddress, AgentChoice};
-pub use client::RemoteError;
 pub(super) use client::{Patience, get};
+pub use error::RemoteError;
 pub(super) use local::local;
+pub(crate) use setup::Agent;
+pub use setup::SetupError;

@@ -8,7 +8,7 @@ mod tls;
 mod users;
 
 pub use http::RateLimit;
-pub use tls::{CipherSuite, ClientAuth, Curve, Pem, TlsConfig, TlsVersion};
+pub use tls::{CipherSuite, ClientAuth, Curve, TlsConfig};
 pub use users::PasswordHash;
 
 use super::file::{ConfigError, read_yaml};
@@ -51,14 +51,8 @@ impl WebConfig {
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let file: WebFile = read_yaml(path)?.unwrap_or_default();
         let folder = path.parent().unwrap_or(Path::new(""));
-        let malformed = |problem: tls::Problem| ConfigError::Malformed {
-            path: path.to_owned(),
-            line: problem.line,
-            column: problem.column,
-            problem: problem.text,
-        };
         let tls = match file.tls_server_config {
-            Some(section) => section.validate(folder).map_err(malformed)?,
+            Some(section) => section.validate(folder).map_err(|problem| problem.within(path))?,
             None => None,
         };
         let http = file.http_server_config.unwrap_or_default();

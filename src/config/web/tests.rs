@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::{Contents, TlsVersion};
 use std::fs;
 
 /// The error of a file with this text, after its path.
@@ -51,9 +52,9 @@ rate_limit:
     fs::write(&path, text).unwrap();
     let config = WebConfig::read(&path).unwrap();
     let tls = config.tls.as_ref().unwrap();
-    assert_eq!(tls.certificate, Pem::File(folder.path().join("tls/server.crt")));
-    assert_eq!(tls.key, Pem::File("/etc/tls/server.key".into()));
-    assert_eq!(tls.client_ca, Some(Pem::File(folder.path().join("ca.crt"))));
+    assert_eq!(tls.certificate, Contents::File(folder.path().join("tls/server.crt")));
+    assert_eq!(tls.key, Contents::File("/etc/tls/server.key".into()));
+    assert_eq!(tls.client_ca, Some(Contents::File(folder.path().join("ca.crt"))));
     assert_eq!(tls.client_auth, ClientAuth::RequireAndVerify);
     assert_eq!(tls.client_allowed_sans.as_deref().unwrap(), ["prometheus.monitoring.svc", "10.0.0.7"]);
     assert_eq!((tls.min_version, tls.max_version), (TlsVersion::Tls12, TlsVersion::Tls13));

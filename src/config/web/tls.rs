@@ -1,11 +1,10 @@
 //! What does the file say of TLS?
 
-use crate::config::file::read_limited;
+use crate::config::contents::{Contents, Secret, one_of};
+use crate::config::problem::{Problem, place, problem};
+use crate::config::tls::TlsVersion;
 use serde::Deserialize;
-use serde_saphyr::{Location, Spanned};
-use std::borrow::Cow;
-use std::fmt;
-use std::io;
+use serde_saphyr::Spanned;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Default, Deserialize)]
@@ -28,17 +27,6 @@ pub(super) struct TlsSection {
     _prefer_server_cipher_suites: Option<bool>,
 }
 
-/// Text that is not printed.
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct Secret(String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret")
-    }
-}
-
 /// How a server uses certificates of clients; the names are Go's `crypto/tls.ClientAuthType`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 pub enum ClientAuth {
@@ -58,17 +46,6 @@ pub enum ClientAuth {
     /// One signed by a known authority is required.
     #[serde(rename = "RequireAndVerifyClientCert")]
     RequireAndVerify,
-}
-
-/// The versions that rustls speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-pub enum TlsVersion {
-    /// TLS 1.2.
-    #[serde(rename = "TLS12")]
-    Tls12,
-    /// TLS 1.3.
-    #[serde(rename = "TLS13")]
-    Tls13,
 }
 
 /// A cipher suite by its Go name. Those of TLS 1.3 are always on, as in Go.
@@ -109,54 +86,17 @@ pub enum Curve {
     X25519,
 }
 
-/// Where PEM text is.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Pem {
-    /// In this file.
-    File(PathBuf),
-    /// In the configuration itself.
-    Inline(String),
-}
-
-impl Pem {
-    /// The text.
-    ///
-    /// # Errors
-    /// When the file cannot be read, is larger than 1 MiB, or is not UTF-8.
-    pub fn read(&self) -> io::Result<Cow<'_, str>> {
-        match self {
-            Self::File(path) => read_limited(path).map(Cow::Owned),
-            Self::Inline(text) => Ok(Cow::Borrowed(text)),
-        }
-    }
-}
-
-impl fmt::Display for Pem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) => path.display().fmt(f),
-            Self::Inline(_) => f.write_str("the web configuration"),
-        }
-    }
-}
-
-impl fmt::Debug for Pem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Pem({self})")
-    }
-}
-
 /// A TLS configuration without contradictions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsConfig {
     /// The server's certificate and those between it and its authority.
-    pub certificate: Pem,
+    pub certificate: Contents,
     /// Its key.
-    pub key: Pem,
+    pub key: Contents,
     /// What is asked of clients.
     pub client_auth: ClientAuth,
     /// Authorities of clients; present where they are verified.
-    pub client_ca: Option<Pem>,
+    pub client_ca: Option<Contents>,
     /// Names of which a client's certificate has to have one; `None`: any.
     pub client_allowed_sans: Option<Vec<String>>,
     /// The least version.
@@ -167,43 +107,6 @@ pub struct TlsConfig {
     pub cipher_suites: Vec<CipherSuite>,
     /// Curves, the preferred first; empty: all that rustls has.
     pub curves: Vec<Curve>,
-}
-
-/// What is wrong, and where.
-#[derive(Debug)]
-pub(super) struct Problem {
-    pub(super) line: u64,
-    pub(super) column: u64,
-    pub(super) text: String,
-}
-
-fn problem(at: Option<Location>, text: impl Into<String>) -> Problem {
-    Problem {
-        line: at.map_or(1, |location| location.line()),
-        column: at.map_or(1, |location| location.column()),
-        text: text.into(),
-    }
-}
-
-fn place<T>(value: Option<&Spanned<T>>) -> Option<Location> {
-    value.map(|value| value.referenced)
-}
-
-/// The one of two keys that is given.
-fn one_of(
-    inline: Option<Spanned<Secret>>,
-    file: Option<Spanned<PathBuf>>,
-    name: &str,
-    folder: &Path,
-) -> Result<Option<Pem>, Problem> {
-    match (inline, file) {
-        (Some(_), Some(file)) => {
-            Err(problem(Some(file.referenced), format!("{name} and {name}_file are both given; remove one of them")))
-        }
-        (Some(inline), None) => Ok(Some(Pem::Inline(inline.value.0))),
-        (None, Some(file)) => Ok(Some(Pem::File(folder.join(file.value)))),
-        (None, None) => Ok(None),
-    }
 }
 
 impl TlsSection {
@@ -272,11 +175,7 @@ impl TlsSection {
 impl TlsConfig {
     /// The files that are read for it.
     pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
-        [Some(&self.certificate), Some(&self.key), self.client_ca.as_ref()].into_iter().flatten().filter_map(|pem| {
-            match pem {
-                Pem::File(path) => Some(path.as_path()),
-                Pem::Inline(_) => None,
-            }
-        })
+        let pems = [Some(&self.certificate), Some(&self.key), self.client_ca.as_ref()];
+        pems.into_iter().flatten().filter_map(Contents::file)
     }
 }

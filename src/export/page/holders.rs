@@ -1,13 +1,11 @@
-//! Who holds a disk? Every test pod with all its layers together, the machine itself, and what belongs to no layer.
+//! Who holds the space? The table of the holders, the greatest first.
 
 use super::html::{Escaped, Short};
+use crate::export::holders::{Holder, holders};
 use crate::export::put::put;
-use crate::export::view::{LayerView, View};
+use crate::export::view::View;
 use crate::sample::Component;
 use crate::units::Bytes;
-use crate::untrusted::Label;
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
 /// Rows of the table; the greatest come first.
 const MOST_ROWS: usize = 12;
@@ -18,17 +16,6 @@ const COLUMNS: [(Component, &str); 4] = [
     (Component::Volumes, "Volumes"),
     (Component::Logs, "Logs"),
 ];
-
-/// One that holds bytes.
-#[derive(Default)]
-struct Holder<'a> {
-    /// Pod by namespace and name; empty for what is outside of every pod.
-    pod: Option<(&'a str, &'a str)>,
-    job: Option<&'a str>,
-    build: Option<&'a str>,
-    layers: usize,
-    held: BTreeMap<Component, Bytes>,
-}
 
 /// The table; nothing where no walk has counted yet.
 pub(super) fn section(page: &mut String, view: &View<'_>) {
@@ -66,44 +53,6 @@ pub(super) fn section(page: &mut String, view: &View<'_>) {
         put!(page, "<p class=\"aside\">And {more} more with {rest} together.</p>\n");
     }
     page.push_str("</section>\n");
-}
-
-/// By pod, most bytes first, and what belongs to no layer.
-fn holders<'v>(view: &'v View<'_>) -> (Vec<Holder<'v>>, Bytes) {
-    let mut pods: BTreeMap<Option<(&str, &str)>, Holder<'_>> = BTreeMap::new();
-    let mut nobodys = Bytes::ZERO;
-    for layer in &view.layers {
-        let Some(held) = &layer.held else { continue };
-        let pod = pod(layer);
-        let holder = pods.entry(pod).or_default();
-        holder.pod = pod;
-        holder.layers += 1;
-        let origin = &layer.sample.origin;
-        holder.job = holder.job.or(origin.prow_job.as_ref().map(Label::as_str));
-        holder.build = holder.build.or(origin.prow_build_id.as_ref().map(Label::as_str));
-        for (component, bytes) in held {
-            let sum = if *component == Component::Other {
-                &mut nobodys
-            } else {
-                holder.held.entry(*component).or_insert(Bytes::ZERO)
-            };
-            *sum = sum.saturating_add(*bytes);
-        }
-    }
-    let mut holders: Vec<Holder<'_>> = pods.into_values().collect();
-    holders.sort_by_key(|holder| Reverse(holder.total()));
-    (holders, nobodys)
-}
-
-fn pod<'v>(layer: &'v LayerView<'_>) -> Option<(&'v str, &'v str)> {
-    let origin = &layer.sample.origin;
-    Some((origin.pod_namespace.as_ref().map_or("", Label::as_str), origin.pod.as_ref()?.as_str()))
-}
-
-impl Holder<'_> {
-    fn total(&self) -> Bytes {
-        self.held.values().fold(Bytes::ZERO, |sum, bytes| sum.saturating_add(*bytes))
-    }
 }
 
 fn row(page: &mut String, holder: &Holder<'_>, used: Bytes) {

@@ -2,62 +2,31 @@
 
 mod client;
 
-use crate::config::web::{CipherSuite, ClientAuth, Curve, Pem, TlsConfig, TlsVersion};
+use crate::config::tls::{authorities, certificates, private_key};
+use crate::config::web::{CipherSuite, ClientAuth, Curve, TlsConfig};
+use crate::config::{Contents, PemError, TlsVersion};
 use client::{AnyCertificate, Named};
-use std::io;
 use std::sync::Arc;
 use thiserror::Error;
 use tokio_rustls::rustls::crypto::ring::{cipher_suite, default_provider, kx_group};
 use tokio_rustls::rustls::crypto::{CryptoProvider, SupportedKxGroup};
-use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
-use tokio_rustls::rustls::{
-    self, RootCertStore, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion, version,
-};
+use tokio_rustls::rustls::{self, RootCertStore, ServerConfig, SupportedCipherSuite};
 
 /// A TLS configuration that cannot be carried out.
 #[derive(Debug, Error)]
 pub enum TlsError {
-    /// A file cannot be read.
-    #[error("cannot read {pem:?}, the {what} of the web server")]
-    Unreadable {
-        /// What it should hold.
-        what: &'static str,
-        /// Where it is.
-        pem: Pem,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// It holds no PEM, or nothing of that kind.
-    #[error("no {what} in PEM form is in {pem}")]
-    Pem {
-        /// What it should hold.
-        what: &'static str,
-        /// Where it is.
-        pem: Pem,
-        /// What is wrong.
-        #[source]
-        source: pem::Error,
-    },
+    /// A certificate or a key cannot be read.
+    #[error(transparent)]
+    Pem(#[from] PemError),
     /// Certificate and key do not belong together, or are of a kind that rustls does not know.
     #[error("the certificate in {certificate} cannot be served with the key in {key}")]
     Certificate {
         /// Where the certificate is.
-        certificate: Pem,
+        certificate: Contents,
         /// Where the key is.
-        key: Pem,
-        /// Why.
-        #[source]
-        source: Box<rustls::Error>,
-    },
-    /// An authority of clients is no certificate.
-    #[error("the client CA in {pem} cannot be used")]
-    Authority {
-        /// Where it is.
-        pem: Pem,
+        key: Contents,
         /// Why.
         #[source]
         source: Box<rustls::Error>,
@@ -77,15 +46,11 @@ pub enum TlsError {
 pub(super) fn server_config(tls: &TlsConfig, http2: bool) -> Result<ServerConfig, TlsError> {
     let provider = Arc::new(provider(tls));
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(&versions(tls))
+        .with_protocol_versions(&TlsVersion::within(&(tls.min_version..=tls.max_version)))
         .map_err(|source| TlsError::Nothing(Box::new(source)))?
         .with_client_cert_verifier(verifier(tls, &provider)?);
     let certificates = certificates(&tls.certificate, "certificate")?;
-    let key = PrivateKeyDer::from_pem_slice(text(&tls.key, "key")?.as_bytes()).map_err(|source| TlsError::Pem {
-        what: "key",
-        pem: tls.key.clone(),
-        source,
-    })?;
+    let key = private_key(&tls.key)?;
     let mut config = builder.with_single_cert(certificates, key).map_err(|source| TlsError::Certificate {
         certificate: tls.certificate.clone(),
         key: tls.key.clone(),
@@ -136,24 +101,12 @@ fn group(curve: Curve) -> &'static dyn SupportedKxGroup {
     }
 }
 
-fn versions(tls: &TlsConfig) -> Vec<&'static SupportedProtocolVersion> {
-    [(TlsVersion::Tls12, &version::TLS12), (TlsVersion::Tls13, &version::TLS13)]
-        .into_iter()
-        .filter(|(version, _)| (tls.min_version..=tls.max_version).contains(version))
-        .map(|(_, version)| version)
-        .collect()
-}
-
 fn verifier(tls: &TlsConfig, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let by_authority = || -> Result<_, TlsError> {
-        let mut roots = RootCertStore::empty();
-        if let Some(pem) = &tls.client_ca {
-            for certificate in certificates(pem, "client CA")? {
-                roots
-                    .add(certificate)
-                    .map_err(|source| TlsError::Authority { pem: pem.clone(), source: Box::new(source) })?;
-            }
-        }
+        let roots = match &tls.client_ca {
+            Some(pem) => authorities(&certificates(pem, "client CA")?, pem, "client CA")?,
+            None => RootCertStore::empty(),
+        };
         Ok(WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)))
     };
     let verifier = match tls.client_auth {
@@ -167,16 +120,4 @@ fn verifier(tls: &TlsConfig, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn C
         Some(names) => Arc::new(Named::new(verifier, names.clone())),
         None => verifier,
     })
-}
-
-fn text<'a>(pem: &'a Pem, what: &'static str) -> Result<std::borrow::Cow<'a, str>, TlsError> {
-    pem.read().map_err(|source| TlsError::Unreadable { what, pem: pem.clone(), source })
-}
-
-fn certificates(pem: &Pem, what: &'static str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let failure = |source| TlsError::Pem { what, pem: pem.clone(), source };
-    let text = text(pem, what)?;
-    let certificates: Vec<_> =
-        CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<_, _>>().map_err(failure)?;
-    if certificates.is_empty() { Err(failure(pem::Error::NoItemsFound)) } else { Ok(certificates) }
 }

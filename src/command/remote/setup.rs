@@ -1,0 +1,175 @@
+//! What is needed before an agent is asked? Its configuration file, and what that names: passwords, certificates, authorities.
+//! They are read anew for each question, so that `check --watch` follows a token or a certificate that is renewed.
+
+use super::address::AgentAddress;
+use super::tls::Tls;
+use crate::config::client::{ClientConfig, Login};
+use crate::config::{ConfigError, Contents, PemError};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hyper::header::HeaderValue;
+use std::io;
+use std::path::PathBuf;
+use thiserror::Error;
+use tokio_rustls::rustls;
+
+/// An agent that is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Agent {
+    /// Where it is.
+    pub(crate) address: AgentAddress,
+    /// The file that says how to ask it.
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// Why an agent cannot be asked as its configuration file says.
+#[derive(Debug, Error)]
+pub enum SetupError {
+    /// The file is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A certificate or a key cannot be read.
+    #[error(transparent)]
+    Pem(#[from] PemError),
+    /// Certificate and key do not belong together, or are of a kind that rustls does not know.
+    #[error("the client certificate in {certificate} cannot be used with the key in {key}")]
+    Identity {
+        /// Where the certificate is.
+        certificate: Contents,
+        /// Where the key is.
+        key: Contents,
+        /// Why.
+        #[source]
+        source: Box<rustls::Error>,
+    },
+    /// Nobody is trusted.
+    #[error("this machine has no CA bundle; name the CA of the agent in tls_config.ca_file of --agent.config.file")]
+    NoAuthority,
+    /// rustls does not take what it is given.
+    #[error("TLS cannot be set up")]
+    Tls(#[source] Box<rustls::Error>),
+    /// The user, the password or the credentials cannot be read.
+    #[error("cannot read the {what} in {contents}")]
+    Unreadable {
+        /// What it should hold.
+        what: &'static str,
+        /// Where it is.
+        contents: Contents,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// They cannot be sent.
+    #[error("the {what} in {contents} cannot be sent: {problem}")]
+    Unsendable {
+        /// What it should hold.
+        what: &'static str,
+        /// Where it is.
+        contents: Contents,
+        /// What is wrong.
+        problem: &'static str,
+    },
+}
+
+/// What a question is asked with.
+pub(super) struct Setup {
+    pub(super) authorization: Option<HeaderValue>,
+    pub(super) tls: Option<Tls>,
+}
+
+impl Agent {
+    /// Reads what its configuration file names, and of TLS only what its address needs.
+    pub(super) fn setup(&self) -> Result<Setup, SetupError> {
+        let config = self.config.as_deref().map(ClientConfig::read).transpose()?.unwrap_or_default();
+        let authorization = config.login.as_ref().map(authorization).transpose()?;
+        let tls = match &self.address {
+            AgentAddress::Web { tls: Some(host), .. } => Some(Tls::new(&config.tls, host)?),
+            AgentAddress::Web { tls: None, .. } | AgentAddress::Unix(_) => None,
+        };
+        Ok(Setup { authorization, tls })
+    }
+}
+
+/// The value of the header `Authorization`.
+fn authorization(login: &Login) -> Result<HeaderValue, SetupError> {
+    let (text, what, contents) = match login {
+        Login::Basic { user, password } => {
+            let name = text(user, "username")?;
+            if name.contains(':') {
+                let problem = "it has a colon";
+                return Err(SetupError::Unsendable { what: "username", contents: user.clone(), problem });
+            }
+            let pair = format!("{name}:{}", text(password, "password")?);
+            (format!("Basic {}", STANDARD.encode(pair)), "password", password)
+        }
+        Login::Token { scheme, credentials } => {
+            (format!("{scheme} {}", text(credentials, "credentials")?), "credentials", credentials)
+        }
+    };
+    let mut value = HeaderValue::try_from(text).map_err(|_| SetupError::Unsendable {
+        what,
+        contents: contents.clone(),
+        problem: "a header is one line of text",
+    })?;
+    // Not to be printed by anybody.
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The text, where it is in a file without the space around it, as Prometheus reads it.
+fn text(contents: &Contents, what: &'static str) -> Result<String, SetupError> {
+    let text = contents.read().map_err(|source| SetupError::Unreadable { what, contents: contents.clone(), source })?;
+    Ok(match contents {
+        Contents::File(_) => text.trim().to_owned(),
+        Contents::Inline(_) => text.into_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_is_that_of_the_standard_and_never_printed() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            std::fs::write(folder.path().join(name), text).unwrap();
+            Contents::File(folder.path().join(name))
+        };
+        let inline = |text: &str| Contents::Inline(text.to_owned());
+        let token = |credentials| Login::Token { scheme: "Bearer".to_owned(), credentials };
+        for (login, value) in [
+            (
+                Login::Basic { user: inline("Aladdin"), password: inline("open sesame") },
+                Ok("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+            ),
+            (
+                Login::Basic { user: file("user", "Aladdin\n"), password: file("password", " open sesame\r\n") },
+                Ok("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+            ),
+            (token(file("token", "abc.def\n")), Ok("Bearer abc.def")),
+            (
+                token(inline("abc\ndef")),
+                Err("the credentials in the configuration cannot be sent: a header is one line of text"),
+            ),
+            (
+                Login::Basic { user: file("pair", "a:hunter2"), password: inline("") },
+                Err("the username in FOLDER/pair cannot be sent: it has a colon"),
+            ),
+            (
+                Login::Basic { user: inline("a"), password: Contents::File(folder.path().join("none")) },
+                Err("cannot read the password in FOLDER/none: No such file or directory (os error 2)"),
+            ),
+        ] {
+            let header = authorization(&login);
+            if let Ok(header) = &header {
+                assert_eq!(format!("{header:?}"), "Sensitive");
+            }
+            let shown = header
+                .as_ref()
+                .map(|header| header.to_str().unwrap())
+                .map_err(|error| crate::command::report(error).replace(folder.path().to_str().unwrap(), "FOLDER"));
+            assert_eq!(shown, value.map_err(str::to_owned));
+        }
+    }
+}
