@@ -44,6 +44,11 @@ pub fn printable(text: &str, most: usize) -> String {
     clean
 }
 
+/// Whether text is surely as it was given: nothing in it was replaced, and its end not cut off.
+pub fn is_genuine(text: &str) -> bool {
+    !text.contains(char::REPLACEMENT_CHARACTER) && !text.ends_with('…') && !text.chars().any(is_harmful)
+}
+
 fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -84,6 +89,16 @@ mod tests {
     fn controls_and_direction_marks_are_replaced() {
         assert_eq!(Label::new("a\x1b[31m\u{202E}b\n").as_str(), "a\u{FFFD}[31m\u{FFFD}b\u{FFFD}");
         assert_eq!(Label::new("registry.k8s.io/pause:3.9 ümläut 🦀").as_str(), "registry.k8s.io/pause:3.9 ümläut 🦀");
+    }
+
+    #[test]
+    fn text_that_was_changed_is_not_genuine() {
+        for text in ["a\x1b", "a\u{202E}b", &"x".repeat(254), "a\nb", "ab\u{200B}"] {
+            assert!(!is_genuine(Label::new(text).as_str()), "{text:?}");
+            assert!(text.len() > 253 || !is_genuine(text), "{text:?}");
+        }
+        assert!(!is_genuine(Label::from_bytes(b"a\xff").as_str()));
+        assert!(is_genuine("registry.k8s.io/pause:3.9 ümläut 🦀 '$(x)'"));
     }
 
     #[test]

@@ -42,4 +42,14 @@ impl Course {
         });
         Self { ahead: ahead.collect(), ..Self::past(history) }
     }
+
+    /// What stays available for six hours with a probability of 90 %, to the next lower level; `None` while too little was seen.
+    pub fn floor(&self) -> Option<Bytes> {
+        let is_reached = |ahead: &Ahead| {
+            let [.., six_hours] = ahead.forecast.probability;
+            six_hours.get() >= 0.1
+        };
+        self.ahead.last()?;
+        Some(self.ahead.iter().find(|ahead| !is_reached(ahead)).map_or(Bytes::ZERO, |ahead| ahead.available))
+    }
 }

@@ -55,6 +55,13 @@ pub struct ImageNote {
     pub seen: bool,
 }
 
+impl ImageNote {
+    /// Whether its loss is more than a pull: it cannot come back, or the node needs it.
+    pub fn is_fatal(&self) -> bool {
+        self.recoverable == Recoverable::No || self.critical.is_some()
+    }
+}
+
 /// What an image is to the kubelet; the value of the `state` label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -3,6 +3,7 @@
 mod course;
 mod images;
 mod kept;
+pub mod remedies;
 mod scores;
 mod strikes;
 

@@ -13,6 +13,8 @@ pub mod page;
 pub mod phrase;
 pub mod protobuf;
 mod put;
+pub(crate) mod remedy;
+mod shell;
 pub(crate) mod strikes;
 pub mod table;
 pub mod text;

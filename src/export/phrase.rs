@@ -70,6 +70,11 @@ pub fn about(span: Span) -> String {
     Span::from_secs(rounded).to_string()
 }
 
+/// `1 image`, `3 images`.
+pub(crate) fn count(number: usize, word: &str) -> String {
+    if number == 1 { format!("1 {word}") } else { format!("{number} {word}s") }
+}
+
 /// `81 %`; never 0 or 100, which no forecast can know: `under 1 %`, `over 99 %`.
 pub fn chance(probability: Ratio) -> String {
     let percent = probability.get() * 100.0;

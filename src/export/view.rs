@@ -6,7 +6,9 @@
 use crate::assess::{FilesystemAssessment, LayerAssessment, TriggerAssessment};
 use crate::forecast::Tally;
 use crate::model::{GcPolicy, Trigger};
-use crate::sample::{AbsenceReason, Component, FilesystemId, FilesystemSample, LayerSample, Reading, Source, Space};
+use crate::sample::{
+    AbsenceReason, Component, FilesystemId, FilesystemSample, LayerSample, Reading, Sample, Source, Space,
+};
 use crate::snapshot::{AgentHealth, Snapshot};
 use crate::time::{Span, Timestamp};
 use crate::units::Bytes;
@@ -21,6 +23,8 @@ pub struct View<'a> {
     pub at: Timestamp,
     /// When it is shown.
     pub now: Timestamp,
+    /// What was seen, as it is.
+    pub sample: &'a Sample,
     /// Its filesystems, in the order of the sample.
     pub filesystems: Vec<FilesystemView<'a>>,
     /// Its layers, parents first.
@@ -85,7 +89,7 @@ impl<'a> View<'a> {
         let filesystems = filesystems(snapshot);
         let layers = layers(snapshot, &filesystems);
         let (agent, scores) = (&snapshot.agent, &snapshot.assessment.scores);
-        Self { at: snapshot.sample.at, now, filesystems, layers, agent, scores }
+        Self { at: snapshot.sample.at, now, sample: &snapshot.sample, filesystems, layers, agent, scores }
     }
 
     /// Whether the sample is so old that the agent must have stopped sampling: older than ten rounds and than a minute.

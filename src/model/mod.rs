@@ -7,6 +7,7 @@ pub mod freed;
 pub mod image_eviction;
 pub mod image_gc;
 pub mod inventory;
+pub mod pins;
 mod policy;
 pub mod prediction;
 pub mod quantity;

@@ -175,7 +175,8 @@ impl Held {
     }
 }
 
-fn leading_number(part: &str) -> Option<u32> {
+/// The number that a part of a version begins with.
+pub(super) fn leading_number(part: &str) -> Option<u32> {
     let digits = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
     part.get(..digits)?.parse().ok()
 }

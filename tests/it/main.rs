@@ -25,6 +25,7 @@ mod metrics;
 mod node;
 mod prometheus;
 mod recording;
+mod remedies;
 mod remote;
 mod remote_access;
 mod schema;

@@ -7,6 +7,7 @@ use super::{Question, UnknownLayer, chosen, critical, known, predictions_after, 
 use crate::assess::LastUsed;
 use crate::export::json::describe::{kubelet, policy};
 use crate::export::json::{KubeletEntry, PolicyEntry};
+use crate::export::remedy::{Help, RemedyEntry, help};
 use crate::export::strikes::{StrikeEntry, strikes};
 use crate::export::view::{FilesystemView, LayerView, View};
 use crate::model::prediction::{Prediction, Total};
@@ -53,6 +54,13 @@ pub(crate) struct LayerEntry {
     pub(crate) error: Option<String>,
     pub(crate) images: Vec<ImageEntry>,
     pub(crate) triggers: Vec<TriggerEntry>,
+    // These three are missing in the answers of older agents.
+    #[serde(default)]
+    pub(crate) remedies: Vec<RemedyEntry>,
+    #[serde(default)]
+    pub(crate) pins_ignored_by: Option<String>,
+    #[serde(default)]
+    pub(crate) way_in: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -145,6 +153,8 @@ fn disks(view: &View<'_>, question: Question<'_>) -> Vec<DiskEntry> {
 
 fn layer(snapshot: &Snapshot, view: &View<'_>, layer: &LayerView<'_>, written: Option<Bytes>) -> LayerEntry {
     let images = layer.assessment.and_then(|found| found.images.as_ref());
+    let predictions = predictions_after(&snapshot.sample, layer, written);
+    let Help { remedies, pins_ignored_by, way_in } = help(view, layer, &predictions, written.unwrap_or(Bytes::ZERO));
     LayerEntry {
         layer: layer.name.to_string(),
         kind: layer.sample.kind.to_string(),
@@ -180,7 +190,10 @@ fn layer(snapshot: &Snapshot, view: &View<'_>, layer: &LayerView<'_>, written: O
                 seen_by_check: known.note.seen,
             })
             .collect(),
-        triggers: predictions_after(&snapshot.sample, layer, written).iter().map(trigger).collect(),
+        triggers: predictions.iter().map(trigger).collect(),
+        remedies,
+        pins_ignored_by,
+        way_in,
     }
 }
 

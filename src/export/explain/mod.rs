@@ -1,6 +1,7 @@
 //! What does `explain` answer, and of which layers? The choice of the layer, and what table and JSON share.
 
 pub(crate) mod document;
+mod help;
 pub mod json;
 pub mod table;
 
@@ -95,7 +96,7 @@ pub(in crate::export) fn judged<'a>(prediction: &'a Prediction, images: &[Known<
 impl Known<'_> {
     /// Whether its loss is more than a pull: it cannot come back, or the node needs it.
     pub(in crate::export) fn is_fatal(self) -> bool {
-        self.note.recoverable == Recoverable::No || self.note.critical.is_some()
+        self.note.is_fatal()
     }
 
     /// When it was last used, in words.

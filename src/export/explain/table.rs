@@ -1,10 +1,11 @@
 //! How does `explain` look in a terminal? For each layer what is known of its images, then for each trigger what would go.
 
 use super::document::{Document, ImageEntry, LayerEntry, TotalEntry, TriggerEntry, VerdictEntry, describe};
+use super::help;
 use super::{Question, UnknownLayer};
 use crate::assess::ImageState;
 use crate::export::json::PolicyEntry;
-use crate::export::phrase;
+use crate::export::phrase::{self, count};
 use crate::export::put::put;
 use crate::export::strikes::line;
 use crate::model::Trigger;
@@ -105,6 +106,7 @@ impl Shown {
             let soonest = at.since(self.now);
             put!(text, "\n  An image loaded now and not used could be collected in {soonest} at the earliest.\n");
         }
+        help::help(text, layer);
     }
 
     fn of_the_images(&self, text: &mut String, layer: &LayerEntry) {
@@ -321,10 +323,6 @@ fn needed_by(critical: &str) -> &str {
         "pattern" => "a pattern",
         other => other,
     }
-}
-
-fn count(number: usize, word: &str) -> String {
-    if number == 1 { format!("1 {word}") } else { format!("{number} {word}s") }
 }
 
 fn capital(text: &str) -> String {

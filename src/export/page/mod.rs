@@ -11,6 +11,7 @@ mod holders;
 mod html;
 mod layers;
 mod outlook;
+mod remedies;
 mod victims;
 
 use super::put::put;

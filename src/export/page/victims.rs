@@ -1,6 +1,7 @@
 //! Which images would the next trigger of each layer delete, which of them cannot come back, and why do the others stay?
 
 use super::html::{Escaped, Short};
+use super::remedies;
 use crate::export::explain::{Known, judged, known, predictions, recoverable};
 use crate::export::phrase;
 use crate::export::put::put;
@@ -41,24 +42,9 @@ pub(super) fn section(page: &mut String, view: &View<'_>) {
     if let Some(more) = layers.len().checked_sub(MOST_LAYERS).filter(|more| *more > 0) {
         put!(page, "<p class=\"aside\">And of {more} more layers: <code>highwater explain</code> has them.</p>\n");
     }
-    if layers.iter().any(|(_, losses)| losses.nowhere_else > 0) {
-        page.push_str(REMEDIES);
-    }
+    remedies::details(page, view, layers.iter().take(MOST_LAYERS).map(|(layer, _)| *layer));
     page.push_str("</section>\n");
 }
-
-/// What can be done, and its price. The commands are the runtime's and the kubelet's own; highwater changes nothing.
-const REMEDIES: &str = "\
-<details id=\"remedies\">\n<summary>What helps</summary>\n<dl>\n\
-<dt>Pin the images that exist nowhere else</dt>\n\
-<dd>On the node: <code>ctr -n k8s.io images label IMAGE io.cri-containerd.pinned=pinned</code>. No kubelet deletes a pinned image \
-(containerd 1.7.14 or 1.6.30 and newer). Price: its space is never given back, and a new pull loses the pin.</dd>\n\
-<dt>Raise the kubelet's threshold, or switch its image GC off</dt>\n\
-<dd><code>imageGCHighThresholdPercent</code> in its configuration (100: off, as kind has it), then restart it. Price: what it does \
-not delete fills the disk until pods are evicted or nothing can be written.</dd>\n\
-<dt>Give space back</dt>\n\
-<dd>End the job that holds most, see below, or remove what nobody needs. Each layer on the disk gains by it.</dd>\n\
-</dl>\n</details>\n";
 
 /// What the first trigger that deletes images would take from a layer.
 pub(super) fn losses(layer: &LayerView<'_>) -> Losses {

@@ -11,7 +11,7 @@ SECTIONS = ["Meaning", "Impact", "Diagnosis", "Remedies"]
 PAGES = sorted(tree.RUNBOOKS.glob("*.md"))
 ALERT_PAGES = [page for page in PAGES if page.name.startswith("Highwater")]
 # Subcommands that exist. Others are planned; a runbook may name them once they are there.
-SUBCOMMANDS = {"check", "run", "demo"}
+SUBCOMMANDS = {"check", "explain", "run", "demo"}
 
 
 def anchors(text):

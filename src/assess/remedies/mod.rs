@@ -1,0 +1,185 @@
+//! What keeps the images of a layer that would be lost for good, and what is best first? Pin them, make room, raise the
+//! thresholds, or switch image GC off.
+//!
+//! Concludes only; words and commands are in `export/remedy.rs`. Of a layer that loses nothing but what can be pulled again
+//! there is nothing to conclude: there image GC does what it is for.
+
+mod settings;
+
+pub use settings::{Change, Field, Raise};
+
+use super::{Course, ImagesAssessment, LayerAssessment};
+use crate::layer::{LayerId, LayerKind};
+use crate::model::pins::{Pinning, pinning};
+use crate::model::prediction::Prediction;
+use crate::model::victims::{Fate, SafeReason};
+use crate::model::{GcPolicy, Release};
+use crate::sample::{Component, FilesystemSample, ImageId, KubeletSample, LayerSample, Sample, Space};
+use crate::units::Bytes;
+use std::collections::BTreeMap;
+
+/// What is known of a layer that may lose images.
+#[derive(Debug, Clone, Copy)]
+pub struct Case<'a> {
+    /// The sample that it is part of.
+    pub sample: &'a Sample,
+    /// The layer.
+    pub layer: &'a LayerSample,
+    /// What it means.
+    pub assessment: &'a LayerAssessment,
+    /// The past and the future of the filesystem of its images.
+    pub course: Option<&'a Course>,
+    /// What each trigger would delete.
+    pub predictions: &'a [Prediction],
+    /// Bytes that are assumed to be written first, and that the predictions count already.
+    pub written: Bytes,
+}
+
+/// What helps a layer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Remedies {
+    /// The remedies, the best one first.
+    pub best_first: Vec<Remedy>,
+    /// Whether pins are honoured. If they are ignored, pinning is no remedy.
+    pub pinning: Pinning,
+}
+
+/// Something that keeps images.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Remedy {
+    /// Pin images.
+    Pin(Pin),
+    /// End the pod that holds most.
+    MakeRoom(Holder),
+    /// Raise the thresholds of image GC and eviction.
+    RaiseThresholds(Raise),
+    /// Switch image GC and disk eviction off by these settings.
+    SwitchOff(Vec<Change>),
+}
+
+/// Images to be pinned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    /// The fatal ones that would go, and those whose turn it were if these stayed; in the order of the runtime's list.
+    pub images: Vec<ImageId>,
+    /// Whether it is known that pins are honoured here.
+    pub surely: bool,
+}
+
+/// The pod, other than the layer's own, that holds most on the disk of its images.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// A layer directly in that pod.
+    pub layer: LayerId,
+    /// What all layers in the pod hold on that disk.
+    pub held: Bytes,
+}
+
+/// What helps; `None` where nothing would be lost for good, or where it is not known what would.
+///
+/// - Pinning works from the kubelet's next look on, needs no restart and keeps just what matters: it comes first where it is
+///   known to work, and last where that is not known.
+/// - Switching off is for nodes that live for one test, and needs a restart of their kubelet only.
+/// - Making room costs somebody else's work, and helps every layer of the disk.
+/// - Raising the thresholds is of use only as far as the disk is not foreseen to fill beyond them.
+pub fn remedies(case: Case<'_>) -> Option<Remedies> {
+    let known = Known::of(case)?;
+    let images = fatal(case.predictions, known.images)?;
+    let release = Release::of(known.kubelet);
+    let pinning = pinning(release, case.layer.runtime.as_ref());
+    let pin = |when| (pinning == when).then(|| Pin { images: images.clone(), surely: when == Pinning::Honoured });
+    let lives_for_one_test = matches!(case.layer.kind, LayerKind::CapdNode | LayerKind::KindNode);
+    let off = lives_for_one_test.then(|| settings::switch_off(&known)).flatten();
+    let best_first = [
+        pin(Pinning::Honoured).map(Remedy::Pin),
+        off.map(Remedy::SwitchOff),
+        greatest_holder(case.sample, case.layer, known.disk).map(Remedy::MakeRoom),
+        settings::raise(case, &known).map(Remedy::RaiseThresholds),
+        pin(Pinning::Unknown).map(Remedy::Pin),
+    ];
+    Some(Remedies { best_first: best_first.into_iter().flatten().collect(), pinning })
+}
+
+/// What has to be known for any conclusion.
+struct Known<'a> {
+    kubelet: &'a KubeletSample,
+    policy: &'a GcPolicy,
+    images: &'a ImagesAssessment,
+    /// The filesystem of the images.
+    disk: &'a FilesystemSample,
+    space: &'a Space,
+    /// Whether the kubelet's own directory lies on it as well.
+    same_filesystem: bool,
+}
+
+impl<'a> Known<'a> {
+    fn of(case: Case<'a>) -> Option<Self> {
+        let id = *case.layer.imagefs.value()?;
+        let disk = case.sample.filesystems.iter().find(|disk| disk.id == id)?;
+        Some(Self {
+            kubelet: case.layer.kubelet.as_ref()?,
+            policy: case.assessment.policy.as_ref()?,
+            images: case.assessment.images.as_ref()?,
+            disk,
+            space: disk.space.value()?,
+            same_filesystem: case.layer.nodefs.value() == Some(&id),
+        })
+    }
+}
+
+/// The fatal images that go at some trigger or will once they are old enough, with those that only others save; `None`: no
+/// fatal one goes.
+fn fatal(predictions: &[Prediction], images: &ImagesAssessment) -> Option<Vec<ImageId>> {
+    let mut lost = false;
+    let mut found = Vec::new();
+    for (position, note) in images.images.iter().enumerate().filter(|(_, note)| note.is_fatal()) {
+        let fates = || predictions.iter().filter_map(|found| found.verdicts.get(position)).map(|verdict| verdict.fate);
+        let goes =
+            fates().any(|fate| matches!(fate, Fate::Certain(_) | Fate::Possible(_) | Fate::Safe(SafeReason::TooYoung)));
+        lost |= goes;
+        if goes || fates().any(|fate| fate == Fate::Safe(SafeReason::NotNeeded)) {
+            found.push(note.id.clone());
+        }
+    }
+    lost.then_some(found)
+}
+
+/// The pod that holds most of a disk, as far as a walk has told, the layer's own aside. What runs inside of a test's own cluster
+/// counts for the pod around that.
+fn greatest_holder(sample: &Sample, layer: &LayerSample, disk: &FilesystemSample) -> Option<Holder> {
+    let by_id: BTreeMap<&LayerId, &LayerSample> = sample.layers.iter().map(|layer| (&layer.id, layer)).collect();
+    let own = pod(in_pod(&by_id, layer));
+    let mut held = BTreeMap::new();
+    for usage in &disk.usage.value()?.layers {
+        let Some(root) = by_id.get(&usage.layer).and_then(|layer| in_pod(&by_id, layer)) else { continue };
+        let key = pod(Some(root));
+        if key.is_none() || key == own {
+            continue;
+        }
+        let other = usage.components.get(&Component::Other).copied().unwrap_or(Bytes::ZERO);
+        let entry = held.entry(key).or_insert((Bytes::ZERO, root));
+        entry.0 = entry.0.saturating_add(usage.total().saturating_sub(other));
+    }
+    let (held, root) = held.into_values().max_by_key(|(held, _)| *held).filter(|(held, _)| *held > Bytes::ZERO)?;
+    Some(Holder { layer: root.id.clone(), held })
+}
+
+/// Namespace and name of the pod that a layer lies in; any text.
+fn pod(layer: Option<&LayerSample>) -> Option<(&str, &str)> {
+    let origin = &layer?.origin;
+    Some((origin.pod_namespace.as_ref()?.as_str(), origin.pod.as_ref()?.as_str()))
+}
+
+/// The layer around a layer, or itself, that lies directly in the outermost one; `None` for the outermost one.
+fn in_pod<'a>(by_id: &BTreeMap<&LayerId, &'a LayerSample>, layer: &'a LayerSample) -> Option<&'a LayerSample> {
+    let mut layer = layer;
+    // Names from a recording could name each other.
+    for _ in 0..by_id.len() {
+        let parent = by_id.get(layer.parent.as_ref()?)?;
+        if parent.parent.is_none() {
+            return Some(layer);
+        }
+        layer = parent;
+    }
+    None
+}
