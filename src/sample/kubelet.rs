@@ -20,6 +20,13 @@ pub struct KubeletSample {
     pub config: super::Reading<KubeletConfig>,
 }
 
+impl KubeletSample {
+    /// Its release, as `v1.37.2`, where something tells it.
+    pub fn release(&self) -> Option<&Label> {
+        self.version.as_ref().map(|version| &version.release)
+    }
+}
+
 /// The release of a kubelet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KubeletVersion {

@@ -303,7 +303,7 @@ impl LayerParts {
                 layer: key,
                 pid: kubelet.pid,
                 started_at: Time::of(kubelet.started_at),
-                version: kubelet.version.as_ref().map(|version| version.release.clone()),
+                version: kubelet.release().cloned(),
                 version_origin: kubelet.version.as_ref().and_then(|version| version.origin),
             });
             match &kubelet.config {
