@@ -6,13 +6,19 @@ SHELL := bash
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help run test test-rust test-ops test-browser test-lab test-truth lint advisories bench lab-up lab-down
+TARGET ?= $(shell uname -m)-unknown-linux-gnu
+
+.PHONY: help run static test test-rust test-ops test-browser test-lab test-truth lint advisories bench lab-up lab-down
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
 
 run: ## Build and run the agent
 	$(CARGO) run --release --locked
+
+static: ## The binary that needs no library; fails if it is larger than its budget of 10 MiB
+	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --locked --target $(TARGET)
+	size="$$(stat --format=%s target/$(TARGET)/release/highwater)"; echo "$$size bytes"; (( size <= 10 * 1024 * 1024 ))
 
 # One after another: on a new machine those that install packages would meet at apt's lock, and the lab's agent would find the cells of
 # the truth test.
@@ -43,7 +49,7 @@ advisories: ## Known vulnerabilities in dependencies; needs the advisory databas
 	PATH="$$(tests/tools/install cargo-deny):$$PATH" cargo-deny --config .deny.toml --locked check advisories
 
 bench: ## The budgets of docs/benchmarks.md, each beside a peer
-	PATH="$$(tests/tools/install node_exporter):$$PATH" $(CARGO) bench --locked
+	PATH="$$(tests/tools/install node_exporter dust pdu):$$PATH" $(CARGO) bench --locked
 
 lab-up: ## Bring the lab up and leave it
 	tests/lab/lab up

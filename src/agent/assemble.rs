@@ -13,7 +13,7 @@ use crate::sample::{
     RuntimeSample, Source, SourceStatus,
 };
 use crate::source::runtime_config;
-use crate::source::walk::Claim;
+use crate::source::walk::{Claim, Mounts};
 use crate::time::Timestamp;
 use crate::untrusted::Label;
 use std::collections::BTreeMap;
@@ -152,6 +152,7 @@ pub(super) fn tasks(
                 layer: identity.id.clone(),
                 component: held.component,
                 root: held.root,
+                mounts: if layer.container.is_none() { Mounts::Machine } else { Mounts::Container },
                 path: held.path,
                 lane: facts.walk_lane.clone(),
             });

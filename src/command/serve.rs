@@ -10,25 +10,39 @@ use std::future::Future;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Where clients come in, and who may.
+/// Where clients come in, and who may; and the signals that end it all.
 #[derive(Debug)]
 pub(super) struct Door {
     listening: Vec<Listening>,
     guard: Guard,
+    runtime: Runtime,
+    interrupt: Signal,
+    terminate: Signal,
 }
 
 impl Door {
-    /// Reads certificates and users and binds every address, before anything else is begun.
+    /// Reads certificates and users and binds every address, before anything else is begun. From then on a signal ends
+    /// `until_stopped`, also one that comes before it: nobody who was told where this serves can end it without an order.
     pub(super) fn open(settings: &Settings) -> Result<Self, Failure> {
         let guard = settings.web_file.as_deref().map_or_else(Guard::open, Guard::from_file)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::io("start the web server", error))?;
+        let caught = |kind| {
+            let _entered = runtime.enter();
+            signal(kind).map_err(|error| Failure::io("wait for signals", error))
+        };
+        let (interrupt, terminate) = (caught(SignalKind::interrupt())?, caught(SignalKind::terminate())?);
         let listening = if settings.systemd_socket {
             Listening::from_systemd()?
         } else {
             settings.listen.iter().map(|address| address.bind().map_err(Failure::from)).collect::<Result<_, _>>()?
         };
-        Ok(Self { listening, guard })
+        Ok(Self { listening, guard, runtime, interrupt, terminate })
     }
 
     /// The addresses to type into a browser, as one phrase.
@@ -69,15 +83,11 @@ pub(super) fn until_stopped(
     clock: impl Fn() -> Timestamp + Clone + Send + Sync + 'static,
     broken: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::io("start the web server", error))?;
-    let guard = Arc::new(door.guard);
+    let Door { listening, guard, runtime, mut interrupt, mut terminate } = door;
+    let guard = Arc::new(guard);
     let _watched = guard.watch().map_err(|error| Failure::io("start a thread", error))?;
     runtime.block_on(async {
-        let listeners = door
-            .listening
+        let listeners = listening
             .into_iter()
             .map(Listener::new)
             .collect::<Result<Vec<_>, _>>()
@@ -94,8 +104,6 @@ pub(super) fn until_stopped(
             Budget { total: settings.max_series, ..Budget::default() },
             page,
         );
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| Failure::io("wait for signals", error))?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(|error| Failure::io("wait for signals", error))?;
         let mut failure = None;
         let shutdown = async {
             service::ready();

@@ -1,18 +1,19 @@
 //! What is answered to which path? From memory only: the newest snapshot, rendered for this client.
 
 use super::published::Published;
-use super::scrapes::Scrapes;
+use super::rendered::{Asked, Body, Look, Rendered};
 use super::{accept, api};
-use crate::export::metrics::Budget;
+use crate::export::metrics::{self, Budget};
 use crate::export::page;
-use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method, Response, StatusCode, Uri};
+use std::collections::HashMap;
+use std::convert::Infallible;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use crate::export::page::PageOptions;
 
@@ -28,7 +29,9 @@ pub struct Answers {
     pub budget: Budget,
     /// What the status page says beside the snapshot.
     pub page: PageOptions,
-    scrapes: Scrapes,
+    rendered: Rendered,
+    /// The parts of the page that never change, packed once each.
+    packed_files: Mutex<HashMap<&'static str, Body>>,
 }
 
 impl fmt::Debug for Answers {
@@ -55,7 +58,15 @@ impl Answers {
         budget: Budget,
         page: PageOptions,
     ) -> Self {
-        Self { published, clock: Box::new(clock), telemetry_path, budget, page, scrapes: Scrapes::default() }
+        Self {
+            published,
+            clock: Box::new(clock),
+            telemetry_path,
+            budget,
+            page,
+            rendered: Rendered::default(),
+            packed_files: Mutex::default(),
+        }
     }
 
     /// The answer to one request. A HEAD request is answered as GET; hyper leaves the body out.
@@ -73,47 +84,65 @@ impl Answers {
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
             return response;
         }
-        let now = (self.clock)();
-        let newest = self.published.newest();
-        let snapshot = newest.as_deref();
-        if path == self.telemetry_path {
-            return self.scrape(snapshot, now, headers);
-        }
+        let gzip = accept::gzip(list(headers, header::ACCEPT_ENCODING).as_deref());
         if let Some((body, content_type)) = file {
-            return text(body, content_type);
+            return packable(self.file(body, gzip), content_type);
         }
-        match (path, snapshot) {
+        let newest = self.published.newest();
+        let look = Look { rendered: &self.rendered, snapshot: newest.as_deref(), now: (self.clock)(), gzip };
+        if path == self.telemetry_path {
+            return self.scrape(&look, headers);
+        }
+        match (path, look.snapshot) {
             ("/-/healthy", _) => plain(StatusCode::OK, "highwater is healthy\n"),
             ("/-/ready", Some(_)) => plain(StatusCode::OK, "highwater is ready\n"),
             ("/-/ready", None) => plain(StatusCode::SERVICE_UNAVAILABLE, "no sample yet\n"),
-            (api::SNAPSHOT | api::EXPLAIN, snapshot) => {
-                api::answer(path, uri.query().unwrap_or_default(), snapshot, now, headers)
-            }
-            _ => {
-                let mut response = text(page::render(snapshot, now, &self.page), "text/html; charset=utf-8");
-                let policy = HeaderValue::from_static(page::CONTENT_SECURITY_POLICY);
-                response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
-                response
-            }
+            (api::SNAPSHOT | api::EXPLAIN, _) => api::answer(path, uri.query().unwrap_or_default(), &look, headers),
+            _ => self.page(&look),
         }
     }
 
-    /// The metrics in the format and packing that the client wants.
-    fn scrape(&self, snapshot: Option<&Snapshot>, now: Timestamp, headers: &HeaderMap) -> Response<Full<Bytes>> {
+    fn file(&self, plain: &'static str, gzip: bool) -> Body {
+        if !gzip {
+            return Body::new(plain, false);
+        }
+        let mut files = self.packed_files.lock().unwrap_or_else(PoisonError::into_inner);
+        files.entry(plain).or_insert_with(|| Body::new(plain, true)).clone()
+    }
+
+    fn page(&self, look: &Look<'_>) -> Response<Full<Bytes>> {
+        let render = || Ok::<_, Infallible>(page::render(look.snapshot, look.now, &self.page).into_bytes());
+        let Ok(body) = look.body(Asked::Page, render);
+        let mut response = packable(body, "text/html; charset=utf-8");
+        let policy = HeaderValue::from_static(page::CONTENT_SECURITY_POLICY);
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+        response
+    }
+
+    /// The metrics in the format that the client wants.
+    fn scrape(&self, look: &Look<'_>, headers: &HeaderMap) -> Response<Full<Bytes>> {
         let chosen = accept::format(list(headers, header::ACCEPT).as_deref());
-        let gzip = accept::gzip(list(headers, header::ACCEPT_ENCODING).as_deref());
-        let body = self.scrapes.body(snapshot, now, self.budget, chosen.format, gzip);
-        let mut response = text(body, "");
+        let render = || Ok::<_, Infallible>(metrics::render(look.snapshot, look.now, self.budget, chosen.format));
+        let Ok(body) = look.body(Asked::Metrics(chosen.format), render);
+        let mut response = packable(body, "");
         let headers = response.headers_mut();
         if let Ok(value) = HeaderValue::from_str(&chosen.content_type()) {
             headers.insert(header::CONTENT_TYPE, value);
         }
-        if gzip {
-            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        }
         headers.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
         response
     }
+}
+
+/// An answer whose body depends on whether the client takes it packed.
+pub(super) fn packable(body: Body, content_type: &'static str) -> Response<Full<Bytes>> {
+    let mut response = text(body.bytes, content_type);
+    let headers = response.headers_mut();
+    if body.packed {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    response
 }
 
 /// The value of a header that is a list; several of one name are one list.

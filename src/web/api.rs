@@ -1,7 +1,8 @@
 //! What does the API answer? JSON made from the newest snapshot, with a tag so that nobody fetches a sample twice.
 
-use super::answer::{NO_CACHE, text};
-use crate::export::explain::{self, Question};
+use super::answer::{NO_CACHE, packable, text};
+use super::rendered::{Asked, Body, Look};
+use crate::export::explain::{self, Question, UnknownLayer};
 use crate::export::json;
 use crate::export::view::View;
 use crate::snapshot::Snapshot;
@@ -27,35 +28,51 @@ pub(super) enum QueryError {
 }
 
 /// The parameters of `explain`.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Parameters {
-    layer: Option<String>,
-    written: Option<Bytes>,
+    pub(super) layer: Option<String>,
+    pub(super) written: Option<Bytes>,
 }
 
-/// The answer below `/api/v1/`; `None` before the first sample.
-pub(super) fn answer(
-    path: &str,
-    query: &str,
-    snapshot: Option<&Snapshot>,
-    now: Timestamp,
-    headers: &HeaderMap,
-) -> Response<Full<body::Bytes>> {
-    let Some(snapshot) = snapshot else { return error(StatusCode::SERVICE_UNAVAILABLE, "no sample yet") };
-    if path == SNAPSHOT {
-        return tagged(snapshot, now, headers, || json::snapshot(snapshot, now));
-    }
+/// The answer below `/api/v1/`, or that the client has the answer of this sample already.
+pub(super) fn answer(path: &str, query: &str, look: &Look<'_>, headers: &HeaderMap) -> Response<Full<body::Bytes>> {
+    let Some(snapshot) = look.snapshot else { return error(StatusCode::SERVICE_UNAVAILABLE, "no sample yet") };
     let parameters = match parameters(query) {
-        Ok(parameters) => parameters,
+        _ if path == SNAPSHOT => None,
+        Ok(parameters) => Some(parameters),
         Err(problem) => return error(StatusCode::BAD_REQUEST, &problem.to_string()),
     };
-    let question = Question { layer: parameters.layer.as_deref(), written: parameters.written };
-    // Made before the tag is looked at: a layer may go from one sample to the next.
-    match explain::json::render(snapshot, now, question) {
-        Ok(body) => tagged(snapshot, now, headers, || body),
-        Err(unknown) if unknown.is_ambiguous() => error(StatusCode::BAD_REQUEST, &unknown.to_string()),
-        Err(unknown) => error(StatusCode::NOT_FOUND, &unknown.to_string()),
+    let tag = tag(snapshot, look.now);
+    let known = knows(headers, &tag);
+    // A layer may go from one sample to the next; it is looked for whatever the client knows.
+    let named = parameters.as_ref().is_some_and(|parameters| parameters.layer.is_some());
+    let mut response = if known && !named {
+        not_modified()
+    } else {
+        match body(snapshot, look, parameters) {
+            Ok(_) if known => not_modified(),
+            Ok(body) => packable(body, "application/json"),
+            Err(unknown) if unknown.is_ambiguous() => return error(StatusCode::BAD_REQUEST, &unknown.to_string()),
+            Err(unknown) => return error(StatusCode::NOT_FOUND, &unknown.to_string()),
+        }
+    };
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        response.headers_mut().insert(header::ETAG, tag);
     }
+    response.headers_mut().insert(header::CACHE_CONTROL, NO_CACHE);
+    response
+}
+
+/// The snapshot, or what `explain` says to these parameters.
+fn body(snapshot: &Snapshot, look: &Look<'_>, parameters: Option<Parameters>) -> Result<Body, UnknownLayer> {
+    let Some(parameters) = parameters else {
+        return look.body(Asked::Snapshot, || Ok(json::snapshot(snapshot, look.now).into_bytes()));
+    };
+    let asked = Asked::Explain(parameters.clone());
+    look.body(asked, || {
+        let question = Question { layer: parameters.layer.as_deref(), written: parameters.written };
+        explain::json::render(snapshot, look.now, question).map(String::into_bytes)
+    })
 }
 
 /// The query of `explain`: `layer` and `if_write`, each at most once and nothing else.
@@ -81,28 +98,20 @@ fn shortened(text: &str) -> String {
     text.chars().take(40).collect()
 }
 
-/// A body, or nothing where the client has the answer of this sample already. The tag is weak: the age in it moves on.
-fn tagged(
-    snapshot: &Snapshot,
-    now: Timestamp,
-    headers: &HeaderMap,
-    body: impl FnOnce() -> String,
-) -> Response<Full<body::Bytes>> {
+/// Names the sample. The tag is weak: the age in an answer moves on, and the packed one is of other bytes.
+fn tag(snapshot: &Snapshot, now: Timestamp) -> String {
     let state = if View::new(snapshot, now).is_stale() { "stale" } else { "fresh" };
-    let tag = format!("W/\"{}-{state}\"", snapshot.sample.at.micros());
+    format!("W/\"{}-{state}\"", snapshot.sample.at.micros())
+}
+
+fn knows(headers: &HeaderMap, tag: &str) -> bool {
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let known = known.split(',').map(str::trim).any(|candidate| candidate == "*" || candidate == tag);
-    let mut response = if known {
-        let mut response = text("", "application/json");
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response
-    } else {
-        text(body(), "application/json")
-    };
-    if let Ok(tag) = HeaderValue::from_str(&tag) {
-        response.headers_mut().insert(header::ETAG, tag);
-    }
-    response.headers_mut().insert(header::CACHE_CONTROL, NO_CACHE);
+    known.split(',').map(str::trim).any(|candidate| candidate == "*" || candidate == tag)
+}
+
+fn not_modified() -> Response<Full<body::Bytes>> {
+    let mut response = packable(Body::new("", false), "application/json");
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
     response
 }
 

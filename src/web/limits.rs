@@ -8,6 +8,9 @@ use crate::time::Span;
 pub struct Limits {
     /// Connections at one time. When all are taken, the one that is longest without progress is closed for the next.
     pub connections: usize,
+    /// Connections that wait for a place, for each listener; at most a quarter of the files that the process may open. More wait in
+    /// the kernel, or where that lasts, the oldest of the address with most are closed.
+    pub waiting: usize,
     /// Bytes of answers that clients have not taken yet, of all connections together. Beyond it, of the connections that hold
     /// any the one that is longest without progress is closed.
     pub answer_bytes: usize,
@@ -23,12 +26,14 @@ pub struct Limits {
     pub drain_timeout: Span,
 }
 
-/// 256 connections take about 16 KiB each and 64 KiB more with TLS; the kernel holds at most twice `SOCKET_BUFFERS` for each. A
+/// 256 connections take about 16 KiB each and 64 KiB more with TLS, those that wait less than 1 KiB; the kernel holds at most twice
+/// `SOCKET_BUFFERS` for each, and of one that waits only what was received. A
 /// scrape takes far less than a second of any of the times, and connections outlive a scrape interval of a minute.
 impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 256,
+            waiting: 2_048,
             answer_bytes: 8 << 20,
             header_timeout: Span::from_secs(10),
             idle_timeout: Span::from_secs(150),

@@ -10,12 +10,13 @@ mod patient;
 mod places;
 mod published;
 mod rate;
-mod scrapes;
+mod rendered;
 mod server;
 mod stream;
 mod tls;
 mod users;
 mod visitor;
+mod waiting;
 
 pub use answer::{Answers, PageOptions};
 pub use guard::{Guard, GuardError, Watched};

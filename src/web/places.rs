@@ -16,6 +16,10 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 #[derive(Debug)]
 pub(super) struct Places {
     permits: Arc<Semaphore>,
+    /// How many there are, with those that are spare.
+    all: usize,
+    /// Places for connections that come before those that were told to leave have done so.
+    spare: usize,
     order: Arc<Mutex<Order>>,
     /// Bytes of answers that all connections hold.
     held: Sum,
@@ -27,7 +31,8 @@ pub(super) struct Places {
 #[derive(Debug)]
 pub(super) struct Place {
     order: Arc<Mutex<Order>>,
-    key: u64,
+    /// Its key in the order, once it is taken.
+    key: Option<u64>,
     seat: Seat,
     _permit: OwnedSemaphorePermit,
 }
@@ -44,35 +49,46 @@ struct Seat {
 #[derive(Debug, Default)]
 struct Order {
     next: u64,
+    /// How many were told to leave and are still there.
+    leaving: usize,
     /// By the time of the last progress; the first is the one that goes.
     taken: BTreeMap<u64, Seat>,
 }
 
+/// One spare place for so many: of those that come at once several are served before all others have had a turn.
+const SPARE: usize = 8;
+/// How often one that had an answer lets others have a turn while connections are sent away: by then 256 new ones have had a first answer.
+const TURNS: usize = 8;
+
 impl Places {
-    /// So many places, and so many bytes for the answers of all.
-    pub(super) fn new(count: usize, most: usize) -> Self {
-        Self { permits: Arc::new(Semaphore::new(count)), order: Arc::default(), held: Sum::default(), most }
+    /// So many places, for so many who take them, and so many bytes for the answers of all.
+    pub(super) fn new(count: usize, takers: usize, most: usize) -> Self {
+        let spare = (count / SPARE).max(takers);
+        let all = count + spare;
+        Self { permits: Arc::new(Semaphore::new(all)), all, spare, order: Arc::default(), held: Sum::default(), most }
     }
 
-    /// A free place. Where there is none, a connection is told to leave.
+    /// A free place. Where there is none but the spare ones, a connection is told to leave.
     pub(super) async fn take(&self) -> Option<Place> {
-        let permit = if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-            permit
-        } else {
-            lock(&self.order).send_away(|_| true);
-            Arc::clone(&self.permits).acquire_owned().await.ok()?
-        };
-        Some(Place {
-            order: Arc::clone(&self.order),
-            key: 0,
-            seat: Seat { source: Source::Local, leave: Arc::default(), held: Sum::default() },
-            _permit: permit,
-        })
+        lock(&self.order).keep_free(self.permits.available_permits(), self.spare);
+        let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
+        let seat = Seat { source: Source::Local, leave: Arc::default(), held: Sum::default() };
+        Some(Place { order: Arc::clone(&self.order), key: None, seat, _permit: permit })
+    }
+
+    /// For a client that had an answer on its connection: others have a turn first, however many requests it has sent at once.
+    pub(super) async fn after_others(&self) {
+        for _ in 0..TURNS {
+            tokio::task::yield_now().await;
+            if lock(&self.order).leaving == 0 {
+                return;
+            }
+        }
     }
 
     /// Returns when no place is taken.
-    pub(super) async fn all_free(&self, count: usize) {
-        let all = u32::try_from(count).unwrap_or(u32::MAX);
+    pub(super) async fn all_free(&self) {
+        let all = u32::try_from(self.all).unwrap_or(u32::MAX);
         drop(self.permits.acquire_many(all).await);
     }
 
@@ -91,6 +107,13 @@ impl Places {
 }
 
 impl Order {
+    /// Tells one to leave where fewer would be free otherwise.
+    fn keep_free(&mut self, free: usize, least: usize) {
+        if free + self.leaving <= least {
+            self.send_away(|_| true);
+        }
+    }
+
     fn send_away(&mut self, which: impl Fn(&Seat) -> bool) {
         let candidates = || self.taken.iter().filter(|(_, seat)| which(seat));
         let mut counts = HashMap::<Source, usize>::new();
@@ -101,6 +124,7 @@ impl Order {
         let oldest = candidates().find(|(_, seat)| counts.get(&seat.source) == most).map(|(key, _)| *key);
         if let Some(seat) = oldest.and_then(|key| self.taken.remove(&key)) {
             seat.leave.notify_one();
+            self.leaving += 1;
         }
     }
 }
@@ -109,16 +133,22 @@ impl Place {
     /// A connection from this source has come, and may be told to leave from now on.
     pub(super) fn sit(&mut self, source: Source) {
         self.seat.source = source;
-        self.progress();
+        let mut order = lock(&self.order);
+        order.next += 1;
+        self.key = Some(order.next);
+        let next = order.next;
+        order.taken.insert(next, self.seat.clone());
     }
 
-    /// The client has taken something.
+    /// The client has taken something. Too late for one that was told to leave.
     pub(super) fn progress(&mut self) {
         let mut order = lock(&self.order);
-        order.taken.remove(&self.key);
-        order.next += 1;
-        self.key = order.next;
-        order.taken.insert(self.key, self.seat.clone());
+        if let Some(seat) = self.key.and_then(|key| order.taken.remove(&key)) {
+            order.next += 1;
+            let next = order.next;
+            self.key = Some(next);
+            order.taken.insert(next, seat);
+        }
     }
 
     /// What is notified when this connection must go.
@@ -134,7 +164,10 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        lock(&self.order).taken.remove(&self.key);
+        let mut order = lock(&self.order);
+        if self.key.is_some_and(|key| order.taken.remove(&key).is_none()) {
+            order.leaving -= 1;
+        }
     }
 }
 
@@ -157,12 +190,12 @@ mod tests {
     }
 
     fn told(places: &Places, place: &Place) -> bool {
-        !lock(&places.order).taken.contains_key(&place.key)
+        !lock(&places.order).taken.contains_key(&place.key.unwrap())
     }
 
     #[tokio::test]
     async fn the_one_without_progress_for_the_longest_time_goes() {
-        let places = Places::new(2, 0);
+        let places = Places::new(2, 0, 0);
         let mut first = seated(&places).await;
         let second = seated(&places).await;
         first.progress();
@@ -177,15 +210,36 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_that_is_left_is_free() {
-        let places = Places::new(1, 0);
+        let places = Places::new(1, 0, 0);
         drop(places.take().await.unwrap());
-        places.all_free(1).await;
+        places.all_free().await;
         assert!(lock(&places.order).taken.is_empty());
     }
 
     #[tokio::test]
+    async fn the_next_one_need_not_wait_until_who_must_go_has_gone() {
+        let places = Places::new(2, 1, 0);
+        let first = seated(&places).await;
+        let mut second = seated(&places).await;
+        let third = seated(&places).await;
+        assert!(told(&places, &first) && !told(&places, &second));
+        // Asked again and again while all are taken, it tells one more, not all.
+        for _ in 0..3 {
+            let asked = std::pin::pin!(places.take());
+            tokio::select! { biased; _ = asked => unreachable!("all are taken"), () = std::future::ready(()) => {} }
+        }
+        assert!(told(&places, &second) && !told(&places, &third));
+        second.progress();
+        assert!(told(&places, &second), "too late");
+        drop((first, second));
+        assert_eq!(lock(&places.order).leaving, 0);
+        drop(seated(&places).await);
+        assert!(!told(&places, &third), "one place is free");
+    }
+
+    #[tokio::test]
     async fn for_memory_one_that_holds_an_answer_goes() {
-        let places = Places::new(3, 10);
+        let places = Places::new(3, 0, 10);
         let idle = seated(&places).await;
         let holder = seated(&places).await;
         let newer = seated(&places).await;
@@ -204,7 +258,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_pushes_out_its_own_connections_only() {
-        let places = Places::new(4, 0);
+        let places = Places::new(4, 0, 0);
         let other = seated_from(&places, 2).await;
         let first = seated_from(&places, 1).await;
         let second = seated_from(&places, 1).await;

@@ -8,17 +8,20 @@ use super::places::{Place, Places};
 use super::stream::{Listener, Source, Stream};
 use super::tls::HTTP_2;
 use super::visitor::{Connection, Visitor};
+use super::waiting::Waiting;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::graceful::GracefulConnection;
+use nix::sys::resource::{Resource, getrlimit};
 use std::error::Error as StdError;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 
 /// Which of the two ended the server after the shutdown signal.
@@ -40,9 +43,8 @@ pub async fn serve(
     mut limits: Limits,
     shutdown: impl Future<Output = ()>,
 ) -> Drained {
-    // Each listener holds one place ready for whom it accepts next.
-    limits.connections = limits.connections.max(listeners.len() + 1);
-    let places = Arc::new(Places::new(limits.connections, limits.answer_bytes));
+    limits.waiting = limits.waiting.min(open_files() / 4);
+    let places = Arc::new(Places::new(limits.connections, listeners.len(), limits.answer_bytes));
     let (stop, stopped) = watch::channel(());
     let mut accepting = JoinSet::new();
     for listener in listeners {
@@ -55,10 +57,16 @@ pub async fn serve(
     shutdown.await;
     drop(stop);
     while accepting.join_next().await.is_some() {}
-    match tokio::time::timeout(limits.drain_timeout.to_std(), places.all_free(limits.connections)).await {
+    match tokio::time::timeout(limits.drain_timeout.to_std(), places.all_free()).await {
         Ok(()) => Drained::Complete,
         Err(_) => Drained::TimedOut,
     }
+}
+
+/// How many files this process may have open.
+fn open_files() -> usize {
+    let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or_default();
+    usize::try_from(soft).unwrap_or(usize::MAX)
 }
 
 struct Server {
@@ -70,7 +78,7 @@ struct Server {
     stopped: watch::Receiver<()>,
 }
 
-/// One accepted connection.
+/// One connection that is served.
 struct Accepted {
     stream: Box<dyn Stream>,
     source: Source,
@@ -78,28 +86,39 @@ struct Accepted {
 }
 
 impl Server {
+    /// What comes is accepted before any of it is served, which costs little, so that nobody waits in the kernel behind a flood;
+    /// who is served next is decided here, whenever a place is free. When as many wait as may, the others stay in the kernel, and
+    /// only if that lasts, some of the flood are closed for them.
     async fn accept_until_stopped(self, listener: Listener) {
         let mut stopped = self.stopped.clone();
+        let mut waiting = Waiting::new(self.limits.waiting);
+        let mut patience = pin!(sleep(Duration::ZERO));
+        let (mut full, mut closing) = (false, false);
         loop {
-            let accepted = tokio::select! {
+            tokio::select! {
+                biased;
                 _ = stopped.changed() => return,
-                accepted = self.accept(&listener) => accepted,
-            };
-            if let Some(accepted) = accepted {
-                self.spawn(accepted);
+                place = self.places.take(), if !waiting.is_empty() => {
+                    if let (Some(place), Some((stream, source))) = (place, waiting.pop()) {
+                        self.spawn(Accepted { stream, source, place });
+                    }
+                }
+                accepted = listener.accept(), if !full || closing => match accepted {
+                    Ok((stream, source)) => {
+                        waiting.push(stream, source);
+                        accept_more(&listener, &mut waiting, closing).await;
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept a connection");
+                        sleep(Duration::from_secs(1)).await;
+                    }
+                },
+                () = patience.as_mut(), if full && !closing => closing = true,
             }
-        }
-    }
-
-    /// The place comes before the accept: what is over the limit waits in the kernel, where it costs no memory of ours.
-    async fn accept(&self, listener: &Listener) -> Option<Accepted> {
-        let place = self.places.take().await?;
-        match listener.accept().await {
-            Ok((stream, source)) => Some(Accepted { stream, source, place }),
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                None
+            if full != waiting.is_full() {
+                full = !full;
+                closing = false;
+                patience.set(sleep(PATIENCE));
             }
         }
     }
@@ -113,13 +132,15 @@ impl Server {
             places: Arc::clone(&self.places),
             held: accepted.place.held(),
             source: accepted.source,
+            answered: AtomicBool::new(false),
             failures: AtomicU32::new(0),
         });
         let connection = converse(accepted, visitor, self.limits, self.stopped.clone());
         tokio::spawn(async move {
             let ended = tokio::select! {
-                ended = connection => ended,
+                biased;
                 () = leave.notified() => return,
+                ended = connection => ended,
             };
             if let Err(error) = ended {
                 tracing::debug!(error, "connection ended early");
@@ -127,6 +148,31 @@ impl Server {
         });
     }
 }
+
+/// All that have come, up to a number; then others have a turn.
+async fn accept_more(listener: &Listener, waiting: &mut Waiting, closing: bool) {
+    for _ in 0..STRIDE {
+        if waiting.is_full() && !closing {
+            return;
+        }
+        let now = async {
+            tokio::select! {
+                biased;
+                accepted = listener.accept() => accepted.ok(),
+                () = std::future::ready(()) => None,
+            }
+        };
+        // Unconstrained: tokio would have others take turns as often as once in a hundred.
+        let Some((stream, source)) = tokio::task::unconstrained(now).await else { return };
+        waiting.push(stream, source);
+    }
+    tokio::task::yield_now().await;
+}
+
+/// About 15 ms of accepting.
+const STRIDE: usize = 1_024;
+/// A burst is served within this; what keeps the server full for longer is a flood.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Speaks on one connection until its end.
 async fn converse(

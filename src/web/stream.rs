@@ -58,7 +58,9 @@ impl Listener {
     pub(super) fn prepare(&self) {
         let (send, receive) = SOCKET_BUFFERS;
         let limited = match self {
+            // An answer is written whole; waiting for more to send only delays its end.
             Self::Tcp(listener) => limit(listener, send, receive)
+                .and_then(|()| socket::setsockopt(listener, sockopt::TcpNoDelay, &true))
                 .and_then(|()| socket::Backlog::new(BACKLOG))
                 .and_then(|backlog| socket::listen(listener, backlog)),
             Self::Unix(listener) => limit(listener, send, receive),
@@ -72,8 +74,6 @@ impl Listener {
         Ok(match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                // An answer is written whole; waiting for more to send only delays its end.
-                stream.set_nodelay(true).ok();
                 (Box::new(stream), Source::of(peer.ip()))
             }
             Self::Unix(listener) => (Box::new(listener.accept().await?.0), Source::Local),
@@ -82,7 +82,7 @@ impl Listener {
 }
 
 /// Connections that may wait to be accepted, so that a burst of them does not cost an honest client a second until it tries again.
-const BACKLOG: i32 = 1_024;
+const BACKLOG: i32 = 4_096;
 
 /// Sockets that are accepted inherit these.
 fn limit(listener: &impl AsFd, send: usize, receive: usize) -> nix::Result<()> {

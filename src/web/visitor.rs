@@ -15,7 +15,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// One connection's client; hyper asks it for the answer to each request.
 #[derive(Clone)]
@@ -29,6 +29,8 @@ pub(super) struct Connection {
     /// Bytes of answers that it has not taken yet.
     pub(super) held: Sum,
     pub(super) source: Source,
+    /// Whether it had an answer before.
+    pub(super) answered: AtomicBool,
     /// How often it was denied.
     pub(super) failures: AtomicU32,
 }
@@ -51,6 +53,9 @@ impl Service<Request<Incoming>> for Visitor {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let connection = Arc::clone(&self.0);
         Box::pin(async move {
+            if connection.answered.swap(true, Ordering::Relaxed) {
+                connection.places.after_others().await;
+            }
             let response = connection.respond(&request).await;
             let sums = [Arc::clone(&connection.held), connection.places.held()];
             let response = response.map(|body| Counted::new(body, sums));

@@ -4,6 +4,7 @@
 
 use crate::certificates::{Authority, Pair, alice};
 use crate::demo::Demo;
+use crate::tools::output_of;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -125,7 +126,7 @@ fn a_certificate_may_be_of_an_address_and_not_expired() {
 fn an_agent_that_wants_a_certificate_is_shown_one() {
     let authority = Authority::new();
     let mutual = "  client_ca_file: ca.crt\n  client_auth_type: RequireAndVerifyClientCert\n";
-    let agent = Agent::start(&authority, &authority.sign("localhost"), &format!("{TLS}{mutual}"));
+    let agent = Agent::start(&authority, &authority.sign("localhost"), &format!("{TLS}{mutual}{}", alice(4)));
     for (name, pair) in [("ours", authority.sign("check")), ("strange", Authority::new().sign("check"))] {
         fs::write(agent.path(&format!("{name}.crt")), pair.certificate).expect("written");
         fs::write(agent.path(&format!("{name}.key")), pair.key).expect("written");
@@ -133,8 +134,8 @@ fn an_agent_that_wants_a_certificate_is_shown_one() {
     let url = format!("https://localhost:{}", agent.port);
     for version in ["TLS12", "TLS13"] {
         let check = |identity: &str| {
-            let config =
-                format!("tls_config: {{ca_file: ca.crt, min_version: TLS12, max_version: {version}{identity}}}");
+            let tls = format!("tls_config: {{ca_file: ca.crt, max_version: {version}{identity}}}");
+            let config = format!("basic_auth: {{username: alice, password: right}}\n{tls}");
             agent.check(&url, &config)
         };
         let answer = check(", cert_file: ours.crt, key_file: ours.key");
@@ -205,13 +206,12 @@ fn what_is_renewed_is_read_again_for_each_question() {
     fs::write(agent.path("password"), "wrong").expect("written");
     assert!(lines.any(|line| line.ends_with("it does not accept the login of --agent.config.file")));
     fs::write(agent.path("password"), "right").expect("written");
-    // After a picture without the problem comes the headline of the next, or an empty line.
-    let mut last = String::new();
+    // A line that follows the verdict is the problem, or the empty one before the next table.
+    let mut verdict = false;
     let mended = lines.any(|line| {
-        let mended =
-            ["OK", "WARNING", "CRITICAL", "UNKNOWN"].contains(&last.as_str()) && !line.starts_with("highwater: ");
-        last = line;
-        mended
+        let after = verdict;
+        verdict = ["OK", "WARNING", "CRITICAL", "UNKNOWN"].contains(&line.as_str());
+        after && !line.starts_with("highwater: ")
     });
     child.kill().and_then(|()| child.wait()).expect("it ends");
     assert!(mended);
@@ -242,6 +242,36 @@ fn a_proxy_is_given_the_token_of_a_file() {
     assert!(request.contains("\r\nauthorization: Bearer abc.def\r\n"), "{request}");
     let error = String::from_utf8(output.stderr).expect("UTF-8");
     assert_eq!(error, format!("highwater: the agent at {url} answers 403 Forbidden\n"));
+}
+
+#[test]
+fn the_example_in_the_documentation_is_read_and_prometheus_reads_it_too() {
+    let documentation = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/web.md")).expect("docs/web.md");
+    let (_, rest) = documentation.split_once("--http.config.file` reads the same):\n\n```yaml\n").expect("the example");
+    let example = rest.split_once("```").expect("its end").0;
+    let authority = Authority::new();
+    let (folder, pair) = (tempfile::tempdir().expect("a folder"), authority.sign("check"));
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("written");
+    write("agent.yml", example);
+    write("password", "right");
+    write("ca.crt", &authority.0.pem());
+    write("client.crt", &pair.certificate);
+    write("client.key", &pair.key);
+    let free = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let output = Command::new(env!("CARGO_BIN_EXE_highwater"))
+        .args(["check", "--agent", &format!("https://{free}"), "--agent.config.file"])
+        .arg(folder.path().join("agent.yml"))
+        .output()
+        .expect("it runs");
+    let error = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(error.starts_with(&format!("highwater: cannot reach the agent at https://{free}: ")), "{error}");
+
+    let scrape =
+        format!("scrape_configs:\n  - job_name: highwater\n    {}", example.trim_end().replace('\n', "\n    "));
+    write("prometheus.yml", &scrape);
+    let file = folder.path().join("prometheus.yml");
+    let result = output_of("promtool", &["check", "config", file.to_str().expect("UTF-8")], "");
+    assert!(result.as_ref().is_none_or(|(good, _)| *good), "{result:?}");
 }
 
 #[test]

@@ -6,34 +6,44 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::thread::yield_now;
 use tempfile::TempDir;
 
-/// What one life of the agent, from its start to SIGTERM, says on standard error.
-fn life(storage: &Path) -> String {
-    let mut agent = Command::new(env!("CARGO_BIN_EXE_highwater"))
-        .args(["run", "--sample.interval", "100ms", "--usage.interval", "0s", "--web.listen-address", "127.0.0.1:0"])
+fn start(storage: &Path, listen: &str) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_highwater"))
+        .args(["run", "--sample.interval", "100ms", "--usage.interval", "0s", "--web.listen-address", listen])
         .arg("--storage.path")
         .arg(storage)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+/// Asks it to end, and waits until it has done so in order. What it said on standard error.
+fn end(mut agent: Child) -> String {
+    kill(Pid::from_raw(i32::try_from(agent.id()).unwrap()), Signal::SIGTERM).unwrap();
+    let mut text = String::new();
+    agent.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(agent.wait().unwrap().code(), Some(0), "{text}");
+    text
+}
+
+/// What one life of the agent, from its start to SIGTERM, says on standard error.
+fn life(storage: &Path) -> String {
+    let mut agent = start(storage, "127.0.0.1:0");
     let lines = BufReader::new(agent.stdout.take().unwrap()).lines();
     let url = lines.map(Result::unwrap).find_map(|line| line.strip_prefix("Serving on ").map(str::to_owned)).unwrap();
-    // Once it answers it also listens to signals.
     let address = url.trim_start_matches("http://").trim_end_matches('/');
     let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
-    kill(Pid::from_raw(i32::try_from(agent.id()).unwrap()), Signal::SIGTERM).unwrap();
-    let mut text = String::new();
-    agent.stderr.take().unwrap().read_to_string(&mut text).unwrap();
-    assert_eq!(agent.wait().unwrap().code(), Some(0), "{text}");
-    text
+    end(agent)
 }
 
 fn warnings(text: &str) -> Vec<&str> {
@@ -76,4 +86,18 @@ fn a_foreign_file_and_a_directory_that_cannot_be_cost_a_warning_each() {
     let text = life(&state);
     assert_eq!(warnings(&text).len(), 1, "{text}");
     assert!(count(&state, "filesystem") >= 1, "left alone");
+}
+
+#[test]
+fn an_agent_that_is_ended_before_it_says_where_it_serves_keeps_its_state() {
+    let directory = TempDir::new().unwrap();
+    let socket = directory.path().join("socket");
+    let mut agent = start(directory.path(), &format!("unix://{}", socket.display()));
+    // Before anything is announced, addresses are bound.
+    while UnixStream::connect(&socket).is_err() {
+        assert!(agent.try_wait().unwrap().is_none(), "it has ended");
+        yield_now();
+    }
+    end(agent);
+    assert!(count(&directory.path().join("state"), "filesystem") >= 1);
 }

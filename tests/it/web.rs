@@ -117,7 +117,7 @@ async fn every_route_answers_with_its_type_and_the_security_headers() {
 #[tokio::test]
 async fn head_has_the_headers_of_get_and_no_body() {
     let server = ready().await;
-    for path in ["/", "/metrics", "/api/v1/snapshot", "/-/ready"] {
+    for path in ["/", "/metrics", "/api/v1/snapshot", "/api/v1/explain", "/-/ready"] {
         let (get_status, get_headers, get_body) = server.request("GET", path, "").await;
         let (head_status, head_headers, head_body) = server.request("HEAD", path, "").await;
         let but_date = |headers: &str| {
@@ -186,6 +186,50 @@ async fn the_accept_headers_choose_format_and_packing() {
 }
 
 #[tokio::test]
+async fn what_is_long_is_packed_for_who_asks_for_it_on_every_path() {
+    let server = ready().await;
+    let unpacked = |packed: &[u8]| {
+        let mut plain = Vec::new();
+        GzDecoder::new(packed).read_to_end(&mut plain).unwrap();
+        plain
+    };
+    for path in ["/", "/style.css", "/page.js", "/api/v1/snapshot", "/api/v1/explain", "/api/v1/explain?layer=host"] {
+        let (headers, plain) = server.bytes(path, "").await;
+        assert!(headers.contains("vary: accept-encoding"), "{path}: {headers}");
+        assert!(!headers.contains("content-encoding"), "{path}: {headers}");
+        // Rendered and packed, then kept.
+        for _ in 0..2 {
+            let (headers, packed) = server.bytes(path, "Accept-Encoding: gzip, deflate, br\r\n").await;
+            assert!(headers.contains("content-encoding: gzip"), "{path}: {headers}");
+            assert!(headers.contains("vary: accept-encoding"), "{path}: {headers}");
+            assert!(headers.contains(&format!("content-length: {}", packed.len())), "{path}: {headers}");
+            assert!(packed.len() * 2 < plain.len(), "{path}: {} of {}", packed.len(), plain.len());
+            assert_eq!(unpacked(&packed), plain, "{path}");
+        }
+    }
+    for path in ["/-/healthy", "/icon-critical.svg", "/api/v1/explain?layer=nowhere", "/nowhere"] {
+        let (headers, _) = server.bytes(path, "Accept-Encoding: gzip\r\n").await;
+        assert!(!headers.contains("content-encoding"), "{path}: {headers}");
+    }
+}
+
+#[tokio::test]
+async fn packed_or_not_an_answer_has_one_tag() {
+    let server = ready().await;
+    for path in ["/api/v1/snapshot", "/api/v1/explain", "/api/v1/explain?layer=host"] {
+        let tag = |headers: &str| headers.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap().to_owned();
+        let (_, plain, _) = server.request("GET", path, "").await;
+        let (packed, _) = server.bytes(path, "Accept-Encoding: gzip\r\n").await;
+        assert_eq!(tag(&plain), tag(&packed), "{path}");
+        let known = format!("Accept-Encoding: gzip\r\nIf-None-Match: {}\r\n", tag(&packed).replace("w/", "W/"));
+        let (status, headers, body) = server.request("GET", path, &known).await;
+        assert_eq!((status.as_str(), body.as_str()), ("HTTP/1.1 304 Not Modified", ""), "{path}");
+        assert!(headers.contains("vary: accept-encoding") && !headers.contains("content-encoding"), "{headers}");
+        assert_eq!(tag(&headers), tag(&packed), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_scrape_is_of_the_newest_snapshot_and_of_this_second() {
     let server = ready().await;
     let first = server.request("GET", "/metrics", "").await.2;
@@ -196,6 +240,22 @@ async fn a_scrape_is_of_the_newest_snapshot_and_of_this_second() {
     server.published.publish(Arc::new(next));
     let second = server.request("GET", "/metrics", "").await.2;
     assert!(second.len() < first.len() && !second.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_kept_of_one_sample_is_not_shown_of_the_next() {
+    let server = ready().await;
+    for path in ["/", "/api/v1/snapshot", "/api/v1/explain", "/api/v1/explain?layer=host"] {
+        for headers in ["", "Accept-Encoding: gzip\r\n"] {
+            server.published.publish(Arc::new(node::snapshot()));
+            let first = server.bytes(path, headers).await.1;
+            assert_eq!(server.bytes(path, headers).await.1, first, "{path}");
+            let mut next = node::snapshot();
+            next.sample.at = next.sample.at + Span::from_secs(1);
+            server.published.publish(Arc::new(next));
+            assert_ne!(server.bytes(path, headers).await.1, first, "{path}");
+        }
+    }
 }
 
 #[tokio::test]

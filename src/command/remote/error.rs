@@ -155,3 +155,42 @@ pub(super) const fn of_client(certificate: Certificate) -> &'static str {
         Certificate::Given => "; it may not accept the client certificate of --agent.config.file",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio_rustls::rustls::AlertDescription;
+    use tokio_rustls::rustls::pki_types::{ServerName, UnixTime};
+
+    #[test]
+    fn what_fails_in_a_handshake_is_told_with_what_helps() {
+        let for_others = |presented: &[&str]| {
+            TlsError::InvalidCertificate(CertificateError::NotValidForNameContext {
+                expected: ServerName::try_from("node-1").unwrap(),
+                presented: presented.iter().map(|name| (*name).to_owned()).collect(),
+            })
+        };
+        let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let expired = CertificateError::ExpiredContext { time: at(2), not_after: at(1) };
+        for (error, says) in [
+            (for_others(&[]), "its certificate names nobody, not node-1 either; it needs a subjectAltName"),
+            (
+                for_others(&["DnsName(\"node-2\")", "IpAddress(10.0.0.1)", "DnsName(\"\u{1b}[31m\")"]),
+                "its certificate is of node-2, 10.0.0.1, \u{fffd}[31m, not of node-1; ask it by that name, or give the name in \
+                 tls_config.server_name of --agent.config.file",
+            ),
+            (expired.into(), "its certificate has expired; renew it there, or set the clock here"),
+            (CertificateError::Revoked.into(), "its certificate cannot be used: Revoked"),
+            (InvalidMessage::InvalidContentType.into(), "what answers there speaks no TLS; write http:// instead"),
+            (TlsError::AlertReceived(AlertDescription::ProtocolVersion), "received fatal alert: ProtocolVersion"),
+        ] {
+            assert_eq!(handshake(&io::Error::other(error), Certificate::NotWanted), says);
+        }
+        let refused = io::Error::other(TlsError::AlertReceived(AlertDescription::CertificateRequired));
+        assert_eq!(
+            handshake(&refused, Certificate::Lacking),
+            "received fatal alert: CertificateRequired; it asks for a client certificate: tls_config.cert_file and key_file of \
+             --agent.config.file"
+        );
+    }
+}

@@ -1,6 +1,7 @@
 //! Whose is it? Claims of layers in, bytes by layer and component out.
 
 use super::links::Links;
+use super::look::Mounts;
 use super::meter::{Budget, Meter};
 use super::tree::Tree;
 use crate::access::AccessError;
@@ -29,6 +30,8 @@ pub struct Claim {
     pub component: Component,
     /// The root below which it is found.
     pub root: Arc<Root>,
+    /// Who can mount something in that root.
+    pub mounts: Mounts,
     /// Where, as that root sees it. Symbolic links are followed inside the root.
     pub path: PathBuf,
     /// The layer's lane, kept between walks: finding the directory hangs where the layer has a dead mount in the path.
@@ -109,7 +112,7 @@ pub fn walk(
     let mut meter = Meter::new(budget, clock, stop);
     let mut links = Links::new(budget.links);
     let mut unreadable = 0;
-    let mut roots: Vec<(FileId, Root)> = Vec::new();
+    let mut roots: Vec<(FileId, Root, Mounts)> = Vec::new();
     let mut accounts: Vec<&Claim> = Vec::new();
     let mut claimed: HashMap<FileId, usize> = HashMap::new();
     for claim in claims {
@@ -117,7 +120,7 @@ pub fn walk(
             Ok((id, root)) if id.dev == disk.dev && !claimed.contains_key(&id) => {
                 claimed.insert(id, accounts.len());
                 accounts.push(claim);
-                roots.push((id, root));
+                roots.push((id, root, claim.mounts));
             }
             Ok(_) => {}
             Err(AccessError::Os { source: Errno::ENOSYS, .. }) => return Err(WalkError::NoOpenat2),
@@ -126,8 +129,8 @@ pub fn walk(
         }
     }
     let mut tree = Tree::new(disk.dev, &claimed, &mut links, &mut meter, budget);
-    for (id, root) in roots {
-        tree.walk(root.as_fd(), id)?;
+    for (id, root, mounts) in roots {
+        tree.walk(root.as_fd(), id, mounts)?;
     }
     let (sums, not_read) = tree.finish();
 

@@ -12,6 +12,7 @@
 
 mod account;
 mod links;
+mod look;
 mod meter;
 mod tree;
 
@@ -19,4 +20,5 @@ mod tree;
 mod tests;
 
 pub use account::{Claim, Disk, WalkError, Walked, walk};
+pub use look::Mounts;
 pub use meter::Budget;

@@ -30,7 +30,7 @@ fn disk(path: &Path) -> Disk {
 
 fn claim(layer: &str, component: Component, path: &Path) -> Claim {
     let root = Arc::new(Root::open(Path::new("/")).unwrap());
-    Claim { layer: layer.into(), component, root, path: path.to_owned(), lane: Lane::new() }
+    Claim { layer: layer.into(), component, root, mounts: Mounts::Container, path: path.to_owned(), lane: Lane::new() }
 }
 
 fn still() -> Duration {
@@ -84,13 +84,15 @@ fn files_links_holes_and_directories_count_as_in_du() {
         fill(&dir.join(format!("many/{number}-{}", "n".repeat(100))), 10);
     }
 
-    let walked = run(&[claim("host", Component::Store, dir)], dir);
     let expected = du(dir);
     assert!((100_000..20_000_000).contains(&expected), "{expected}");
-    assert_eq!(bytes(&walked, "host", Component::Store), Some(expected));
-    assert_eq!(bytes(&walked, "host", Component::Other), Some(USED - expected));
-    assert_eq!(walked.usage.unreadable, 0);
-    assert_eq!(walked.entries, 511);
+    for mounts in [Mounts::Machine, Mounts::Container] {
+        let walked = run(&[Claim { mounts, ..claim("host", Component::Store, dir) }], dir);
+        assert_eq!(bytes(&walked, "host", Component::Store), Some(expected));
+        assert_eq!(bytes(&walked, "host", Component::Other), Some(USED - expected));
+        assert_eq!(walked.usage.unreadable, 0);
+        assert_eq!(walked.entries, 511);
+    }
 }
 
 #[test]
@@ -311,11 +313,13 @@ fn mounts_are_not_crossed_not_even_to_the_same_filesystem() {
     };
     let mut seen = claim("host", Component::Store, &temp.path().join("store"));
     seen.root = namespace.root();
-    let walked = run(&[seen.clone()], temp.path());
     let store = temp.path().join("store");
     let covered = du(&store.join("bind")) + du(&store.join("tmpfs")) + du(&store.join("bound-file"));
-    assert_eq!(bytes(&walked, "host", Component::Store), Some(du(&store) - covered));
-    assert_eq!(walked.usage.unreadable, 0);
+    for mounts in [Mounts::Machine, Mounts::Container] {
+        let walked = run(&[Claim { mounts, ..seen.clone() }], temp.path());
+        assert_eq!(bytes(&walked, "host", Component::Store), Some(du(&store) - covered));
+        assert_eq!(walked.usage.unreadable, 0);
+    }
 
     // A claim may be a mount point itself, and is then walked from where it can be seen.
     let mut bound = claim("host/p/dind", Component::Store, &temp.path().join("store/bind"));
@@ -348,11 +352,13 @@ fn a_dead_mount_below_a_claim_does_not_hang_the_walk_and_one_in_its_path_costs_t
     seen.root = namespace.root();
     let mut hung = claim("host/p/dind", Component::Store, &store.join("dead/store"));
     hung.root = namespace.root();
-    let walked = run(&[hung.clone(), seen], temp.path());
     let covered = du(&store.join("dead")) + du(&store.join("dead-file"));
-    assert_eq!(bytes(&walked, "host", Component::Store), Some(du(&store) - covered));
-    assert_eq!(bytes(&walked, "host/p/dind", Component::Store), None);
-    assert_eq!(walked.usage.unreadable, 1, "the claim in the dead mount");
+    for mounts in [Mounts::Machine, Mounts::Container] {
+        let walked = run(&[hung.clone(), Claim { mounts, ..seen.clone() }], temp.path());
+        assert_eq!(bytes(&walked, "host", Component::Store), Some(du(&store) - covered));
+        assert_eq!(bytes(&walked, "host/p/dind", Component::Store), None);
+        assert_eq!(walked.usage.unreadable, 1, "the claim in the dead mount");
+    }
     assert!(hung.lane.is_stuck());
 }
 

@@ -2,12 +2,13 @@
 
 use super::WalkError;
 use super::links::Links;
+use super::look::{Entry, Mounts, look, open_below};
 use super::meter::{Budget, Meter};
 use crate::access::root::FileId;
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::{Mode, fstat};
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -20,6 +21,7 @@ pub(super) struct Tree<'a, 'm> {
     links: &'a mut Links,
     meter: &'a mut Meter<'m>,
     budget: &'a Budget,
+    mounts: Mounts,
     sums: Vec<u64>,
     /// Claims whose directory has been read, alone or from around it.
     done: Vec<bool>,
@@ -56,7 +58,8 @@ impl<'a, 'm> Tree<'a, 'm> {
         budget: &'a Budget,
     ) -> Self {
         let (sums, done) = (vec![0; claimed.len()], vec![false; claimed.len()]);
-        Self { dev, claimed, links, meter, budget, sums, done, unreadable: 0, pending: 0 }
+        let mounts = Mounts::Container;
+        Self { dev, claimed, links, meter, budget, mounts, sums, done, unreadable: 0, pending: 0 }
     }
 
     /// The bytes of each account, and how many directories could not be read.
@@ -65,11 +68,12 @@ impl<'a, 'm> Tree<'a, 'm> {
     }
 
     /// Walks a claimed directory, unless an earlier walk came to it.
-    pub(super) fn walk(&mut self, root: BorrowedFd<'_>, id: FileId) -> Result<(), WalkError> {
+    pub(super) fn walk(&mut self, root: BorrowedFd<'_>, id: FileId, mounts: Mounts) -> Result<(), WalkError> {
         let Some(&account) = self.claimed.get(&id) else { return Ok(()) };
         if self.done.get(account).copied().unwrap_or(true) {
             return Ok(());
         }
+        self.mounts = mounts;
         let mut stack = Vec::new();
         // The handle is from O_PATH; "." opens it for reading.
         let opened = openat(root, c".", READ | OFlag::O_CLOEXEC, Mode::empty());
@@ -120,7 +124,7 @@ impl<'a, 'm> Tree<'a, 'm> {
             }
             None => account,
         };
-        self.add(account, allocated(&status));
+        self.add(account, Entry::from(&status).bytes);
         if stack.len() >= self.budget.depth {
             self.unreadable += 1;
             return Ok(());
@@ -167,22 +171,15 @@ impl<'a, 'm> Tree<'a, 'm> {
 
     /// Counts a file; `true` where it turns out to be a directory, which is not counted.
     fn file(&mut self, dir: BorrowedFd<'_>, name: &CStr, account: usize) -> Result<bool, WalkError> {
-        // Not fstatat: it would ask a filesystem that is mounted on a file, and that may never answer.
-        let handle = match open_below(dir, name, OFlag::O_PATH) {
-            Ok(handle) => handle,
-            Err(Errno::ENOENT | Errno::EXDEV) => return Ok(false),
-            Err(e) => return self.not_read(e).map(|()| false),
-        };
-        let status = match fstat(&handle) {
-            Ok(status) => status,
-            Err(e) => return self.not_read(e).map(|()| false),
-        };
-        if SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR {
-            return Ok(true);
+        match look(dir, name, self.mounts) {
+            Ok(Some(entry)) if !entry.is_directory => {
+                let bytes = self.links.share(entry.inode, entry.names, entry.bytes);
+                self.add(account, bytes);
+                Ok(false)
+            }
+            Ok(entry) => Ok(entry.is_some()),
+            Err(error) => self.not_read(error).map(|()| false),
         }
-        let bytes = self.links.share(status.st_ino, status.st_nlink, allocated(&status));
-        self.add(account, bytes);
-        Ok(false)
     }
 
     /// Returns from the deepest directory to the one above, which may have to be opened again.
@@ -240,23 +237,7 @@ impl<'a, 'm> Tree<'a, 'm> {
     }
 }
 
-/// Opens an entry of a directory: no symbolic link, no other mount.
-fn open_below(dir: BorrowedFd<'_>, name: &CStr, flags: OFlag) -> nix::Result<OwnedFd> {
-    let how = OpenHow::new().flags(flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC).resolve(
-        ResolveFlag::RESOLVE_BENEATH
-            | ResolveFlag::RESOLVE_NO_XDEV
-            | ResolveFlag::RESOLVE_NO_SYMLINKS
-            | ResolveFlag::RESOLVE_NO_MAGICLINKS,
-    );
-    openat2(dir, name, how)
-}
-
 /// Whether this is the directory that is meant.
 fn is(fd: &OwnedFd, id: FileId) -> bool {
     fstat(fd).is_ok_and(|status| FileId::of(&status) == id)
-}
-
-/// st_blocks counts 512 bytes, whatever the filesystem's block is: stat(2).
-fn allocated(status: &FileStat) -> u64 {
-    u64::try_from(status.st_blocks).unwrap_or(0).saturating_mul(512)
 }
