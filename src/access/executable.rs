@@ -4,10 +4,10 @@ use super::root::{FileId, expect_kind, reopen};
 use super::{AccessError, ProcessId};
 use crate::access::proc::Procfs;
 use nix::fcntl::OFlag;
-use nix::sys::stat::{SFlag, fstat};
+use nix::sys::stat::{FileStat, SFlag, fstat};
 use std::fs::File;
-use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 /// The executable of a process, not opened for reading yet.
 #[derive(Debug)]
@@ -28,6 +28,23 @@ pub struct FileStamp {
     pub modified: (i64, i64),
 }
 
+impl FileStamp {
+    /// That of an open file.
+    ///
+    /// # Errors
+    /// The kernel's; `path` is for the message.
+    pub fn of(file: impl AsFd, path: &Path) -> Result<Self, AccessError> {
+        fstat(file).map(|status| Self::from(&status)).map_err(|e| AccessError::os("stat", path, e))
+    }
+}
+
+impl From<&FileStat> for FileStamp {
+    fn from(status: &FileStat) -> Self {
+        let modified = (status.st_mtime, status.st_mtime_nsec);
+        Self { id: FileId::of(status), size: status.st_size, modified }
+    }
+}
+
 impl Executable {
     /// The executable of a process, if that still is the process after it was found.
     ///
@@ -39,8 +56,7 @@ impl Executable {
         let status = fstat(&handle).map_err(|e| AccessError::os("stat", &path, e))?;
         expect_kind(&status, &path, SFlag::S_IFREG, "regular file")?;
         procfs.confirm(process)?;
-        let modified = (status.st_mtime, status.st_mtime_nsec);
-        Ok(Self { handle, path, stamp: FileStamp { id: FileId::of(&status), size: status.st_size, modified } })
+        Ok(Self { handle, path, stamp: FileStamp::from(&status) })
     }
 
     /// What tells it from other files.
@@ -61,7 +77,6 @@ impl Executable {
 mod tests {
     use super::*;
     use std::io::Read;
-    use std::path::Path;
 
     #[test]
     fn the_running_file_is_opened_and_known_again() {

@@ -12,11 +12,16 @@ use std::io::BufReader;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// What a kubelet's executable was found to tell, so that it is read once.
+/// What was found out of a kubelet, so that each file is read once.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
+    /// The file that runs.
     executable: Option<FileStamp>,
+    /// What it or its package told.
     version: Option<KubeletVersion>,
+    /// The package database that did not: it is read again when it has changed, since a kubelet may be started while its
+    /// package is still being installed.
+    silent: Option<FileStamp>,
 }
 
 const NODE_IMAGE: &str = "/kind/version";
@@ -31,28 +36,25 @@ pub fn read(
     known: &mut Known,
 ) -> Option<KubeletVersion> {
     match Executable::of(procfs, process) {
-        Ok(executable) if known.executable != Some(executable.stamp()) => {
-            let version = of_executable(procfs, process, root, &executable);
-            *known = Known { executable: Some(executable.stamp()), version };
+        Ok(executable) => {
+            let running = executable.stamp();
+            if known.executable != Some(running) {
+                let version = of_executable(procfs, process, &executable);
+                *known = Known { executable: Some(running), version, silent: None };
+            }
+            if let (None, Some(root)) = (&known.version, root) {
+                known.version = told(VersionOrigin::Package, of_package(root, running, &mut known.silent));
+            }
         }
-        Ok(_) => {}
         Err(_) => *known = Known::default(),
     }
     known.version.clone().or_else(|| told(VersionOrigin::NodeImage, node_image(layer)))
 }
 
-fn of_executable(
-    procfs: &Procfs,
-    process: ProcessId,
-    root: Option<&Root>,
-    executable: &Executable,
-) -> Option<KubeletVersion> {
+fn of_executable(procfs: &Procfs, process: ProcessId, executable: &Executable) -> Option<KubeletVersion> {
     let build_info = || executable.open().ok().and_then(|file| of_file(&file));
     let path = || procfs.link(process.pid, "exe").ok().and_then(|link| path::release(&link));
-    let package = || root.and_then(|root| of_package(root, executable.stamp()));
-    told(VersionOrigin::BuildInfo, build_info())
-        .or_else(|| told(VersionOrigin::Path, path()))
-        .or_else(|| told(VersionOrigin::Package, package()))
+    told(VersionOrigin::BuildInfo, build_info()).or_else(|| told(VersionOrigin::Path, path()))
 }
 
 fn told(origin: VersionOrigin, release: Option<String>) -> Option<KubeletVersion> {
@@ -68,11 +70,17 @@ fn of_file(file: &File) -> Option<String> {
 }
 
 /// The package, if its file is the one that runs: after an upgrade the old one may run still.
-fn of_package(root: &Root, running: FileStamp) -> Option<String> {
+fn of_package(root: &Root, running: FileStamp, silent: &mut Option<FileStamp>) -> Option<String> {
     if root.identity(Path::new(package::FILE)).ok()? != running.id {
         return None;
     }
-    let status = root.open_file(Path::new(package::STATUS)).ok()?;
+    let path = Path::new(package::STATUS);
+    let status = root.open_file(path).ok()?;
+    let stamp = FileStamp::of(&status, path).ok();
+    if stamp == *silent {
+        return None;
+    }
+    *silent = stamp;
     package::release(BufReader::with_capacity(64 << 10, status))
 }
 

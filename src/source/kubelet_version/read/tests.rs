@@ -90,6 +90,17 @@ fn a_file_is_read_once_for_as_long_as_it_runs() {
 }
 
 #[test]
+fn a_package_that_is_still_being_installed_is_asked_again() {
+    let mut node = Node::new(Some("/usr/bin/kubelet"));
+    node.write("/var/lib/dpkg/status", STATUS.replace("ok installed", "ok half-configured").as_bytes());
+    node.write_program("/usr/bin/kubelet", UNNAMED);
+    assert_eq!(node.told(), None);
+    assert_eq!(node.told(), None);
+    node.write("/var/lib/dpkg/status", STATUS.as_bytes());
+    assert_eq!(node.told(), Some(("v1.31.2".to_owned(), VersionOrigin::Package)));
+}
+
+#[test]
 fn another_process_and_a_file_that_is_none_tell_nothing() {
     let mut node = Node::new(Some("/usr/bin/kubelet"));
     node.write_program("/usr/bin/kubelet", NAMED);
