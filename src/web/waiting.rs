@@ -1,5 +1,6 @@
-//! Who is served next, of those that were accepted and have had no turn yet? Of the source that waits with fewest the newest, so
-//! that a flood holds up nobody but itself, and of a flood's address one that comes late is not behind all that came before.
+//! Who is served next, of those that were accepted and have had no turn yet? Of the source that waits with fewest, so that a flood
+//! holds up nobody but itself, in turn the newest and the oldest: of a flood's own address most that come late are not behind all that
+//! came before, and none is behind all that come after.
 
 use super::stream::{Source, Stream};
 use std::cmp::Reverse;
@@ -15,6 +16,8 @@ pub(super) struct Waiting<S = Box<dyn Stream>> {
     count: usize,
     /// Counts arrivals.
     arrivals: u64,
+    /// Whether the oldest is next.
+    oldest: bool,
     /// None is empty.
     by_source: HashMap<Source, Arrived<S>>,
 }
@@ -28,7 +31,7 @@ impl<S> fmt::Debug for Waiting<S> {
 impl<S> Waiting<S> {
     /// For so many, at least one.
     pub(super) fn new(most: usize) -> Self {
-        Self { most: most.max(1), count: 0, arrivals: 0, by_source: HashMap::new() }
+        Self { most: most.max(1), count: 0, arrivals: 0, oldest: false, by_source: HashMap::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -55,7 +58,9 @@ impl<S> Waiting<S> {
     pub(super) fn pop(&mut self) -> Option<(S, Source)> {
         let rank = |of: &Arrived<S>| (of.len(), Reverse(of.back().map(|(arrival, _)| *arrival)));
         let source = self.by_source.iter().min_by_key(|(_, of)| rank(of)).map(|(source, _)| *source)?;
-        Some((self.take(source, VecDeque::pop_back)?, source))
+        let which = if self.oldest { VecDeque::pop_front } else { VecDeque::pop_back };
+        self.oldest = !self.oldest;
+        Some((self.take(source, which)?, source))
     }
 
     fn take(&mut self, source: Source, which: fn(&mut Arrived<S>) -> Option<(u64, S)>) -> Option<S> {
@@ -82,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_with_few_comes_before_a_flood_and_the_newest_of_each_first() {
+    fn a_source_with_few_comes_before_a_flood_and_of_each_the_newest_and_the_oldest_in_turn() {
         let mut waiting = Waiting::new(100);
         for number in 0..4 {
             waiting.push(number, host(1));
@@ -90,7 +95,7 @@ mod tests {
         waiting.push(10, host(2));
         waiting.push(11, host(2));
         waiting.push(20, host(3));
-        assert_eq!(order(&mut waiting), [20, 11, 10, 3, 2, 1, 0]);
+        assert_eq!(order(&mut waiting), [20, 10, 11, 0, 3, 1, 2]);
         assert!(waiting.is_empty() && waiting.by_source.is_empty());
     }
 
@@ -101,6 +106,6 @@ mod tests {
         for number in 0..1_000 {
             waiting.push(number, host(1));
         }
-        assert_eq!(order(&mut waiting), [100, 999, 998, 997]);
+        assert_eq!(order(&mut waiting), [100, 997, 999, 998]);
     }
 }

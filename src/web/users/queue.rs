@@ -35,8 +35,8 @@ pub(super) struct Queue {
     turn: u64,
     /// When each source was last served.
     served: HashMap<Source, u64>,
-    /// Attempts that were pushed out.
-    refused: Recent<Key>,
+    /// Attempts that were pushed out, by a part of their keys: one that is taken for another is only checked early.
+    refused: Recent<u64>,
 }
 
 #[derive(Debug)]
@@ -53,8 +53,12 @@ struct Waiting {
 const MOST: usize = 64;
 /// Of so many addresses it is known when they were served; 64 KiB.
 const SOURCES: usize = 1_024;
-/// A scraper that comes each 15 s is known again among 1,000 others a second; about 1 MiB at worst.
-const REFUSED: usize = 16_384;
+/// A scraper that comes each minute is known again among 1,000 others a second; less than 2 MiB at worst.
+pub(super) const REFUSED: usize = 65_536;
+
+fn part(key: &Key) -> u64 {
+    key.first_chunk().copied().map_or(0, u64::from_be_bytes)
+}
 
 impl Default for Queue {
     fn default() -> Self {
@@ -72,13 +76,13 @@ impl Queue {
         }
         self.forget_the_gone();
         self.turn += 1;
-        let again = self.refused.contains(&attempt.key);
+        let again = self.refused.contains(&part(&attempt.key));
         self.waiting.push(Waiting { attempt, source, failures, again, since: self.turn, clients: vec![client] });
         if self.waiting.len() > MOST
             && let Some(last) = self.position(|queue, waiting| Reverse(queue.rank(waiting)))
         {
             let out = self.waiting.swap_remove(last);
-            self.refused.insert(out.attempt.key);
+            self.refused.insert(part(&out.attempt.key));
         }
         answer
     }

@@ -54,21 +54,33 @@ impl<T: Copy + Eq + std::hash::Hash> Recent<T> {
     }
 
     pub(super) fn insert(&mut self, value: T) {
-        if !self.known.insert(value) {
+        if self.known.contains(&value) {
             return;
         }
-        self.order.push_back(value);
-        if self.order.len() > self.most
+        // Before the new one is added: neither has to grow for one too many.
+        if self.order.len() >= self.most
             && let Some(oldest) = self.order.pop_front()
         {
             self.known.remove(&oldest);
         }
+        self.known.insert(value);
+        self.order.push_back(value);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web::users::queue::REFUSED;
+
+    #[test]
+    fn who_was_pushed_out_is_known_after_a_minute_of_a_thousand_others_a_second() {
+        let mut refused = Recent::new(REFUSED);
+        (0..=60_000_u64).for_each(|number| refused.insert(number));
+        assert!(refused.contains(&0));
+        (60_001..200_000).for_each(|number| refused.insert(number));
+        assert!(!refused.contains(&0) && refused.known.len() == REFUSED && refused.order.len() == REFUSED);
+    }
 
     #[test]
     fn wrong_ones_push_out_wrong_ones_only() {
