@@ -5,6 +5,7 @@
 
 pub mod deadline;
 pub mod error;
+pub mod executable;
 pub mod proc;
 pub mod root;
 pub mod socket;

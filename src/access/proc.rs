@@ -103,6 +103,16 @@ impl Procfs {
         Ok(PathBuf::from(target))
     }
 
+    /// A handle (O_PATH) of what a link such as `exe` stands for, and the path to call it by. The caller confirms the process
+    /// afterwards.
+    pub fn handle(&self, pid: u32, name: &str) -> Result<(OwnedFd, PathBuf), AccessError> {
+        let path = PathBuf::from(format!("{pid}/{name}"));
+        let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+        let handle = openat(self.directory.as_fd(), &path, flags, Mode::empty())
+            .map_err(|e| AccessError::os("open", &path, e))?;
+        Ok((handle, path))
+    }
+
     /// Whether the pid still belongs to this process. To be asked after something of the process was opened.
     ///
     /// # Errors

@@ -10,10 +10,9 @@ use crate::access::root::Root;
 use crate::access::socket::Endpoint;
 use crate::access::{AccessError, ProcessId};
 use crate::discover::{FoundKubelet, FoundLayer, LayerKey};
-use crate::sample::{Absence, AbsenceReason, KubeletConfig, Reading};
-use crate::source::{kubelet_config, runtime_config};
+use crate::sample::{Absence, AbsenceReason, KubeletConfig, KubeletVersion, Reading};
+use crate::source::{kubelet_config, kubelet_version, runtime_config};
 use crate::time::Timestamp;
-use crate::untrusted::Label;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,14 +50,23 @@ pub(super) struct KubeletFacts {
     /// Its settings.
     pub config: Reading<KubeletConfig>,
     /// Its release.
-    pub version: Option<Label>,
+    pub version: Option<KubeletVersion>,
+    /// What its executable told of that.
+    told: kubelet_version::Known,
 }
 
 /// What one reading of a layer's files gave.
 struct Read {
     paths: Result<runtime_config::RuntimePaths, AccessError>,
-    kubelet: Option<(Result<KubeletConfig, Absence>, Option<Label>)>,
+    kubelet: Option<KubeletRead>,
     evidence: Evidence,
+}
+
+/// What was read of a kubelet.
+struct KubeletRead {
+    config: Result<KubeletConfig, Absence>,
+    version: Option<KubeletVersion>,
+    told: kubelet_version::Known,
 }
 
 /// Settings and evidence are a handful of small files.
@@ -124,6 +132,7 @@ impl Facts {
         let runtime = layer.runtime.map(|kind| (kind, layer.argv.clone()));
         let kubelet = layer.kubelet.clone().zip(self.kubelet_root.clone());
         let (procfs, pid) = (procfs.clone(), layer.key.pid);
+        let mut told = self.kubelet.as_ref().map(|known| known.told.clone()).unwrap_or_default();
         let path = PathBuf::from(format!("files of the layer of process {}", layer.key.pid));
         let work = move || {
             let paths = match &runtime {
@@ -134,11 +143,14 @@ impl Facts {
                 None => Ok(bare_paths()),
             };
             let kubelet = kubelet.map(|(kubelet, kubelet_root)| {
+                let process = ProcessId { pid: kubelet.pid, start_ticks: kubelet.start_ticks };
+                let own_root = kubelet_root.as_deref().ok();
+                let version = kubelet_version::read(&procfs, process, own_root, &root, &mut told);
                 let config = kubelet_root.and_then(|root| {
                     let working_directory = procfs.link(kubelet.pid, "cwd").ok();
                     kubelet_config::read(&root, &kubelet.argv, working_directory.as_deref())
                 });
-                (config, kubelet_version(&root))
+                KubeletRead { config, version, told }
             });
             let exists = |path: &str| root.exists(Path::new(path));
             let evidence = Evidence {
@@ -157,8 +169,11 @@ impl Facts {
             Ok(read) => {
                 self.paths = read.paths.map_err(Absence::from);
                 self.evidence = read.evidence;
-                self.kubelet = layer.kubelet.as_ref().zip(read.kubelet).map(|(kubelet, (config, version))| {
-                    KubeletFacts { process: process(kubelet), config: Reading::from_result(config, now), version }
+                self.kubelet = layer.kubelet.as_ref().zip(read.kubelet).map(|(kubelet, read)| KubeletFacts {
+                    process: process(kubelet),
+                    config: Reading::from_result(read.config, now),
+                    version: read.version,
+                    told: read.told,
                 });
             }
             Err(absence) => {
@@ -167,6 +182,7 @@ impl Facts {
                     process: process(kubelet),
                     config: Reading::Absent(absence),
                     version: None,
+                    told: kubelet_version::Known::default(),
                 });
             }
         }
@@ -176,15 +192,6 @@ impl Facts {
 /// Without a runtime the root filesystem is watched.
 fn bare_paths() -> runtime_config::RuntimePaths {
     runtime_config::RuntimePaths { root: "/".into(), image_store: "/".into(), socket: PathBuf::new() }
-}
-
-/// Node images of kind, which Cluster API uses as well, tell their Kubernetes release in a file. Nothing else on a node does
-/// without asking the kubelet.
-fn kubelet_version(root: &Root) -> Option<Label> {
-    let bytes = root.read_file(Path::new("/kind/version"), 256).ok()?;
-    let text = String::from_utf8(bytes).ok()?;
-    let text = text.trim();
-    (text.starts_with('v') && !text.contains(char::is_whitespace)).then(|| Label::new(text))
 }
 
 /// The root of the runtime's process; for the machine itself also the root that highwater was told.

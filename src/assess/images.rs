@@ -217,7 +217,7 @@ impl Watched {
             self.inventory.observe(*at, kubelet.started_at, given.release, store, under_pressure);
             self.shared = None;
         } else {
-            self.inventory.observe_without_kubelet(*at, given.release, store);
+            self.inventory.observe_without_kubelet(*at, given.release, store, under_pressure);
         }
         if store.complete {
             self.last = Some((*at, store.clone()));

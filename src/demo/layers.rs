@@ -5,8 +5,8 @@ use super::images;
 use super::job::{Holder, Job, Node, Setup};
 use crate::layer::{LayerId, LayerKind};
 use crate::sample::{
-    AbsenceReason, KubeletConfig, KubeletSample, KubeletSettings, LayerOrigin, LayerSample, Reading, RuntimeKind,
-    RuntimeSample, Source, SourceStatus,
+    AbsenceReason, KubeletConfig, KubeletSample, KubeletSettings, KubeletVersion, LayerOrigin, LayerSample, Reading,
+    RuntimeKind, RuntimeSample, Source, SourceStatus,
 };
 use crate::time::{Span, Timestamp};
 use crate::untrusted::Label;
@@ -129,7 +129,12 @@ fn runtime(kind: RuntimeKind, pid: u32, started_at: Timestamp, version: &str) ->
 }
 
 fn kubelet(pid: u32, started_at: Timestamp, config: KubeletConfig, now: Timestamp) -> KubeletSample {
-    KubeletSample { pid, started_at, version: Some(Label::new("v1.37.2")), config: Reading::present(config, now) }
+    KubeletSample {
+        pid,
+        started_at,
+        version: Some(KubeletVersion { release: Label::new("v1.37.2"), origin: None }),
+        config: Reading::present(config, now),
+    }
 }
 
 /// The settings of each kind of node, in the place where that tool writes them.

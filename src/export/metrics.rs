@@ -13,7 +13,7 @@ use super::view::{FilesystemView, LayerView, View};
 use crate::assess::{Action, TriggerAssessment};
 use crate::forecast::{Horizon, Tally};
 use crate::model::{EvictionThreshold, ThresholdValue, Trigger};
-use crate::sample::Reading;
+use crate::sample::{KubeletSample, Reading};
 use crate::snapshot::{AgentHealth, Snapshot};
 use crate::time::{Span, Timestamp};
 use crate::untrusted::Label;
@@ -195,7 +195,7 @@ fn layer_info(view: &View<'_>, layer: &LayerView<'_>) -> Series {
             disk.map_or(LabelValue::Fixed(""), |disk| LabelValue::from(&disk.mountpoint)),
             runtime.map_or("", |runtime| runtime.kind.as_str()).into(),
             text(runtime.and_then(|runtime| runtime.version.as_ref())),
-            text(sample.kubelet.as_ref().and_then(|kubelet| kubelet.version.as_ref())),
+            text(sample.kubelet.as_ref().and_then(KubeletSample::release)),
             text(origin.pod_namespace.as_ref()),
             text(origin.pod.as_ref()),
             text(origin.prow_job.as_ref()),

@@ -128,6 +128,17 @@ pub(crate) fn amount(trigger: &str, amount: i64) -> String {
     headroom(Trigger::named(trigger).unwrap_or(Trigger::DiskFull), amount)
 }
 
+/// What told the release of a kubelet, to follow it.
+pub(crate) fn told_by(origin: Option<&str>) -> &'static str {
+    match origin {
+        Some("build_info") => " (by its build information)",
+        Some("path") => " (by its path)",
+        Some("package") => " (by its package)",
+        Some("node_image") => " (by its node image)",
+        _ => "",
+    }
+}
+
 /// A trigger in words; one that is not known as it is called.
 pub(crate) fn trigger_named(name: &str) -> &str {
     Trigger::named(name).map_or(name, |known| trigger(known))

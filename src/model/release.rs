@@ -130,7 +130,7 @@ const TABLE: [Row; 19] = [
 impl Release {
     /// The release of a running kubelet, as far as something tells it.
     pub fn of(kubelet: &KubeletSample) -> Self {
-        kubelet.version.as_ref().map_or(Self::Unknown, |version| Self::parse(version.as_str()))
+        kubelet.release().map_or(Self::Unknown, |release| Self::parse(release.as_str()))
     }
 
     /// From a version as the kubelet, the API or a distribution writes it: `v1.37.2`, `1.30.2+k3s1`, `Kubernetes

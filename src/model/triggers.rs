@@ -71,7 +71,9 @@ fn evictions<'a>(
         measured.map(move |(index, (id, space))| {
             let here =
                 |signal: Signal| (same || signal.is_imagefs() == (index == 0)) && concerns(trigger, signal, same);
-            (highest_hard(policy, trigger, id, space, here), highest_soft(policy, trigger, id, space, here))
+            let hard = policy.eviction_hard.iter().map(|threshold| (threshold, Span::ZERO));
+            let soft = policy.eviction_soft.iter().map(|soft| (&soft.threshold, soft.grace_period));
+            (highest(hard, trigger, id, space, here), highest(soft, trigger, id, space, here))
         })
     })
 }
@@ -93,32 +95,19 @@ fn concerns(trigger: Trigger, signal: Signal, same_filesystem: bool) -> bool {
     }
 }
 
-/// The hard threshold that is met first.
-fn highest_hard(
-    policy: &GcPolicy,
+/// The line of those of these thresholds that is met first; each comes with its grace period.
+fn highest<'a>(
+    thresholds: impl DoubleEndedIterator<Item = (&'a EvictionThreshold, Span)>,
     trigger: Trigger,
     id: FilesystemId,
     space: &Space,
     concerned: impl Fn(Signal) -> bool,
 ) -> Option<TriggerLevel> {
-    let hard = policy.eviction_hard.iter().filter(|threshold| concerned(threshold.signal));
-    // `max_by_key` takes the last of equals; the first signal of Signal::ALL is the better name.
-    hard.filter_map(|threshold| line(threshold, trigger, id, space)).rev().max_by_key(|level| level.strikes_below)
-}
-
-/// The soft threshold that is met first.
-fn highest_soft(
-    policy: &GcPolicy,
-    trigger: Trigger,
-    id: FilesystemId,
-    space: &Space,
-    concerned: impl Fn(Signal) -> bool,
-) -> Option<TriggerLevel> {
-    let soft = policy.eviction_soft.iter().filter(|soft| concerned(soft.threshold.signal));
-    let lines = soft.filter_map(|soft| {
-        let found = line(&soft.threshold, trigger, id, space)?;
-        Some(TriggerLevel { grace_period: soft.grace_period, ..found })
+    let concerned = thresholds.filter(|(threshold, _)| concerned(threshold.signal));
+    let lines = concerned.filter_map(|(threshold, grace_period)| {
+        Some(TriggerLevel { grace_period, ..line(threshold, trigger, id, space)? })
     });
+    // `max_by_key` takes the last of equals; the first signal of Signal::ALL is the better name.
     lines.rev().max_by_key(|level| level.strikes_below)
 }
 

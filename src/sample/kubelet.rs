@@ -14,10 +14,52 @@ pub struct KubeletSample {
     pub pid: u32,
     /// When the process started, to about 10 ms.
     pub started_at: Timestamp,
-    /// Its release, as `v1.37.2`, where something tells it.
-    pub version: Option<Label>,
+    /// Its release, where something tells it.
+    pub version: Option<KubeletVersion>,
     /// Arguments and files.
     pub config: super::Reading<KubeletConfig>,
+}
+
+impl KubeletSample {
+    /// Its release, as `v1.37.2`, where something tells it.
+    pub fn release(&self) -> Option<&Label> {
+        self.version.as_ref().map(|version| &version.release)
+    }
+}
+
+/// The release of a kubelet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KubeletVersion {
+    /// As `v1.37.2`, with what a distribution adds, as `v1.31.2+k3s1`.
+    pub release: Label,
+    /// What tells it; `None` where that was not recorded.
+    pub origin: Option<VersionOrigin>,
+}
+
+/// What tells the release of a kubelet, the surest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VersionOrigin {
+    /// The build information in the file that runs.
+    BuildInfo,
+    /// The path of the file that runs.
+    Path,
+    /// The package database, which knows the file that runs.
+    Package,
+    /// The file in which node images of kind name their release.
+    NodeImage,
+}
+
+impl VersionOrigin {
+    /// One word for JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BuildInfo => "build_info",
+            Self::Path => "path",
+            Self::Package => "package",
+            Self::NodeImage => "node_image",
+        }
+    }
 }
 
 /// The settings of one kubelet, one part for each place they were written in, in no order of precedence.

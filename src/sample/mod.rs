@@ -12,7 +12,7 @@ mod usage;
 pub use duration::parse_go_duration;
 pub use filesystem::{FilesystemId, FilesystemName, Space};
 pub use image::{Container, ContainerState, Image, ImageId, ImageStore, Pod, StoredLayer};
-pub use kubelet::{KubeletConfig, KubeletSample, KubeletSettings};
+pub use kubelet::{KubeletConfig, KubeletSample, KubeletSettings, KubeletVersion, VersionOrigin};
 pub use layer::{LayerOrigin, LayerSample, RuntimeKind, RuntimeSample, Source, SourceStatus};
 pub use reading::{Absence, AbsenceReason, Reading};
 pub use usage::{Component, DiskUsage, LayerUsage};

@@ -9,7 +9,8 @@ use highwater::model::schedule::Grid;
 use highwater::model::{GcPolicy, Inventory, Release};
 use highwater::sample::{
     Container, ContainerState, FilesystemId, FilesystemName, FilesystemSample, Image, ImageStore, KubeletConfig,
-    KubeletSample, LayerOrigin, LayerSample, Pod, Reading, RuntimeKind, RuntimeSample, Sample, Space, StoredLayer,
+    KubeletSample, KubeletVersion, LayerOrigin, LayerSample, Pod, Reading, RuntimeKind, RuntimeSample, Sample, Space,
+    StoredLayer,
 };
 use highwater::time::{Span, Timestamp};
 use highwater::units::{Bytes, Inodes};
@@ -103,7 +104,7 @@ fn sample(round: u64, images: ImageStore) -> Sample {
         kubelet: Some(KubeletSample {
             pid: 2,
             started_at: START,
-            version: Some("v1.37.2".into()),
+            version: Some(KubeletVersion { release: "v1.37.2".into(), origin: None }),
             config: Reading::present(KubeletConfig::default(), at),
         }),
         image_store: "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs".into(),

@@ -6,7 +6,7 @@ use highwater::agent::runtimes::{Runtimes, ask_all};
 use highwater::agent::usage::Usage;
 use highwater::agent::{Sampler, SamplerOptions};
 use highwater::assess::{State, assess};
-use highwater::sample::{AbsenceReason, LayerSample, Sample, Source};
+use highwater::sample::{AbsenceReason, KubeletVersion, LayerSample, Sample, Source, VersionOrigin};
 use highwater::time::Timestamp;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
@@ -228,4 +228,47 @@ fn a_kubelet_root_directory_that_leads_out_of_the_container_is_not_measured() {
     let sample = machine.look();
     assert_eq!(reason(layer(&sample, 1), Source::KubeletConfig), Some(AbsenceReason::Gone));
     others_are_well(&sample);
+}
+
+/// What is told of the release of a layer's kubelet.
+fn version(sample: &Sample, runtime: u32) -> Option<KubeletVersion> {
+    let is_wanted = |layer: &&LayerSample| layer.runtime.as_ref().is_some_and(|r| r.pid == runtime);
+    sample.layers.iter().find(is_wanted).unwrap().kubelet.as_ref().unwrap().version.clone()
+}
+
+#[test]
+fn a_package_database_or_executable_that_lies_costs_its_own_layer_only() {
+    const STATUS: &str = "Package: kubelet\nStatus: install ok installed\nVersion: 1.31.2-1.1\n";
+    let machine = Machine::new();
+    for (name, pid, status) in [
+        ("host", HOST_KUBELET, STATUS.to_owned()),
+        ("node1", node_kubelet(1), STATUS.replace("1.31.2", "1.20.0\u{1b}[31m")),
+    ] {
+        let root = machine.path(name);
+        fs::create_dir_all(root.join("usr/bin")).unwrap();
+        fs::create_dir_all(root.join("var/lib/dpkg")).unwrap();
+        fs::write(root.join("usr/bin/kubelet"), "\u{7f}ELF\u{2}\u{1}").unwrap();
+        fs::write(root.join("var/lib/dpkg/status"), status).unwrap();
+        symlink(root.join("usr/bin/kubelet"), machine.proc.path().join(format!("{pid}/exe"))).unwrap();
+    }
+    let told = Some(KubeletVersion { release: "v1.31.2".into(), origin: Some(VersionOrigin::Package) });
+    let check = |what: &str| {
+        let sample = machine.look();
+        assert_eq!(version(&sample, HOST_CONTAINERD), told, "{what}");
+        assert_eq!(version(&sample, node_containerd(1)), None, "{what}");
+        others_are_well(&sample);
+    };
+    check("an escape sequence in a version");
+    machine.link("var/lib/dpkg/status", machine.path("host/var/lib/dpkg/status"));
+    check("a link out of the container");
+    machine.clear("var/lib/dpkg/status");
+    mkfifo(&machine.node("var/lib/dpkg/status"), Mode::S_IRWXU).unwrap();
+    check("a FIFO");
+    // A new package is installed, and the old file runs still.
+    fs::rename(machine.path("host/usr/bin/kubelet"), machine.path("host/usr/bin/kubelet.old")).unwrap();
+    fs::write(machine.path("host/usr/bin/kubelet"), "another file").unwrap();
+    let exe = machine.proc.path().join(format!("{HOST_KUBELET}/exe"));
+    fs::remove_file(&exe).unwrap();
+    symlink(machine.path("host/usr/bin/kubelet.old"), &exe).unwrap();
+    assert_eq!(version(&machine.look(), HOST_CONTAINERD), None, "an upgraded package, while the old file runs");
 }

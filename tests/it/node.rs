@@ -12,8 +12,9 @@ use highwater::model::{
 };
 use highwater::sample::{
     AbsenceReason, Component, Container, ContainerState, DiskUsage, FilesystemId, FilesystemName, FilesystemSample,
-    Image, ImageId, ImageStore, KubeletConfig, KubeletSample, KubeletSettings, LayerOrigin, LayerSample, LayerUsage,
-    Pod, Reading, RuntimeKind, RuntimeSample, Sample, Source, SourceStatus, Space, StoredLayer,
+    Image, ImageId, ImageStore, KubeletConfig, KubeletSample, KubeletSettings, KubeletVersion, LayerOrigin,
+    LayerSample, LayerUsage, Pod, Reading, RuntimeKind, RuntimeSample, Sample, Source, SourceStatus, Space,
+    StoredLayer, VersionOrigin,
 };
 use highwater::snapshot::{AgentHealth, CollectorRun, ProcessStats, Snapshot};
 use highwater::time::{Span, Timestamp};
@@ -245,8 +246,12 @@ fn up(source: Source, seconds_ago: i64) -> SourceStatus {
     SourceStatus { source, state: Reading::present((), AT - Span::from_secs(seconds_ago)) }
 }
 
+fn version() -> KubeletVersion {
+    KubeletVersion { release: Label::new("v1.37.2"), origin: Some(VersionOrigin::BuildInfo) }
+}
+
 fn kubelet(config: Reading<KubeletConfig>) -> KubeletSample {
-    KubeletSample { pid: 512, started_at: AT - Span::from_secs(7_000), version: Some(Label::new("v1.37.2")), config }
+    KubeletSample { pid: 512, started_at: AT - Span::from_secs(7_000), version: Some(version()), config }
 }
 
 fn read_config() -> Reading<KubeletConfig> {

@@ -12,7 +12,8 @@ use highwater::model::recovery::Recoverable;
 use highwater::model::victims::{Fate, SafeReason};
 use highwater::model::{Origin, Signal};
 use highwater::sample::{
-    Component, KubeletConfig, KubeletSettings, LayerOrigin, LayerSample, LayerUsage, Reading, RuntimeKind,
+    Component, KubeletConfig, KubeletSettings, KubeletVersion, LayerOrigin, LayerSample, LayerUsage, Reading,
+    RuntimeKind,
 };
 use highwater::snapshot::Snapshot;
 use highwater::units::{Bytes, Ratio};
@@ -134,7 +135,9 @@ fn what_is_best_comes_first() {
     assert_eq!(too_old, (Pinning::IgnoredByRuntime, vec!["switch off", "raise"]));
     let of_no_version = order(&snapshot(runtime("main")));
     assert_eq!(of_no_version, (Pinning::Unknown, vec!["switch off", "raise", "pin perhaps"]));
-    let old_kubelet = snapshot(|layer| layer.kubelet.as_mut().unwrap().version = Some(Label::new("v1.20.2")));
+    let old_kubelet = snapshot(|layer| {
+        layer.kubelet.as_mut().unwrap().version = Some(KubeletVersion { release: "v1.20.2".into(), origin: None });
+    });
     assert_eq!(order(&old_kubelet), (Pinning::IgnoredByKubelet, vec!["switch off", "raise"]));
     for kind in [LayerKind::Host, LayerKind::NodeContainer, LayerKind::K3dNode] {
         let found = order(&snapshot(|layer| layer.kind = kind));

@@ -75,7 +75,8 @@ impl Shown {
         };
         let version = kubelet.version.as_deref().unwrap_or("of unknown release");
         let policy = layer.policy.as_ref();
-        put!(text, "  Kubelet {version}, image GC {}.\n", phrase::image_gc_of(policy, true));
+        let told_by = phrase::told_by(kubelet.version_origin.as_deref());
+        put!(text, "  Kubelet {version}{told_by}, image GC {}.\n", phrase::image_gc_of(policy, true));
         for problem in policy.into_iter().flat_map(|policy| &policy.problems) {
             put!(text, "  Its settings: {problem}.\n");
         }

@@ -131,7 +131,8 @@ fn layer(view: &View<'_>, layer: &LayerView<'_>) -> LayerEntry {
 
 pub(in crate::export) fn kubelet(kubelet: &KubeletSample) -> KubeletEntry {
     KubeletEntry {
-        version: label(kubelet.version.as_ref()),
+        version: label(kubelet.release()),
+        version_origin: kubelet.version.as_ref().and_then(|v| v.origin).map(|origin| origin.as_str().to_owned()),
         pid: kubelet.pid,
         started_at: kubelet.started_at.to_string(),
     }

@@ -103,6 +103,9 @@ pub(crate) struct RuntimeEntry {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct KubeletEntry {
     pub(crate) version: Option<String>,
+    /// Absent in the answers of older agents.
+    #[serde(default)]
+    pub(crate) version_origin: Option<String>,
     pub(crate) pid: u32,
     pub(crate) started_at: String,
 }

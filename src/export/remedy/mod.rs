@@ -14,7 +14,7 @@ use crate::assess::remedies::{Case, Change, Field, Holder, Pin, Raise, Remedies,
 use crate::model::Trigger;
 use crate::model::pins::Pinning;
 use crate::model::prediction::Prediction;
-use crate::sample::{Image, RuntimeKind};
+use crate::sample::{Image, KubeletSample, RuntimeKind};
 use crate::units::Bytes;
 use crate::untrusted::Label;
 use serde::{Deserialize, Serialize};
@@ -237,7 +237,7 @@ const RESTART: &str = "The kubelet is restarted and forgets which image was used
 
 /// A remedy that consists of settings of the kubelet.
 fn by_settings(layer: &LayerView<'_>, changes: &[Change]) -> RemedyEntry {
-    let version = layer.sample.kubelet.as_ref().and_then(|kubelet| kubelet.version.as_ref()).map_or("", Label::as_str);
+    let version = layer.sample.kubelet.as_ref().and_then(KubeletSample::release).map_or("", Label::as_str);
     // Part of another program there, whose unit has several names.
     let is_embedded = version.contains("+k3s") || version.contains("+rke2");
     let restart = (!is_embedded).then(|| "systemctl restart kubelet".to_owned());

@@ -14,13 +14,18 @@ use super::{Held, Release, Rule};
 use crate::sample::{ImageId, ImageStore};
 use crate::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 /// Go's zero time, long before any start: what a kubelet up to 1.28 notes for images present at its first pass.
 pub const BEFORE_EVERYTHING: Timestamp = Timestamp::from_micros(i64::MIN / 4);
 
 /// Observations further apart than this say nothing about what was there or in use in between.
 const CONTINUITY: Span = Span::from_secs(450);
+
+/// So many observations are looked through again for a kubelet that turns out to have started before some of them: it is
+/// seen up to 80 s after its start, where a shell became it, and lists come every 30 s, and around checks.
+const LOOKED_THROUGH: usize = 5;
 
 /// The records of one kubelet as far as they can be known. Serializable, so that it outlives a restart of highwater.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -42,6 +47,8 @@ pub struct Inventory {
     /// The end of a pass that may have been a tick, but did not fit the grid: two that fit each other are a grid.
     suspected: Option<Expected>,
     records: BTreeMap<ImageId, Record>,
+    #[serde(skip)]
+    recent: Recent,
 }
 
 /// What the kubelet notes of one image.
@@ -57,19 +64,40 @@ pub struct Record {
     pub last_used_latest: Option<Timestamp>,
 }
 
-/// What one look at the runtime showed: the images, and whether each was in use.
+/// What one look at the runtime showed: the images, and whether each was in use. Shared, since lists seldom differ.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Observation {
     at: Timestamp,
-    images: BTreeMap<ImageId, Held>,
+    images: Arc<BTreeMap<ImageId, Held>>,
+}
+
+/// The last observations, oldest first. Not written down, and so no part of what makes two inventories equal: what they tell is
+/// lost by a restart of highwater between the start of a kubelet and the first sight of it.
+#[derive(Debug, Clone, Default)]
+struct Recent(VecDeque<Looked>);
+
+impl PartialEq for Recent {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Recent {}
+
+/// An observation, and whether an eviction threshold was crossed since the one before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Looked {
+    observation: Observation,
+    under_pressure: bool,
 }
 
 impl Inventory {
     /// Takes note of what a runtime holds at `at`, under the kubelet whose process started at `kubelet`.
     ///
     /// Observations come in order of time; one that is not later than the one before is passed over, and so is a list
-    /// that is not whole. Another kubelet begins with empty records. `under_pressure`: an eviction threshold was
-    /// crossed at some time since the last observation, so that there may have been passes every 10 seconds.
+    /// that is not whole. Another kubelet begins with empty records; observations since its start are taken for its own,
+    /// whoever was believed to run then: a kubelet is seen some time after its start. `under_pressure`: an eviction
+    /// threshold was crossed at some time since the last observation, so that there may have been passes every 10 seconds.
     pub fn observe(
         &mut self,
         at: Timestamp,
@@ -78,26 +106,75 @@ impl Inventory {
         store: &ImageStore,
         under_pressure: bool,
     ) {
-        if !store.complete || self.latest.is_some_and(|latest| at <= latest) {
-            return;
-        }
+        let Some(looked) = self.look(at, release, store, under_pressure) else { return };
         if self.kubelet != Some(kubelet) {
-            // What was in the store before is known still; what the old kubelet knew is gone.
-            let before = self.before.take().filter(|before| before.at <= kubelet);
-            *self = Self { kubelet: Some(kubelet), before, ..Self::default() };
+            self.begin(kubelet, release);
         }
-        let now = observation(at, release, store);
-        if under_pressure {
-            self.passes_between(&now);
+        self.note(&looked, kubelet, release);
+        self.remember(looked);
+    }
+
+    /// Takes note of what a runtime holds while no kubelet is seen: the first pass of the next one sees what is there before
+    /// and after.
+    pub fn observe_without_kubelet(
+        &mut self,
+        at: Timestamp,
+        release: Release,
+        store: &ImageStore,
+        under_pressure: bool,
+    ) {
+        let Some(looked) = self.look(at, release, store, under_pressure) else { return };
+        let before = Some(looked.observation.clone());
+        *self = Self { before, latest: Some(at), recent: std::mem::take(&mut self.recent), ..Self::default() };
+        self.remember(looked);
+    }
+
+    /// A list as an observation; `None` for one that is not whole or not new.
+    fn look(&self, at: Timestamp, release: Release, store: &ImageStore, under_pressure: bool) -> Option<Looked> {
+        if !store.complete || self.latest.is_some_and(|latest| at <= latest) {
+            return None;
+        }
+        let images = images(release, store);
+        let last = self.recent.0.back().map(|last| &last.observation.images).filter(|last| ***last == images);
+        let images = last.map_or_else(|| Arc::new(images), Arc::clone);
+        Some(Looked { observation: Observation { at, images }, under_pressure })
+    }
+
+    fn remember(&mut self, looked: Looked) {
+        let Recent(recent) = &mut self.recent;
+        if recent.len() >= LOOKED_THROUGH {
+            recent.pop_front();
+        }
+        recent.push_back(looked);
+    }
+
+    /// Begins with the records of another kubelet. What was in the store before its start is known still, what was seen since
+    /// is of its time; what the old kubelet knew is gone.
+    fn begin(&mut self, kubelet: Timestamp, release: Release) {
+        let Recent(recent) = std::mem::take(&mut self.recent);
+        let earlier = recent.iter().rev().map(|looked| &looked.observation).find(|earlier| earlier.at <= kubelet);
+        let before = earlier.cloned().or_else(|| self.before.take().filter(|before| before.at <= kubelet));
+        *self = Self { kubelet: Some(kubelet), before, ..Self::default() };
+        for looked in recent.iter().filter(|looked| looked.observation.at > kubelet) {
+            self.note(looked, kubelet, release);
+        }
+        self.recent = Recent(recent);
+    }
+
+    /// Takes note of an observation under this kubelet.
+    fn note(&mut self, looked: &Looked, kubelet: Timestamp, release: Release) {
+        let now = &looked.observation;
+        if looked.under_pressure {
+            self.passes_between(now);
         }
         // Every pass between the observation before and this one saw the same as far as is known: the first and the
         // last bound what it can have noted.
-        let (first, next) = (self.next_pass, self.next_pass.max(passes_until(kubelet, at, release)));
+        let (first, next) = (self.next_pass, self.next_pass.max(passes_until(kubelet, now.at, release)));
         if next > first {
-            self.passed(&now, first, kubelet, release);
+            self.passed(now, first, kubelet, release);
         }
         if next > first.saturating_add(1) {
-            self.passed(&now, next.saturating_sub(1), kubelet, release);
+            self.passed(now, next.saturating_sub(1), kubelet, release);
         }
         self.next_pass = next;
         if let Some(record) = self.unseen {
@@ -105,17 +182,10 @@ impl Inventory {
                 self.records.entry(id.clone()).or_insert(record);
             }
         }
-        if at <= pass(kubelet, self.next_pass, release).earliest {
-            self.before = Some(now);
+        if now.at <= pass(kubelet, self.next_pass, release).earliest {
+            self.before = Some(now.clone());
         }
-        self.latest = Some(at);
-    }
-
-    /// Takes note of what a runtime holds while no kubelet runs: the first pass of the next one sees what is there before and after.
-    pub fn observe_without_kubelet(&mut self, at: Timestamp, release: Release, store: &ImageStore) {
-        if store.complete && self.latest.is_none_or(|latest| at > latest) {
-            *self = Self { before: Some(observation(at, release, store)), latest: Some(at), ..Self::default() };
-        }
+        self.latest = Some(now.at);
     }
 
     /// What the kubelet has noted of an image; `None`: no pass has seen it, so that the next one will be the first.
@@ -190,9 +260,10 @@ impl Inventory {
             let (used_then, used_now) = (was.unwrap_or(Held::No), is.unwrap_or(Held::No));
             if used_then.surely() && used_now.surely() && continuous {
                 record.last_used_earliest = Some(time);
-                record.last_used_latest = Some(time);
-            } else if used_then.perhaps() || used_now.perhaps() || !continuous {
-                record.last_used_latest = Some(time);
+            }
+            if used_then.perhaps() || used_now.perhaps() || !continuous {
+                // An eviction pass may have come after this one.
+                record.last_used_latest = record.last_used_latest.max(Some(time));
             }
         }
     }
@@ -203,7 +274,7 @@ impl Inventory {
         for (_, record) in self.records.iter_mut().filter(|(id, _)| !now.images.contains_key(*id)) {
             record.may_have_ended();
         }
-        for (id, used) in &now.images {
+        for (id, used) in now.images.iter() {
             let record = self.records.entry(id.clone()).or_insert(Record::unseen(since));
             if used.perhaps() {
                 record.last_used_latest = record.last_used_latest.max(Some(now.at));
@@ -238,9 +309,9 @@ fn passes_until(kubelet: Timestamp, at: Timestamp, release: Release) -> i64 {
     if since_first < 0 { 0 } else { after_first.saturating_add(1) }
 }
 
-fn observation(at: Timestamp, release: Release, store: &ImageStore) -> Observation {
+fn images(release: Release, store: &ImageStore) -> BTreeMap<ImageId, Held> {
     let uses = uses(store, release, ContainersCounted::All);
-    Observation { at, images: store.images.iter().map(|image| (image.id.clone(), uses.of(&image.id))).collect() }
+    store.images.iter().map(|image| (image.id.clone(), uses.of(&image.id))).collect()
 }
 
 #[cfg(test)]

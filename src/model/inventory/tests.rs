@@ -38,8 +38,8 @@ fn images_present_around_the_first_pass_share_its_time() {
 #[test]
 fn what_was_there_without_a_kubelet_is_seen_by_the_first_pass_of_one() {
     let mut inventory = Inventory::default();
-    inventory.observe_without_kubelet(at(-40), Release::Unknown, &store(&["a", "gone"]));
-    inventory.observe_without_kubelet(at(-10), Release::Unknown, &store(&["a", "b"]));
+    inventory.observe_without_kubelet(at(-40), Release::Unknown, &store(&["a", "gone"]), false);
+    inventory.observe_without_kubelet(at(-10), Release::Unknown, &store(&["a", "b"]), false);
     assert_eq!(inventory.kubelet(), None);
     inventory.observe(at(5), START, V1_37, &store(&["a", "b", "late"]), false);
     let first = time_of(0);
@@ -47,11 +47,63 @@ fn what_was_there_without_a_kubelet_is_seen_by_the_first_pass_of_one() {
     assert_eq!(bounds(&inventory, "b"), Some((first, Some(first), None, None)));
     assert_eq!(bounds(&inventory, "late"), Some((first, None, None, None)));
     // The records end with the kubelet.
-    inventory.observe_without_kubelet(at(400), V1_37, &store(&["a", "b"]));
+    inventory.observe_without_kubelet(at(400), V1_37, &store(&["a", "b"]), false);
     assert_eq!((inventory.kubelet(), bounds(&inventory, "a")), (None, None));
-    // A list that was made when the kubelet ran already tells nothing of its first pass.
+    // Where nothing is known of the time before, a list that was made when the kubelet ran tells nothing of its first pass.
+    let mut inventory = Inventory::default();
+    inventory.observe_without_kubelet(at(400), V1_37, &store(&["a", "b"]), false);
     inventory.observe(at(410), at(399), V1_37, &store(&["a", "b"]), false);
     assert_eq!(bounds(&inventory, "a").map(|bounds| bounds.1), Some(None));
+}
+
+/// A kubelet is seen some seconds after its start, and a list may have been made in between.
+#[test]
+fn a_list_between_the_start_of_a_kubelet_and_the_first_sight_of_it_is_of_its_time() {
+    let mut inventory = Inventory::default();
+    inventory.observe_without_kubelet(at(-10), Release::Unknown, &store(&["a", "b*", "gone"]), false);
+    inventory.observe_without_kubelet(at(3), Release::Unknown, &store(&["a", "b*", "new"]), false);
+    inventory.observe(at(33), START, V1_37, &store(&["a", "b", "new", "late"]), false);
+    let first = time_of(0);
+    assert_eq!(bounds(&inventory, "a"), Some((first, Some(first), None, None)));
+    assert_eq!(bounds(&inventory, "b"), Some((first, Some(first), Some(first), Some(first))));
+    assert_eq!(bounds(&inventory, "new"), Some((first, None, None, None)));
+    // The first pass was over when it came.
+    assert_eq!(bounds(&inventory, "late"), None);
+}
+
+#[test]
+fn a_list_made_under_the_next_kubelet_is_not_of_the_last_ones_time() {
+    let mut inventory = observed(V1_37, &[(-5, &["a", "b*"]), (5, &["a", "b*"]), (370, &["a", "b*"])]);
+    let restart = at(380);
+    // The kubelet of before is believed to run still; its next pass would be at 600.
+    inventory.observe(at(385), START, V1_37, &store(&["a", "b*", "new"]), false);
+    inventory.observe(at(415), restart, V1_37, &store(&["a", "b", "new"]), false);
+    let first = pass(restart, 0, V1_37).at;
+    assert_eq!(bounds(&inventory, "a"), Some((first, Some(first), None, None)));
+    assert_eq!(bounds(&inventory, "b"), Some((first, Some(first), Some(first), Some(first))));
+    assert_eq!(bounds(&inventory, "new"), Some((first, None, None, None)));
+}
+
+#[test]
+fn pressure_before_the_first_sight_of_a_kubelet_is_not_forgotten() {
+    let mut inventory = Inventory::default();
+    inventory.observe_without_kubelet(at(-10), V1_37, &store(&[]), false);
+    inventory.observe_without_kubelet(at(3), V1_37, &store(&["new*"]), true);
+    inventory.observe(at(33), START, V1_37, &store(&["new"]), false);
+    // The first eviction pass may have seen the image in use, up to the time of that list.
+    assert_eq!(bounds(&inventory, "new"), Some((START, None, None, Some(at(3)))));
+}
+
+#[test]
+fn only_the_last_lists_are_looked_through_again() {
+    let mut inventory = Inventory::default();
+    inventory.observe_without_kubelet(at(-10), V1_37, &store(&["a"]), false);
+    for seconds in 1..=10 {
+        inventory.observe_without_kubelet(at(seconds), V1_37, &store(&["a"]), false);
+    }
+    inventory.observe(at(33), START, V1_37, &store(&["a"]), false);
+    assert_eq!(inventory.recent.0.len(), LOOKED_THROUGH);
+    assert_eq!(bounds(&inventory, "a"), Some((time_of(0), None, None, Some(time_of(0)))));
 }
 
 #[test]
@@ -185,6 +237,7 @@ proptest! {
     #[test]
     fn what_the_kubelet_notes_lies_within_the_bounds(
         steps in proptest::collection::vec((31_i64..200, 0_u8..3, 0_u8..3), 1..25), looks_every in 5_i64..31, begins in -5_i64..900,
+        unseen_until in prop_oneof![Just(0_i64), 1_i64..100],
     ) {
         // Two images that come, go and are used; changes are further apart than observations.
         let names = |a: u8, b: u8| {
@@ -201,8 +254,12 @@ proptest! {
         let mut time = begins;
         while time <= now {
             let there = store_at(&history, at(time));
-            inventory.observe(at(time), START, V1_37, &there, false);
-            if inventory.next_pass > 0 && pass(START, inventory.next_pass - 1, V1_37).latest <= at(time) {
+            if time < unseen_until {
+                inventory.observe_without_kubelet(at(time), V1_37, &there, false);
+            } else {
+                inventory.observe(at(time), START, V1_37, &there, false);
+            }
+            if inventory.kubelet().is_some() && inventory.next_pass > 0 && pass(START, inventory.next_pass - 1, V1_37).latest <= at(time) {
                 for (id, (first, used)) in records(&history, at(time)) {
                     if !there.images.iter().any(|image| image.id == id) {
                         continue;

@@ -7,7 +7,7 @@ use super::wire::{
 use crate::layer::{LayerId, LayerKind};
 use crate::sample::{
     AbsenceReason, Container, DiskUsage, FilesystemId, FilesystemName, FilesystemSample, Image, ImageStore,
-    KubeletSample, LayerSample, LayerUsage, Pod, Reading, RuntimeSample, Sample, SourceStatus, Space,
+    KubeletSample, KubeletVersion, LayerSample, LayerUsage, Pod, Reading, RuntimeSample, Sample, SourceStatus, Space,
 };
 use crate::time::{Span, Timestamp};
 use crate::units::Bytes;
@@ -303,7 +303,8 @@ impl LayerParts {
                 layer: key,
                 pid: kubelet.pid,
                 started_at: Time::of(kubelet.started_at),
-                version: kubelet.version.clone(),
+                version: kubelet.release().cloned(),
+                version_origin: kubelet.version.as_ref().and_then(|version| version.origin),
             });
             match &kubelet.config {
                 Reading::Present { value, at: read_at } => {
@@ -357,7 +358,10 @@ impl LayerParts {
             kubelet: self.kubelet.as_ref().map(|kubelet| KubeletSample {
                 pid: kubelet.pid,
                 started_at: kubelet.started_at.timestamp(),
-                version: kubelet.version.clone(),
+                version: kubelet
+                    .version
+                    .clone()
+                    .map(|release| KubeletVersion { release, origin: kubelet.version_origin }),
                 config: self.config.reading(at),
             }),
             image_store: declared.image_store.clone().unwrap_or_else(|| Label::new("/var/lib/containerd")),

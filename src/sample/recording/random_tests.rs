@@ -5,8 +5,9 @@ use super::*;
 use crate::layer::{LayerId, LayerKind};
 use crate::sample::{
     AbsenceReason, Component, Container, ContainerState, DiskUsage, FilesystemId, FilesystemName, FilesystemSample,
-    Image, ImageId, ImageStore, KubeletConfig, KubeletSample, KubeletSettings, LayerOrigin, LayerSample, LayerUsage,
-    Pod, Reading, RuntimeKind, RuntimeSample, Sample, Source, SourceStatus, Space, StoredLayer,
+    Image, ImageId, ImageStore, KubeletConfig, KubeletSample, KubeletSettings, KubeletVersion, LayerOrigin,
+    LayerSample, LayerUsage, Pod, Reading, RuntimeKind, RuntimeSample, Sample, Source, SourceStatus, Space,
+    StoredLayer, VersionOrigin,
 };
 use crate::time::{Span, Timestamp};
 use crate::units::{Bytes, Inodes};
@@ -182,6 +183,7 @@ fn filesystem(id: FilesystemId, sampled: Timestamp) -> BoxedStrategy<FilesystemS
 fn layer(id: LayerId, disks: Vec<FilesystemId>, sampled: Timestamp) -> BoxedStrategy<LayerSample> {
     use LayerKind::{CapdNode, Dind, Host, K3dNode, KindNode, NodeContainer};
     use RuntimeKind::{Containerd, Crio, Docker};
+    use VersionOrigin::{BuildInfo, NodeImage, Package, Path};
     let kind = proptest::sample::select(vec![Host, Dind, CapdNode, KindNode, K3dNode, NodeContainer]);
     let kinds = proptest::sample::select(vec![Containerd, Crio, Docker]);
     let runtime = (kinds, any::<u32>(), time(), option::of(label()), any::<Option<u32>>()).prop_map(
@@ -193,7 +195,9 @@ fn layer(id: LayerId, disks: Vec<FilesystemId>, sampled: Timestamp) -> BoxedStra
             stats_period: stats_period.map(|seconds| Span::from_secs(i64::from(seconds))),
         },
     );
-    let kubelet = (any::<u32>(), time(), option::of(label()), reading(sampled, config()))
+    let origins = proptest::sample::select(vec![BuildInfo, Path, Package, NodeImage]);
+    let version = (label(), option::of(origins)).prop_map(|(release, origin)| KubeletVersion { release, origin });
+    let kubelet = (any::<u32>(), time(), option::of(version), reading(sampled, config()))
         .prop_map(|(pid, started_at, version, config)| KubeletSample { pid, started_at, version, config });
     let origin = vec(option::of(label()), 7).prop_map(|mut labels| LayerOrigin {
         pod_namespace: labels.remove(0),

@@ -3,7 +3,7 @@
 use super::settings::ConfigForm;
 use crate::layer::{LayerId, LayerKind};
 use crate::sample::{
-    Absence, AbsenceReason, Component, Container, Image, LayerOrigin, Pod, Reading, RuntimeKind, Source,
+    Absence, AbsenceReason, Component, Container, Image, LayerOrigin, Pod, Reading, RuntimeKind, Source, VersionOrigin,
 };
 use crate::time::{Span, Timestamp};
 use crate::units::{Bytes, Inodes};
@@ -46,7 +46,7 @@ pub(super) fn fields(kind: &str) -> Option<&'static [&'static str]> {
         "usage" => &["filesystem", "at", "used", "took", "unreadable", "layers", "absent", "detail"],
         "layer" => &["layer", "kind", "parent", "origin", "runtime", "image_store", "docker_root", "imagefs", "nodefs"],
         "sources" => &["layer", "sources", "runtime_used"],
-        "kubelet" => &["layer", "pid", "started_at", "version"],
+        "kubelet" => &["layer", "pid", "started_at", "version", "version_origin"],
         "config" => &[
             "layer",
             "at",
@@ -202,6 +202,8 @@ pub(super) struct KubeletLine {
     pub(super) started_at: Time,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) version: Option<Label>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) version_origin: Option<VersionOrigin>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! Every row was seen in /configz of a kubelet 1.37.2 unless it says otherwise.
 
 use super::*;
-use crate::sample::KubeletConfig;
+use crate::sample::{KubeletConfig, KubeletVersion};
 use proptest::prelude::*;
 
 const V1_37: Release = Release::V1 { minor: 37, patch: 2 };
@@ -183,7 +183,7 @@ fn files_changed_after_the_start_are_a_problem() {
         let kubelet = KubeletSample {
             pid: 1,
             started_at: Timestamp::from_micros(100),
-            version: Some("v1.37.2".into()),
+            version: Some(KubeletVersion { release: "v1.37.2".into(), origin: None }),
             config: Reading::present(config, Timestamp::from_micros(200)),
         };
         let policy = GcPolicy::of(Some(&kubelet));
