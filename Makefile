@@ -8,7 +8,7 @@ export CARGO_TERM_COLOR ?= auto
 
 TARGET ?= $(shell uname -m)-unknown-linux-gnu
 
-.PHONY: help run static test test-rust test-ops test-browser test-lab test-truth lint advisories bench lab-up lab-down
+.PHONY: help run static test test-rust test-ops test-browser test-lab test-truth test-runtimes lint advisories bench lab-up lab-down
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
@@ -22,7 +22,7 @@ static: ## The binary that needs no library; fails if it is larger than its budg
 
 # One after another: on a new machine those that install packages would meet at apt's lock, and the lab's agent would find the cells of
 # the truth test.
-test: test-rust test-ops test-browser test-truth test-lab ## Everything: unit, property, golden, rules, dashboards, chart, status page, real kubelets, lab
+test: test-rust test-ops test-browser test-truth test-runtimes test-lab ## Everything: unit, property, golden, rules, dashboards, chart, status page, real kubelets and runtimes, lab
 
 test-rust: ## Unit, property, golden and integration tests
 	PATH="$$(tests/tools/install promtool prometheus jsonschema):$$PATH" $(CARGO) test --locked
@@ -38,6 +38,9 @@ test-lab: ## The three-layer node with real runtimes and kubelets; needs root
 
 test-truth: ## What highwater foretells against what real kubelets delete; 17 minutes, needs root and Go
 	tests/lab/truth/run
+
+test-runtimes: ## What highwater says of containerd 2 and CRI-O against what they say; half a minute, needs root and Go
+	tests/lab/runtimes/run
 
 lint: ## Formatting, clippy, documentation and dependencies
 	$(CARGO) fmt --check

@@ -92,7 +92,10 @@ pub(super) fn layer_sample(
             pid: layer.key.pid,
             started_at: started_at(layer.key.start_ticks),
             version: answers.and_then(|answers| answers.version.clone()),
-            stats_period: answers.and_then(|answers| answers.stats_period),
+            // containerd 2 does not say it, and has it in its files as ever.
+            stats_period: answers
+                .and_then(|answers| answers.stats_period)
+                .or_else(|| paths.and_then(|paths| paths.stats_period)),
         }),
         image_store: path_label(&store),
         docker_root: is_docker.then(|| path_label(paths.map_or(&store, |paths| &paths.root))),
@@ -185,8 +188,10 @@ fn held_by(layer: &FoundLayer, facts: &Facts, located: &Located) -> Vec<Held> {
         // on another filesystem (an overlay), and the walk leaves it out.
         hold(&located.imagefs, &facts.root, Component::Volumes, Path::new("/var"));
     }
-    if let (Ok(paths), Some(_)) = (&facts.paths, layer.runtime) {
-        hold(&located.imagefs, &facts.root, Component::Store, &paths.root);
+    if let (Ok(paths), Some(kind)) = (&facts.paths, layer.runtime) {
+        for directory in runtime_config::directories(kind, &paths.root) {
+            hold(&located.imagefs, &facts.root, Component::Store, &directory);
+        }
     }
     let config = facts.kubelet.as_ref().and_then(|kubelet| kubelet.config.value());
     if let (Some(config), Some(root)) = (config, &facts.kubelet_root) {

@@ -29,7 +29,7 @@ pub(super) struct Facts {
     /// The kubelet's root directory, which may be another mount namespace's.
     pub kubelet_root: Option<Result<Arc<Root>, Absence>>,
     /// Where the runtime keeps its images and listens.
-    pub paths: Result<runtime_config::RuntimePaths, Absence>,
+    pub paths: Result<runtime_config::RuntimeSettings, Absence>,
     /// The runtime's socket.
     pub endpoint: Option<Endpoint>,
     /// What its images keep on the disk.
@@ -59,7 +59,7 @@ pub(super) struct KubeletFacts {
 
 /// What one reading of a layer's files gave.
 struct Read {
-    paths: Result<runtime_config::RuntimePaths, AccessError>,
+    paths: Result<runtime_config::RuntimeSettings, AccessError>,
     kubelet: Option<KubeletRead>,
     evidence: Evidence,
 }
@@ -198,8 +198,13 @@ impl Facts {
 }
 
 /// Without a runtime the root filesystem is watched.
-fn bare_paths() -> runtime_config::RuntimePaths {
-    runtime_config::RuntimePaths { root: "/".into(), image_store: "/".into(), socket: PathBuf::new() }
+fn bare_paths() -> runtime_config::RuntimeSettings {
+    runtime_config::RuntimeSettings {
+        root: "/".into(),
+        image_store: "/".into(),
+        socket: PathBuf::new(),
+        stats_period: None,
+    }
 }
 
 /// The root of the runtime's process; for the machine itself also the root that highwater was told.

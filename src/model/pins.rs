@@ -29,15 +29,23 @@ pub fn pinning(release: Release, runtime: Option<&RuntimeSample>) -> Pinning {
     }
 }
 
-/// containerd takes its label for a pin from 1.6.30 and 1.7.14 on. CRI-O has `pinned_images` in its configuration, of which is
-/// not known here since when. Docker has nothing of the kind.
+/// containerd takes its label for a pin from 1.6.30 and 1.7.14 on. CRI-O has `pinned_images` in its configuration: 1.34 was seen to
+/// report them, of older ones it is not known here. Docker has nothing of the kind.
 fn reports_pins(runtime: &RuntimeSample) -> Held {
     match runtime.kind {
         RuntimeKind::Docker => Held::No,
-        RuntimeKind::Crio => Held::Unknown,
+        RuntimeKind::Crio => runtime.version.as_ref().map_or(Held::Unknown, |version| listed_pins(version.as_str())),
         RuntimeKind::Containerd => {
             runtime.version.as_ref().map_or(Held::Unknown, |version| label_pins(version.as_str()))
         }
+    }
+}
+
+fn listed_pins(version: &str) -> Held {
+    let mut numbers = version.strip_prefix('v').unwrap_or(version).splitn(3, '.').map(leading_number);
+    match (numbers.next(), numbers.next()) {
+        (Some(Some(major)), Some(Some(minor))) if (major, minor) >= (1, 34) => Held::Yes,
+        _ => Held::Unknown,
     }
 }
 
@@ -91,9 +99,14 @@ mod tests {
     }
 
     #[test]
-    fn docker_has_no_pins_and_of_cri_o_it_is_not_known() {
+    fn docker_has_no_pins_and_of_an_old_cri_o_it_is_not_known() {
         assert_eq!(pinning(V1_37, Some(&runtime(RuntimeKind::Docker, Some("28.4.0")))), Pinning::IgnoredByRuntime);
-        assert_eq!(pinning(V1_37, Some(&runtime(RuntimeKind::Crio, Some("1.33.0")))), Pinning::Unknown);
+        let crio = |version| pinning(V1_37, Some(&runtime(RuntimeKind::Crio, version)));
+        assert_eq!(crio(Some("1.33.0")), Pinning::Unknown);
+        assert_eq!(crio(Some("1.34.0")), Pinning::Honoured);
+        assert_eq!(crio(Some("1.35.1-dev")), Pinning::Honoured);
+        assert_eq!(crio(Some("unknown")), Pinning::Unknown);
+        assert_eq!(crio(None), Pinning::Unknown);
     }
 
     #[test]

@@ -284,13 +284,28 @@ fn check_names_the_best_remedy_of_a_layer_that_is_about_to_lose_images() {
 
 #[test]
 fn cri_o_pins_by_its_configuration() {
-    let text = explained(&snapshot(|layer| layer.runtime.as_mut().unwrap().kind = RuntimeKind::Crio));
+    let text = explained(&snapshot(|layer| {
+        let runtime = layer.runtime.as_mut().unwrap();
+        (runtime.kind, runtime.version) = (RuntimeKind::Crio, Some(Label::new("1.33.0")));
+    }));
     assert!(text.contains("Whether pins are honoured by this kubelet and runtime is not known."), "{text}");
     assert!(
         text.contains("pinned_images = [\"example.com/capi/controller:dev\", \"workload:e2e\"]\n     In a shell"),
         "{text}"
     );
     assert!(!text.contains("images label"), "{text}");
+    assert!(text.contains("The list takes the place of"), "{text}");
+}
+
+#[test]
+fn an_image_without_a_name_cannot_be_pinned_in_cri_o() {
+    let text = explained(&snapshot(|layer| {
+        layer.runtime.as_mut().unwrap().kind = RuntimeKind::Crio;
+        let Reading::Present { value, .. } = &mut layer.images else { panic!("no images") };
+        (value.images[4].tags, value.images[4].digests) = (Vec::new(), Vec::new());
+    }));
+    assert!(!text.contains(&format!("pinned_images = [\"{}", "sha256:")), "{text}");
+    assert!(text.contains("1 command withheld"), "{text}");
 }
 
 #[test]

@@ -123,7 +123,10 @@ fn pin(layer: &LayerView<'_>, pin: &Pin) -> RemedyEntry {
     let in_a_file = layer.sample.runtime.as_ref().is_some_and(|runtime| runtime.kind == RuntimeKind::Crio);
     // What has to be quoted for a shell is no reference, and TOML might read it otherwise.
     let is_fit = |name: &String| !in_a_file || !name.starts_with('\'');
-    let names: Vec<String> = images.iter().filter_map(|image| reference(image)).filter(is_fit).collect();
+    // CRI-O compares with the names of an image, and an id is none.
+    let has_name = |image: &&&Image| !(in_a_file && image.tags.is_empty() && image.digests.is_empty());
+    let names: Vec<String> =
+        images.iter().filter(has_name).filter_map(|image| reference(image)).filter(is_fit).collect();
     let withheld = images.len().saturating_sub(names.len());
     let (edits, commands) = if names.is_empty() {
         (Vec::new(), Vec::new())
@@ -133,12 +136,17 @@ fn pin(layer: &LayerView<'_>, pin: &Pin) -> RemedyEntry {
         let label = |name| format!("ctr --namespace k8s.io images label {name} io.cri-containerd.pinned=pinned");
         (Vec::new(), names.iter().map(label).collect())
     };
+    let price = if in_a_file {
+        "Their space is never given back: other images or pods go instead. The list takes the place of one in crio.conf or in a file \
+         before this one: what stands there has to stand here, too."
+    } else {
+        "Their space is never given back: other images or pods go instead. Deleted and loaded or pulled anew, an image has lost its \
+         pin."
+    };
     RemedyEntry {
         remedy: "pin".to_owned(),
         what,
-        price: "Their space is never given back: other images or pods go instead. Deleted and loaded or pulled anew, an image has \
-                lost its pin."
-            .to_owned(),
+        price: price.to_owned(),
         images: images.iter().map(|image| image.id.as_str().to_owned()).collect(),
         edits,
         run_in: "layer".to_owned(),

@@ -219,7 +219,10 @@ impl From<message::StatusResponse> for Status {
             snapshotter: config.containerd.snapshotter.and_then(said),
             discard_unpacked_layers: config.containerd.discard_unpacked_layers,
             root_dir: config.containerd_root_dir.and_then(said),
-            stats_period: config.stats_collect_period.filter(|seconds| (1..=86_400).contains(seconds)),
+            stats_period: config
+                .stats_collect_period
+                .and_then(|period| u32::try_from(period.as_u64()?).ok())
+                .filter(|seconds| (1..=86_400).contains(seconds)),
         }
     }
 }
@@ -231,7 +234,8 @@ struct Config {
     sandbox_image: Option<String>,
     containerd: ContainerdConfig,
     containerd_root_dir: Option<String>,
-    stats_collect_period: Option<u32>,
+    /// Seconds; from containerd 2.4 on a text, which is how often it measures the CPU.
+    stats_collect_period: Option<serde_json::Value>,
 }
 
 #[derive(Default, Deserialize)]
@@ -334,4 +338,30 @@ fn credible(number: u64) -> Option<u64> {
 /// Nanoseconds since the epoch; 0 and negative values stand for "not said".
 fn moment(nanos: i64) -> Option<Timestamp> {
     (nanos > 0).then(|| Timestamp::from_micros(nanos / 1_000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(config: &str) -> Status {
+        message::StatusResponse { status: None, info: [("config".to_owned(), config.to_owned())].into() }.into()
+    }
+
+    #[test]
+    fn what_containerd_2_means_by_a_period_costs_nothing_else() {
+        // What 2.4.2 answered, without most of it.
+        let two = r#"{"containerd": {"defaultRuntimeName": "runc"}, "statsCollectPeriod": "", "statsRetentionPeriod": "",
+            "containerdRootDir": "/var/lib/containerd", "rootDir": "/var/lib/containerd/io.containerd.grpc.v1.cri"}"#;
+        let status = status(two);
+        assert_eq!(status.root_dir.as_ref().map(Label::as_str), Some("/var/lib/containerd"));
+        assert_eq!(status.stats_period, None);
+    }
+
+    #[test]
+    fn containerd_1_says_how_often_it_measures() {
+        assert_eq!(status(r#"{"statsCollectPeriod": 10}"#).stats_period, Some(10));
+        assert_eq!(status(r#"{"statsCollectPeriod": 0}"#).stats_period, None);
+        assert_eq!(status(r#"{"statsCollectPeriod": -1}"#).stats_period, None);
+    }
 }

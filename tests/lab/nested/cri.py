@@ -22,10 +22,10 @@ POD_CONFIG = {
 }
 CONTAINER_CONFIG = {
     1: ("metadata", {1: "name", 2: "attempt"}),
-    2: ("image", {1: "image"}),
+    2: ("image", {1: "image", 18: "user_specified_image"}),
     3: ["command"],
     6: ("envs", MAP),
-    7: ("mounts", [{1: "container_path", 2: "host_path"}]),
+    7: ("mounts", [{1: "container_path", 2: "host_path", 3: "readonly", 9: ("image", {1: "image", 18: "user_specified_image"})}]),
     9: ("labels", MAP),
     11: "log_path",
     15: ("linux", {2: ("security_context", {2: "privileged", 3: ("namespace_options", NAMESPACES)})}),
@@ -49,6 +49,7 @@ METHODS = {
     "CreateContainer": ("RuntimeService", {
         1: "pod_sandbox_id", 2: ("config", CONTAINER_CONFIG), 3: ("sandbox_config", POD_CONFIG),
     }, {1: "container_id"}),
+    "PullImage": ("ImageService", {1: ("image", {1: "image"})}, {1: "image_ref"}),
     "StartContainer": ("RuntimeService", {1: "container_id"}, {}),
 }
 READ_ONLY = ("Version", "ListPodSandbox", "ListContainers", "ListImages", "ImageFsInfo")
@@ -168,8 +169,9 @@ def running_container(socket, pod, namespace):
     return None
 
 
-def run_pod(socket, cgroup_root, pod):
-    """Make a pod with one container from its manifest, as a kubelet would: only where no real kubelet keeps it."""
+def run_pod(socket, cgroup_root, pod, volume=None, start=True):
+    """Make a pod with one container from its manifest, as a kubelet would: only where no real kubelet keeps it. `volume` is the id
+    of an image that the container mounts."""
     meta, spec = pod["metadata"], pod["spec"]["containers"][0]
     names = {
         "io.kubernetes.pod.name": meta["name"],
@@ -196,11 +198,14 @@ def run_pod(socket, cgroup_root, pod):
          "host_path": f"/var/lib/kubelet/pods/{meta['uid']}/volumes/kubernetes.io~empty-dir/{mount['name']}"}
         for mount in spec.get("volumeMounts", [])
     ]
+    if volume:
+        mounts.append({"container_path": "/volume", "readonly": True, "image": {"image": volume, "user_specified_image": volume}})
     container = call(socket, "CreateContainer", {
         "pod_sandbox_id": sandbox,
         "config": {
             "metadata": {"name": spec["name"], "attempt": attempt},
-            "image": {"image": spec["image"]},
+            # CRI-O does not make a container without the second.
+            "image": {"image": spec["image"], "user_specified_image": spec["image"]},
             "command": spec["command"],
             "envs": {one["name"]: one["value"] for one in spec.get("env", [])},
             "mounts": mounts,
@@ -210,7 +215,8 @@ def run_pod(socket, cgroup_root, pod):
         },
         "sandbox_config": config,
     })["container_id"]
-    call(socket, "StartContainer", {"container_id": container})
+    if start:
+        call(socket, "StartContainer", {"container_id": container})
 
 
 def show(answer):

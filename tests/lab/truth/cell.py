@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -18,7 +19,8 @@ import uuid
 from dataclasses import dataclass, field
 
 from nested import archive, cri, kubelet, settings, trees
-from nested.machine import CGROUPS, GIVEN_UP, LabError, cgroup_version, children, kill, run, start_time, wait_until
+from nested.machine import (CGROUPS, GIVEN_UP, LabError, cgroup_folders, cgroup_processes, cgroup_version, children, kill, loops_of,
+                            remove_cgroups, run, start_time, wait_until)
 
 CELLS = settings.LAB_DIR / "cells"
 RECORDINGS = settings.LAB_DIR / "recordings"
@@ -385,6 +387,32 @@ def make_cgroup(name):
         for file in ("cpuset.cpus", "cpuset.mems"):
             if cgroup_version() == 1 and (top / file).exists():
                 (top / name / file).write_text((top / file).read_text())
+
+
+def clear():
+    """Whatever of an earlier run, or of this one, is left: processes, loop devices, cgroups, files. Logs are kept for a failure."""
+    kill(cgroup_processes())
+    end = time.monotonic() + 30
+    while loops := [loop for file in CELLS.glob("*.img") for loop in loops_of(file)]:
+        for loop in loops:
+            try:
+                run("losetup", "--detach", loop)
+            except LabError:
+                pass
+        if time.monotonic() > end:
+            raise LabError(f"still in use: {', '.join(loops)}")
+        time.sleep(0.1)
+    while any(folder.exists() for folder in cgroup_folders()):
+        remove_cgroups([])
+        if time.monotonic() > end:
+            raise LabError("cgroups that do not go")
+    logs = settings.LAB_DIR / "logs"
+    if CELLS.exists():
+        shutil.rmtree(logs, ignore_errors=True)
+        for log in CELLS.glob("*/*.log"):
+            (logs / log.parent.name).mkdir(parents=True, exist_ok=True)
+            shutil.move(log, logs / log.parent.name)
+        shutil.rmtree(CELLS)
 
 
 def pause(seconds):

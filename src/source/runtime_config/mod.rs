@@ -1,39 +1,33 @@
-//! Where does a runtime keep its images, and where does it listen? Its arguments and its configuration file, as it reads them.
+//! Where does a runtime keep its images, and where does it listen? Its arguments and its configuration files, as it reads them.
 //!
 //! What the runtime itself answers (CRI ImageFsInfo, Docker's DockerRootDir) is better and replaces this where it is known.
+
+mod containerd;
+mod crio;
 
 use crate::access::AccessError;
 use crate::access::root::Root;
 use crate::discover::parse::{flag, flag_values};
 use crate::sample::RuntimeKind;
+use crate::time::Span;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
-/// Paths of a runtime, as its layer sees them.
+/// What a runtime was told; paths as its layer sees them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RuntimePaths {
+pub struct RuntimeSettings {
     /// The directory that everything of the runtime is below: containerd's root, Docker's data root.
     pub root: PathBuf,
     /// The directory of the images: the snapshotter's below containerd's root, Docker's data root itself.
     pub image_store: PathBuf,
     /// The socket.
     pub socket: PathBuf,
+    /// How often containerd measures what its images use.
+    pub stats_period: Option<Span>,
 }
 
 /// Configuration files of runtimes are a few KiB.
 const LIMIT: usize = 256 << 10;
-
-#[derive(Debug, Default, Deserialize)]
-struct ContainerdConfig {
-    root: Option<PathBuf>,
-    #[serde(default)]
-    grpc: ContainerdGrpc,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct ContainerdGrpc {
-    address: Option<PathBuf>,
-}
 
 #[derive(Debug, Default, Deserialize)]
 struct DockerConfig {
@@ -52,46 +46,45 @@ pub fn read(
     kind: RuntimeKind,
     argv: &[String],
     working_directory: Option<&Path>,
-) -> Result<RuntimePaths, AccessError> {
+) -> Result<RuntimeSettings, AccessError> {
     // A relative path holds from where the runtime was started.
     let named = |names: &[&str]| flag(argv, names).map(|path| working_directory.unwrap_or(Path::new("/")).join(path));
     match kind {
-        RuntimeKind::Containerd => containerd(root, argv, named(&["config", "c"]).as_deref()),
+        RuntimeKind::Containerd => containerd::read(root, argv, named(&["config", "c"]).as_deref()),
         RuntimeKind::Docker => docker(root, argv, named(&["config-file"]).as_deref()),
-        RuntimeKind::Crio => Ok(crio(argv)),
+        RuntimeKind::Crio => crio::read(root, argv, named),
     }
 }
 
 /// The paths that hold where nothing was said. See containerd `defaults/defaults_unix.go`, dockerd's and crio's manual pages.
-pub fn defaults(kind: RuntimeKind) -> RuntimePaths {
+pub fn defaults(kind: RuntimeKind) -> RuntimeSettings {
     let (root, image_store, socket) = match kind {
-        RuntimeKind::Containerd => ("/var/lib/containerd", SNAPSHOTTER, "/run/containerd/containerd.sock"),
+        RuntimeKind::Containerd => ("/var/lib/containerd", containerd::SNAPSHOTTER, "/run/containerd/containerd.sock"),
         RuntimeKind::Docker => ("/var/lib/docker", "", "/var/run/docker.sock"),
         RuntimeKind::Crio => ("/var/lib/containers/storage", "", "/var/run/crio/crio.sock"),
     };
-    RuntimePaths { root: root.into(), image_store: below(Path::new(root), image_store), socket: socket.into() }
+    RuntimeSettings {
+        root: root.into(),
+        image_store: below(Path::new(root), image_store),
+        socket: socket.into(),
+        stats_period: None,
+    }
 }
 
-/// The directory of containerd's default snapshotter, below its root.
-const SNAPSHOTTER: &str = "io.containerd.snapshotter.v1.overlayfs";
+/// The directories in which a runtime keeps images and containers. Below CRI-O's root there is one that containers/storage has bound
+/// onto itself, with nearly everything in it: whoever crosses no mount does not come to it from above.
+pub fn directories(kind: RuntimeKind, root: &Path) -> Vec<PathBuf> {
+    match kind {
+        RuntimeKind::Crio => vec![root.to_owned(), root.join("overlay")],
+        RuntimeKind::Containerd | RuntimeKind::Docker => vec![root.to_owned()],
+    }
+}
 
 fn below(root: &Path, name: &str) -> PathBuf {
     if name.is_empty() { root.to_owned() } else { root.join(name) }
 }
 
-fn containerd(layer: &Root, argv: &[String], named: Option<&Path>) -> Result<RuntimePaths, AccessError> {
-    let path = named.unwrap_or(Path::new("/etc/containerd/config.toml"));
-    let config: ContainerdConfig = match read_text(layer, path, named.is_some())? {
-        Some(text) => toml::from_str(&text).map_err(|e| malformed(path, e.span().map(|s| line_of(&text, s.start))))?,
-        None => ContainerdConfig::default(),
-    };
-    let default = defaults(RuntimeKind::Containerd);
-    let root = flag(argv, &["root"]).map(PathBuf::from).or(config.root).unwrap_or(default.root);
-    let socket = flag(argv, &["address", "a"]).map(PathBuf::from).or(config.grpc.address).unwrap_or(default.socket);
-    Ok(RuntimePaths { image_store: root.join(SNAPSHOTTER), root, socket })
-}
-
-fn docker(layer: &Root, argv: &[String], named: Option<&Path>) -> Result<RuntimePaths, AccessError> {
+fn docker(layer: &Root, argv: &[String], named: Option<&Path>) -> Result<RuntimeSettings, AccessError> {
     let path = named.unwrap_or(Path::new("/etc/docker/daemon.json"));
     let config: DockerConfig = match read_text(layer, path, named.is_some())? {
         Some(text) => serde_json::from_str(&text).map_err(|e| malformed(path, Some(e.line())))?,
@@ -105,15 +98,7 @@ fn docker(layer: &Root, argv: &[String], named: Option<&Path>) -> Result<Runtime
         .chain(config.hosts.iter().map(String::as_str))
         .find_map(|host| host.strip_prefix("unix://"))
         .map_or(default.socket, PathBuf::from);
-    Ok(RuntimePaths { image_store: root.clone(), root, socket })
-}
-
-/// Only the command line: CRI-O's own answer (ImageFsInfo) is exact.
-fn crio(argv: &[String]) -> RuntimePaths {
-    let default = defaults(RuntimeKind::Crio);
-    let root = flag(argv, &["root", "r"]).map_or(default.root, PathBuf::from);
-    let socket = flag(argv, &["listen"]).map_or(default.socket, |s| s.strip_prefix("unix://").unwrap_or(s).into());
-    RuntimePaths { image_store: root.clone(), root, socket }
+    Ok(RuntimeSettings { image_store: root.clone(), root, socket, stats_period: None })
 }
 
 fn read_text(root: &Root, path: &Path, must_exist: bool) -> Result<Option<String>, AccessError> {
@@ -130,6 +115,10 @@ fn malformed(path: &Path, line: Option<usize>) -> AccessError {
     AccessError::Malformed { path: path.to_owned(), problem }
 }
 
+fn malformed_toml(path: &Path, text: &str, error: &toml::de::Error) -> AccessError {
+    malformed(path, error.span().map(|span| line_of(text, span.start)))
+}
+
 fn line_of(text: &str, offset: usize) -> usize {
     text.bytes().take(offset).filter(|b| *b == b'\n').count() + 1
 }
@@ -139,7 +128,7 @@ mod tests {
     use super::*;
     use tempfile::TempDir;
 
-    fn root(files: &[(&str, &str)]) -> (TempDir, Root) {
+    pub(super) fn root(files: &[(&str, &str)]) -> (TempDir, Root) {
         let dir = TempDir::new().unwrap();
         for (path, text) in files {
             let path = dir.path().join(path);
@@ -150,7 +139,7 @@ mod tests {
         (dir, root)
     }
 
-    fn argv(line: &str) -> Vec<String> {
+    pub(super) fn argv(line: &str) -> Vec<String> {
         line.split(' ').map(str::to_owned).collect()
     }
 
