@@ -5,7 +5,9 @@ use crate::command::remote::{Agent, AgentChoice};
 use crate::config::{ListenAddress, Overrides};
 use crate::time::{Span, TimeError, Timestamp};
 use crate::units::{Bytes, SizeError};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Warns before disk pressure deletes container images, on nodes where one disk carries several container layers.
@@ -142,7 +144,7 @@ pub struct ExplainArgs {
     #[arg(long = "if-write", value_name = "SIZE")]
     pub if_write: Option<Bytes>,
     /// Answer from this recording instead of from this machine
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["config_file", "procfs", "rootfs", "window", "agent"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config_file", "procfs", "rootfs", "window", "agent", "agent_config_file"])]
     pub recording: Option<PathBuf>,
     /// With --recording: the time to answer for, from what was known up to then [default: the end]
     #[arg(long, value_name = "TIME", value_parser = timestamp, requires = "recording")]
@@ -168,9 +170,9 @@ pub struct AgentArgs {
     /// this machine's, if it answers and no flag says how to look]
     #[arg(long, value_name = "URL")]
     pub agent: Option<AgentChoice>,
-    /// A YAML file with user, password, certificate and trusted CA for that agent, in the format of Prometheus' HTTP client
-    /// (promtool --http.config.file); read again for each question
-    #[arg(long = "agent.config.file", value_name = "FILE", requires = "agent")]
+    /// A YAML file with user, password, certificate and trusted CA for the agent of --agent, in the format of Prometheus' HTTP
+    /// client (promtool --http.config.file); read again for each question
+    #[arg(long = "agent.config.file", value_name = "FILE")]
     pub agent_config_file: Option<PathBuf>,
 }
 
@@ -312,6 +314,26 @@ fn timestamp(text: &str) -> Result<Timestamp, String> {
     text.parse().map_err(|error: TimeError| error.to_string())
 }
 
+impl Cli {
+    /// What was typed, the name of the program first.
+    ///
+    /// # Errors
+    /// A mistake in it, or the text of `--help`: what [`clap::Error::exit`] prints.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut command = Self::command();
+        let matches = command.try_get_matches_from_mut(arguments)?;
+        let cli = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        let agent = match &cli.command {
+            Some(Command::Check(args)) => &args.agent,
+            Some(Command::Explain(args)) if args.recording.is_none() => &args.agent,
+            _ => return Ok(cli),
+        };
+        let Some(problem) = agent.idle_file() else { return Ok(cli) };
+        let subcommand = matches.subcommand_name().and_then(|name| command.find_subcommand_mut(name));
+        Err(subcommand.unwrap_or(&mut Self::command()).error(ErrorKind::ArgumentConflict, problem))
+    }
+}
+
 impl RunArgs {
     /// The settings that these flags override.
     pub fn overrides(&self) -> Overrides {
@@ -351,6 +373,22 @@ impl ExplainArgs {
 }
 
 impl AgentArgs {
+    /// Why nobody would read the file, and what helps. clap knows of flags that exclude each other, but not of their values.
+    fn idle_file(&self) -> Option<&'static str> {
+        self.agent_config_file.as_ref()?;
+        match self.agent {
+            Some(AgentChoice::At(_)) => None,
+            Some(AgentChoice::None) => Some(
+                "--agent.config.file says how an agent is asked, and --agent none asks nobody: name the agent, as --agent \
+                 https://node-1:9469, or leave the file out",
+            ),
+            None => Some(
+                "--agent.config.file is only for the agent that --agent names: the one that is sought on this machine is asked \
+                 without a login, which anybody who listens there first could read; name it, as --agent https://node-1:9469",
+            ),
+        }
+    }
+
     /// The agent that is named, if one is.
     pub(crate) fn named(&self) -> Option<Agent> {
         match &self.agent {
@@ -400,11 +438,35 @@ impl MachineArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_file_that_nobody_would_read_is_a_mistake_that_says_what_helps() {
+        let read = |flags: &[&str]| {
+            let arguments = ["highwater"].iter().chain(flags).map(OsString::from);
+            Cli::read(arguments).map_err(|error| (error.exit_code(), error.to_string()))
+        };
+        let file = "--agent.config.file=/nowhere";
+        for command in ["check", "explain"] {
+            for (agent, says) in [
+                (&["--agent", "none"][..], "--agent none asks nobody: name the agent, as --agent https://"),
+                (&[], "--agent names: the one that is sought on this machine is asked without a login"),
+                (&["--window", "1s"], "--agent.config.file is only for the agent that --agent names"),
+            ] {
+                let (code, text) = read(&[&[command, file], agent].concat()).unwrap_err();
+                assert!(code == 2 && text.starts_with("error: ") && text.contains(says), "{text}");
+                assert!(text.contains(&format!("Usage: highwater {command} [OPTIONS]")), "{text}");
+            }
+            assert!(read(&[command, file, "--agent", "https://node-1:9469"]).is_ok());
+            assert!(read(&[command, "--agent", "none"]).is_ok());
+        }
+        let (code, text) = read(&["explain", "--recording", "node.rec", file]).unwrap_err();
+        assert!(code == 2 && text.contains("cannot be used with '--agent.config.file <FILE>'"), "{text}");
+        assert_eq!(read(&["--help"]).unwrap_err().0, 0);
     }
 
     #[test]
