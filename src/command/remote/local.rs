@@ -56,12 +56,12 @@ mod tests {
     #[test]
     fn that_an_agent_wants_a_password_is_said_and_that_none_is_there_is_not() {
         let address = || "http://127.0.0.1:9469".to_owned();
-        let (status, message) = (StatusCode::UNAUTHORIZED, "who?".to_owned());
-        let line = worth_saying(&RemoteError::Refused { address: address(), status, message });
+        let (status, message, remedy) = (StatusCode::UNAUTHORIZED, "who?".to_owned(), "tell it");
+        let line = worth_saying(&RemoteError::Refused { address: address(), status, message, remedy });
         assert_eq!(
             line.as_deref(),
             Some(
-                "the agent at http://127.0.0.1:9469 answers 401 Unauthorized: who?; looking at this machine instead: \
+                "the agent at http://127.0.0.1:9469 answers 401 Unauthorized: who?; tell it; looking at this machine instead: \
                  --agent URL asks it, --agent none asks nobody"
             )
         );
