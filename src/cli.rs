@@ -32,9 +32,9 @@ pub enum Command {
     Run(RunArgs),
     /// Print how near each layer is to losing images, as the running agent knows it, or by one look
     ///
-    /// Asks the agent of this machine if one listens on 127.0.0.1:9469, and else looks for a few seconds. An agent has watched
-    /// for longer, so that its forecast has a history behind it. An agent with TLS or a password, here or elsewhere, is named by
-    /// --agent and --agent.config.file.
+    /// Asks the agent of this machine if one listens on port 9469 of 127.0.0.1, or of ::1 where nobody does on the former, and
+    /// else looks for a few seconds. An agent has watched for longer, so that its forecast has a history behind it. An agent with
+    /// TLS or a password, here or elsewhere, is named by --agent and --agent.config.file: whoever listens here first is sent none.
     ///
     /// Exit code: 0 nothing foreseen, 1 a trigger is foreseen within --warning, 2 crossed or foreseen within --critical,
     /// 3 a layer could not be measured or the agent of --agent not reached, 4 highwater itself failed.
