@@ -108,21 +108,15 @@ pub struct ReplayArgs {
 /// Flags of `check`.
 #[derive(Debug, Clone, Args)]
 pub struct CheckArgs {
-    /// Where and what to read.
+    /// Whom to ask, or how to look.
     #[command(flatten)]
-    pub machine: MachineArgs,
+    pub origin: OriginArgs,
     /// How to print the result
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub output: Output,
-    /// Which agent to ask, and how.
-    #[command(flatten)]
-    pub agent: AgentArgs,
     /// Print again and again, on a terminal in the same place, until interrupted [default of DURATION: 5s]
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "5s", value_parser = period)]
     pub watch: Option<Span>,
-    /// Look, and watch the disk for so long before a rate is given [default: 5s]
-    #[arg(long, value_name = "DURATION", value_parser = span)]
-    pub window: Option<Span>,
     /// Look, and wait so long for the walk that counts what each layer holds; 0s: do not count [default: 10s]
     #[arg(long = "usage.timeout", value_name = "DURATION", value_parser = span)]
     pub usage_timeout: Option<Span>,
@@ -149,12 +143,20 @@ pub struct ExplainArgs {
     /// With --recording: the time to answer for, from what was known up to then [default: the end]
     #[arg(long, value_name = "TIME", value_parser = timestamp, requires = "recording")]
     pub at: Option<Timestamp>,
-    /// Where and what to read.
+    /// Whom to ask, or how to look.
     #[command(flatten)]
-    pub machine: MachineArgs,
+    pub origin: OriginArgs,
     /// How to print the result
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub output: Output,
+}
+
+/// Whom to ask, or how to look at this machine instead.
+#[derive(Debug, Clone, Default, Args)]
+pub struct OriginArgs {
+    /// Where and what to read.
+    #[command(flatten)]
+    pub machine: MachineArgs,
     /// Which agent to ask, and how.
     #[command(flatten)]
     pub agent: AgentArgs,
@@ -324,8 +326,8 @@ impl Cli {
         let matches = command.try_get_matches_from_mut(arguments)?;
         let cli = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
         let agent = match &cli.command {
-            Some(Command::Check(args)) => &args.agent,
-            Some(Command::Explain(args)) if args.recording.is_none() => &args.agent,
+            Some(Command::Check(args)) => &args.origin.agent,
+            Some(Command::Explain(args)) => &args.origin.agent,
             _ => return Ok(cli),
         };
         let Some(problem) = agent.idle_file() else { return Ok(cli) };
@@ -350,22 +352,23 @@ impl RunArgs {
 impl CheckArgs {
     /// The settings that these flags override.
     pub fn overrides(&self) -> Overrides {
-        Overrides { critical: self.critical, warning: self.warning, ..self.machine.overrides() }
+        Overrides { critical: self.critical, warning: self.warning, ..self.origin.machine.overrides() }
     }
 
     /// Whether the agent of this machine is sought: unless a flag names one, or says how to look at the machine.
     pub fn seeks_local(&self) -> bool {
-        let measures = self.window.is_some() || self.usage_timeout.is_some() || self.machine.is_elsewhere();
-        self.agent.agent.is_none() && !measures
+        self.origin.seeks_local() && self.usage_timeout.is_none()
     }
 }
 
 impl ExplainArgs {
     /// The settings that these flags override.
     pub fn overrides(&self) -> Overrides {
-        self.machine.overrides()
+        self.origin.machine.overrides()
     }
+}
 
+impl OriginArgs {
     /// Whether the agent of this machine is sought: unless a flag names one, or says how to look at the machine.
     pub fn seeks_local(&self) -> bool {
         self.agent.agent.is_none() && self.window.is_none() && !self.machine.is_elsewhere()
