@@ -3,7 +3,7 @@
 use super::remote::{Agent, Patience, get, local};
 use super::run::{first_snapshot, terminal_width};
 use super::screen::Screen;
-use super::{Failure, colour, origin, report, waiting};
+use super::{Failure, colour, origin, privileges, report, waiting};
 use crate::access::socket::ReplyLimits;
 use crate::agent::runtimes::ask_all;
 use crate::agent::{Watch, clock};
@@ -148,6 +148,7 @@ async fn ask(agent: &Agent) -> Result<Document, Failure> {
 
 /// This machine as it is.
 fn look(settings: &Settings, window: Span, usage_timeout: Span) -> Result<(Watch, Snapshot), Failure> {
+    privileges::keep_reading(&[]);
     let mut watch = Watch::new(settings, INTERVAL)?;
     let mut snapshot = first_snapshot(&mut watch);
     let begin = clock::monotonic();

@@ -3,7 +3,7 @@
 
 use super::remote::{Agent, Patience, RemoteError, get, local};
 use super::run::terminal_width;
-use super::{Failure, origin, recording, waiting};
+use super::{Failure, origin, privileges, recording, waiting};
 use crate::access::socket::ReplyLimits;
 use crate::agent::runtimes::ask_all;
 use crate::agent::{Watch, clock};
@@ -79,6 +79,7 @@ async fn ask(agent: &Agent, question: Question<'_>) -> Result<Document, RemoteEr
 
 /// This machine as it is.
 fn look(settings: &Settings, window: Span) -> Result<Snapshot, Failure> {
+    privileges::keep_reading(&[]);
     let mut watch = Watch::new(settings, INTERVAL)?;
     watch.round();
     let begin = clock::monotonic();

@@ -9,6 +9,7 @@ mod exit;
 pub mod explain;
 pub mod log;
 mod origin;
+mod privileges;
 pub mod recording;
 pub mod remote;
 pub mod replay;
