@@ -141,7 +141,7 @@ async fn ask(agent: &Agent) -> Result<Document, Failure> {
 
 /// This machine as it is.
 fn measure(settings: &Settings, window: Span, usage_timeout: Span) -> Result<(Watch, Snapshot), Failure> {
-    let mut watch = Watch::new(settings, look::INTERVAL)?;
+    let mut watch = look::begin(settings)?;
     let first = first_snapshot(&mut watch);
     let begin = clock::monotonic();
     let walk = start_walk(&watch, settings, usage_timeout)?;

@@ -2,7 +2,7 @@
 
 use super::changes::Changes;
 use super::run::terminal_width;
-use super::{Failure, print, serve};
+use super::{Failure, print, privileges, serve};
 use crate::agent::{OwnProcess, clock};
 use crate::assess::{State, assess};
 use crate::cli::DemoArgs;
@@ -31,6 +31,7 @@ const A_MINUTE: usize = 12;
 pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
     let settings = Settings::load(args.overrides())?;
     let door = serve::Door::open(&settings)?;
+    privileges::keep_reading_files();
     let begin = clock::now();
     let (speed, seed) = (args.speed, args.seed);
     let mut player = Player::new(seed, begin - WARM_UP);

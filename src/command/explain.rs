@@ -5,8 +5,8 @@ use super::remote::{Agent, Patience, RemoteError, get, local};
 use super::run::terminal_width;
 use super::{Failure, look, origin, print, recording, waiting};
 use crate::access::socket::ReplyLimits;
+use crate::agent::clock;
 use crate::agent::runtimes::ask_all;
-use crate::agent::{Watch, clock};
 use crate::cli::{ExplainArgs, Output};
 use crate::config::Settings;
 use crate::export::explain::document::{Document, SCHEMA_VERSION, describe};
@@ -73,7 +73,7 @@ async fn ask(agent: &Agent, question: Question<'_>) -> Result<Document, RemoteEr
 
 /// This machine as it is.
 fn measure(settings: &Settings, window: Span) -> Result<Snapshot, Failure> {
-    let mut watch = Watch::new(settings, look::INTERVAL)?;
+    let mut watch = look::begin(settings)?;
     watch.round();
     let begin = clock::monotonic();
     let runtimes = watch.runtimes();

@@ -10,6 +10,7 @@ pub mod explain;
 pub mod log;
 mod look;
 mod origin;
+mod privileges;
 pub mod recording;
 pub mod remote;
 pub mod replay;

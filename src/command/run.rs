@@ -1,7 +1,7 @@
 //! `highwater run`: the agent.
 
 use super::changes::Changes;
-use super::{Failure, print, serve};
+use super::{Failure, print, privileges, serve};
 use crate::access::socket::ReplyLimits;
 use crate::agent::runtimes::ask_all;
 use crate::agent::{Agent, Recorder, Recording, Watch, clock};
@@ -27,6 +27,8 @@ const NAMES_WITHIN: Duration = Duration::from_millis(700);
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let settings = Settings::load(args.overrides())?;
     let door = serve::Door::open(&settings)?;
+    let written = [settings.storage.as_deref(), args.recording.as_deref()];
+    privileges::keep_reading(&written.into_iter().flatten().collect::<Vec<_>>());
     let mut recording = args.recording.as_deref().map(|path| record(path, args.recording_max_size)).transpose()?;
     let mut watch = Watch::new(&settings, settings.sample_interval)?;
     if let Some(directory) = &settings.storage {
