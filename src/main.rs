@@ -1,6 +1,5 @@
 //! Start-up order only: arguments, log, command, exit code.
 
-use clap::Parser;
 use highwater::cli::{Cli, Command, LogArgs, LogLevel};
 use highwater::command::{Failure, backtest, check, demo, explain, log, replay, report, run, shell};
 use std::io::{Write, stderr, stdout};
@@ -12,7 +11,7 @@ const CHECK_FAILED: u8 = 4;
 const UNKNOWN: u8 = 3;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
     match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(args) => {
             log::start(&args.log);

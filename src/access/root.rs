@@ -4,6 +4,7 @@
 //! /proc (`/proc/1/root`, `/proc/self/fd/3`) are refused (`RESOLVE_NO_MAGICLINKS`). See openat2(2), Linux 5.6.
 
 use super::AccessError;
+use crate::time::Timestamp;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2};
@@ -128,9 +129,23 @@ impl Root {
 
     /// Identity of what `path` names.
     pub fn identity(&self, path: &Path) -> Result<FileId, AccessError> {
-        let handle = self.handle(path)?;
-        let status = fstat(&handle).map_err(|e| AccessError::os("stat", path, e))?;
-        Ok(FileId::of(&status))
+        self.status(path).map(|status| FileId::of(&status))
+    }
+
+    /// When a file was last written.
+    pub fn modified(&self, path: &Path) -> Result<Timestamp, AccessError> {
+        self.status(path).map(|status| modified(&status))
+    }
+
+    /// When a socket was made. Anything else than a socket is refused.
+    pub fn socket_made(&self, path: &Path) -> Result<Timestamp, AccessError> {
+        let status = self.status(path)?;
+        expect_kind(&status, path, SFlag::S_IFSOCK, "socket")?;
+        Ok(modified(&status))
+    }
+
+    fn status(&self, path: &Path) -> Result<FileStat, AccessError> {
+        fstat(self.handle(path)?).map_err(|e| AccessError::os("stat", path, e))
     }
 
     /// Size of the filesystem that holds the directory `path`.
@@ -179,6 +194,10 @@ impl FileId {
     pub fn of(status: &FileStat) -> Self {
         Self { dev: status.st_dev, ino: status.st_ino }
     }
+}
+
+fn modified(status: &FileStat) -> Timestamp {
+    Timestamp::from_micros(status.st_mtime.saturating_mul(1_000_000).saturating_add(status.st_mtime_nsec / 1_000))
 }
 
 /// Opens what an O_PATH handle stands for; the path is only for the message.

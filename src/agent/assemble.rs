@@ -72,9 +72,12 @@ pub(super) fn layer_sample(
     let is_docker = layer.runtime == Some(RuntimeKind::Docker);
     let kubelet = layer.kubelet.as_ref().map(|kubelet| {
         let known = facts.kubelet.as_ref().filter(|known| known.process == (kubelet.pid, kubelet.start_ticks));
+        let started_at = started_at(kubelet.start_ticks);
         KubeletSample {
             pid: kubelet.pid,
-            started_at: started_at(kubelet.start_ticks),
+            started_at,
+            // An older socket is that of the kubelet before.
+            serving_since: known.and_then(|known| known.serving_since).filter(|since| *since >= started_at),
             version: known.and_then(|known| known.version.clone()),
             config: known.map_or_else(Reading::not_read, |known| known.config.clone()),
         }

@@ -11,7 +11,7 @@ use crate::access::socket::Endpoint;
 use crate::access::{AccessError, ProcessId};
 use crate::discover::{FoundKubelet, FoundLayer, LayerKey};
 use crate::sample::{Absence, AbsenceReason, KubeletConfig, KubeletVersion, Reading};
-use crate::source::{kubelet_config, kubelet_version, runtime_config};
+use crate::source::{kubelet_config, kubelet_serving, kubelet_version, runtime_config};
 use crate::time::Timestamp;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -49,6 +49,8 @@ pub(super) struct KubeletFacts {
     pub process: (u32, u64),
     /// Its settings.
     pub config: Reading<KubeletConfig>,
+    /// When the socket was made at which it, or the kubelet before it, serves.
+    pub serving_since: Option<Timestamp>,
     /// Its release.
     pub version: Option<KubeletVersion>,
     /// What its executable told of that.
@@ -65,6 +67,7 @@ struct Read {
 /// What was read of a kubelet.
 struct KubeletRead {
     config: Result<KubeletConfig, Absence>,
+    serving_since: Option<Timestamp>,
     version: Option<KubeletVersion>,
     told: kubelet_version::Known,
 }
@@ -146,11 +149,14 @@ impl Facts {
                 let process = ProcessId { pid: kubelet.pid, start_ticks: kubelet.start_ticks };
                 let own_root = kubelet_root.as_deref().ok();
                 let version = kubelet_version::read(&procfs, process, own_root, &root, &mut told);
+                let mut serving_since = None;
                 let config = kubelet_root.and_then(|root| {
                     let working_directory = procfs.link(kubelet.pid, "cwd").ok();
-                    kubelet_config::read(&root, &kubelet.argv, working_directory.as_deref())
+                    let config = kubelet_config::read(&root, &kubelet.argv, working_directory.as_deref())?;
+                    serving_since = kubelet_serving::since(&root, Path::new(config.root_dir.as_str())).ok();
+                    Ok(config)
                 });
-                KubeletRead { config, version, told }
+                KubeletRead { config, serving_since, version, told }
             });
             let exists = |path: &str| root.exists(Path::new(path));
             let evidence = Evidence {
@@ -172,6 +178,7 @@ impl Facts {
                 self.kubelet = layer.kubelet.as_ref().zip(read.kubelet).map(|(kubelet, read)| KubeletFacts {
                     process: process(kubelet),
                     config: Reading::from_result(read.config, now),
+                    serving_since: read.serving_since,
                     version: read.version,
                     told: read.told,
                 });
@@ -181,6 +188,7 @@ impl Facts {
                 self.kubelet = layer.kubelet.as_ref().map(|kubelet| KubeletFacts {
                     process: process(kubelet),
                     config: Reading::Absent(absence),
+                    serving_since: None,
                     version: None,
                     told: kubelet_version::Known::default(),
                 });

@@ -199,9 +199,11 @@ impl Watched {
             };
             if let Some(gone) = deletions((*last, earlier), (*at, store), circumstances) {
                 let gc_crossed = since_last(self.gc_crossed) && !evicting;
-                match (gone.trigger, circumstances.tripping_tick) {
-                    (Some(Trigger::ImageGc), Some(tick)) => self.inventory.ticked(tick, gone.after, gone.before),
-                    (None, _) if gc_crossed => self.inventory.may_have_ticked(gone.after, gone.before, given.release),
+                match (gone.trigger, circumstances.tripping_tick, given.kubelet) {
+                    (Some(Trigger::ImageGc), Some(tick), _) => self.inventory.ticked(tick, gone.after, gone.before),
+                    (None, _, Some(kubelet)) if gc_crossed => {
+                        self.inventory.may_have_ticked(gone.after, gone.before, kubelet.into());
+                    }
                     _ => {}
                 }
                 let observed = self.observed.entry(gone.trigger).or_default();
@@ -214,7 +216,7 @@ impl Watched {
             if self.inventory.kubelet() != Some(kubelet.started_at) {
                 self.followed_since = Some(*at);
             }
-            self.inventory.observe(*at, kubelet.started_at, given.release, store, under_pressure);
+            self.inventory.observe(*at, kubelet.into(), store, under_pressure);
             self.shared = None;
         } else {
             self.inventory.observe_without_kubelet(*at, given.release, store, under_pressure);
@@ -252,7 +254,7 @@ impl Watched {
         at: Timestamp,
     ) -> Option<Expected> {
         let collects = &given.policy.filter(|policy| policy.image_gc.enabled)?.image_gc;
-        let tick = self.grid(kubelet, given.release).next_check(last - Span::from_secs(5));
+        let tick = self.grid(kubelet).next_check(last - Span::from_secs(5));
         let crossed = self.gc_crossed.is_some_and(|seen| seen >= tick.earliest - SEEN_BEFORE_TICK);
         let acts = crossed || collects.maximum_age.is_some();
         (acts && tick.earliest <= at + Span::from_secs(5)).then_some(tick)
@@ -284,7 +286,7 @@ impl Watched {
     }
 
     fn notes(&self, store: &ImageStore, given: Given<'_>, critical_images: &[String]) -> Vec<ImageNote> {
-        let at = given.kubelet.map_or(given.now, |kubelet| self.grid(kubelet, given.release).next_check(given.now).at);
+        let at = given.kubelet.map_or(given.now, |kubelet| self.grid(kubelet).next_check(given.now).at);
         let minimum_age =
             given.policy.filter(|_| given.kubelet.is_some()).map(|policy| policy.image_gc.minimum_age.value);
         let pass = Pass { release: given.release, at, minimum_age, inventory: &self.inventory };
@@ -321,14 +323,14 @@ impl Watched {
     }
 
     /// When the kubelet looks.
-    pub(super) fn grid(&self, kubelet: &KubeletSample, release: Release) -> Grid {
-        self.inventory.grid(kubelet.started_at, release)
+    pub(super) fn grid(&self, kubelet: &KubeletSample) -> Grid {
+        self.inventory.grid(kubelet.into())
     }
 
     fn first_chance(&self, given: Given<'_>) -> Option<Timestamp> {
         let gc = &given.policy?.image_gc;
         let kubelet = given.kubelet.filter(|_| gc.enabled)?;
-        Some(self.grid(kubelet, given.release).first_chance(given.now, gc.minimum_age.value).earliest)
+        Some(self.grid(kubelet).first_chance(given.now, gc.minimum_age.value).earliest)
     }
 
     pub(super) fn observed(&self) -> BTreeMap<Option<Trigger>, Observed> {
@@ -344,7 +346,7 @@ pub(super) fn predictions(given: Given<'_>, records: &Inventory, written: Bytes)
     let subject = Subject {
         policy,
         release: given.release,
-        grid: records.grid(kubelet.started_at, given.release).measured_every(given.stats_period),
+        grid: records.grid(kubelet.into()).measured_every(given.stats_period),
         now: given.now,
         imagefs: given.imagefs,
         nodefs: given.nodefs,

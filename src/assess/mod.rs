@@ -1,6 +1,7 @@
 //! What does a sample mean? The one place where what was seen, the kubelet's rules and the forecast meet; pure.
 
 mod course;
+pub mod holders;
 mod images;
 mod kept;
 pub mod remedies;
@@ -267,8 +268,7 @@ fn assess_layer(
     let given = settings.given(layer, sample.at, &levels);
     memory.observe(given);
     let images = memory.assess(given, critical_images);
-    let grid =
-        settings.kubelet.map(|kubelet| memory.grid(kubelet, settings.release).measured_every(settings.stats_period));
+    let grid = settings.kubelet.map(|kubelet| memory.grid(kubelet).measured_every(settings.stats_period));
     let triggers = levels.iter().map(|level| {
         let outlook = outlooks.get(&level.filesystem);
         let forecast = match level.trigger {

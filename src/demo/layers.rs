@@ -132,6 +132,7 @@ fn kubelet(pid: u32, started_at: Timestamp, config: KubeletConfig, now: Timestam
     KubeletSample {
         pid,
         started_at,
+        serving_since: None,
         version: Some(KubeletVersion { release: Label::new("v1.37.2"), origin: None }),
         config: Reading::present(config, now),
     }

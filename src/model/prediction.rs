@@ -196,7 +196,7 @@ fn total(verdicts: &[Verdict], wanted: impl Fn(Fate) -> bool) -> Total {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::simulated::{START, V1_37, at, store};
+    use crate::model::simulated::{KUBELET, V1_37, at, store};
     use crate::sample::StoredLayer;
     use crate::units::Inodes;
 
@@ -224,7 +224,7 @@ mod tests {
         }
         let mut inventory = Inventory::default();
         for look in [-5, 5] {
-            inventory.observe(at(look), START, V1_37, &store, false);
+            inventory.observe(at(look), KUBELET, &store, false);
         }
         let mut policy = GcPolicy::effective(None, V1_37);
         change(&mut policy);
@@ -232,7 +232,7 @@ mod tests {
         let subject = Subject {
             policy: &policy,
             release: V1_37,
-            grid: Grid::of(START, V1_37),
+            grid: Grid::of(KUBELET),
             now: at(240),
             imagefs: Some((filesystem(1), &space)),
             nodefs: Some((filesystem(nodefs), &space)),

@@ -2,12 +2,14 @@
 //! started.
 //!
 //! Mirrors `kubelet.go` StartGarbageCollection (every 5 minutes, counted from the end of the pass before) and
-//! `eviction/eviction_manager.go` Start (every 10 seconds, likewise). The offsets were measured on kubelets 1.20.2 and
-//! 1.37.2.
+//! `eviction/eviction_manager.go` Start (every 10 seconds, likewise). The first pass comes a little after the process started,
+//! on a busy machine much later; `cmd/kubelet/app/server.go` RunKubelet begins collection and at once, in startKubelet, to serve
+//! pod resources, so that the age of that socket tells it well. The offsets were measured on kubelets 1.20.2 and 1.37.2.
 //!
 //! Does not know whether the loop is on, see `GcPolicy`. The drift of a long life is taken out by a pass that was seen to delete.
 
 use super::{Held, Release, Rule, Signal, Trigger};
+use crate::sample::KubeletSample;
 use crate::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +28,9 @@ pub(super) const DRIFT_LATEST: Span = Span::from_millis(11);
 const USUAL_PASS: Span = Span::from_millis(200);
 const LONGEST_PASS: Span = Span::from_secs(5);
 
+/// On a starved machine a kubelet was seen to take 6 s from the start of its process to its first pass; k3s begins a server first.
+const LONGEST_START: Span = Span::from_secs(600);
+
 /// An instant that is known to lie within bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expected {
@@ -37,36 +42,103 @@ pub struct Expected {
     pub latest: Timestamp,
 }
 
-/// The first pass of the collection loop ("tick 0"), seen from the start of the process: 0.15 to 0.5 s, 6.3 to 7.3 s
-/// where the kubelet probes for a cloud provider first; where the release is not known, anything between.
-///
-/// Tick 0 usually finds no disk statistics and deletes nothing; up to 1.28 always.
-pub fn first_pass(started_at: Timestamp, release: Release) -> Expected {
-    let after = |earliest, likely, latest| Expected {
-        earliest: started_at + Span::from_millis(earliest),
-        at: started_at + Span::from_millis(likely),
-        latest: started_at + Span::from_millis(latest),
-    };
-    match release.holds(Rule::SlowStart) {
-        Held::Yes => after(6_300, 6_700, 7_300),
-        Held::No => after(150, 200, 500),
-        Held::Unknown => after(150, 300, 7_300),
+/// What is known of the start of a kubelet; its passes are counted from there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start {
+    process_at: Timestamp,
+    serving_since: Option<Timestamp>,
+    release: Release,
+}
+
+impl Start {
+    /// Of a process that started at this time, nothing else known.
+    pub const fn of(process_at: Timestamp, release: Release) -> Self {
+        Self { process_at, serving_since: None, release }
+    }
+
+    /// The same, where it is seen since when it serves pod resources. A time that cannot be this kubelet's, before its process
+    /// or long after it, tells nothing: the clock was set in between.
+    #[must_use]
+    pub fn serving(self, since: Option<Timestamp>) -> Self {
+        let serving_since = since.filter(|at| *at >= self.process_at && at.since(self.process_at) <= LONGEST_START);
+        Self { serving_since, ..self }
+    }
+
+    /// When the process started. No two kubelets of a layer have the same.
+    pub const fn process_at(self) -> Timestamp {
+        self.process_at
+    }
+
+    /// Since when it serves pod resources, where that is seen.
+    pub const fn serving_since(self) -> Option<Timestamp> {
+        self.serving_since
+    }
+
+    /// Its release.
+    pub const fn release(self) -> Release {
+        self.release
+    }
+
+    /// The first pass of the collection loop ("tick 0"). Where it is not seen since when the kubelet serves, it is taken from the
+    /// start of the process: 0.15 to 0.5 s, 6.3 to 7.3 s where the kubelet probes for a cloud provider first; where the release
+    /// is not known, anything between. On a machine that is starved of CPU it comes seconds later.
+    ///
+    /// Tick 0 usually finds no disk statistics and deletes nothing; up to 1.28 always.
+    pub fn first_pass(self) -> Expected {
+        let after = |from: Timestamp, earliest, likely, latest| Expected {
+            earliest: from + Span::from_millis(earliest),
+            at: from + Span::from_millis(likely),
+            latest: from + Span::from_millis(latest),
+        };
+        if let Some(serving) = self.serving_since {
+            let first = after(serving, -200, 20, 300);
+            return Expected { earliest: first.earliest.max(self.process_at), ..first };
+        }
+        match self.release.holds(Rule::SlowStart) {
+            Held::Yes => after(self.process_at, 6_300, 6_700, 7_300),
+            Held::No => after(self.process_at, 150, 200, 500),
+            Held::Unknown => after(self.process_at, 150, 300, 7_300),
+        }
+    }
+
+    /// The pass of a number counted from 0, the first one. Passes that refresh the records of images come at these times
+    /// whether the collection loop is on or not: a second loop of the same period does nothing else.
+    pub fn pass(self, number: i64) -> Expected {
+        nth(self.first_pass(), number)
+    }
+
+    /// The next eviction pass after `now`: the first one 0.1 s after tick 0, then every 10.05 s.
+    ///
+    /// `at` is only good for the first few minutes; the bounds say that it is within one period from now, which is always
+    /// true.
+    pub fn next_eviction_pass(self, now: Timestamp) -> Expected {
+        let first = self.first_pass().at + Span::from_millis(100);
+        let passes =
+            if now < first { 0 } else { (now.since(first).micros() / EVICTION_PERIOD.micros()).saturating_add(1) };
+        let at = first + Span::from_micros(EVICTION_PERIOD.micros().saturating_mul(passes));
+        let from = now.max(first);
+        Expected { earliest: from, at: at.max(from), latest: from + EVICTION_PERIOD }
+    }
+}
+
+impl From<&KubeletSample> for Start {
+    fn from(kubelet: &KubeletSample) -> Self {
+        Self::of(kubelet.started_at, Release::of(kubelet)).serving(kubelet.serving_since)
     }
 }
 
 /// The ticks of one kubelet's collection loop: from its start, and from the last pass that was seen to delete, if any was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grid {
-    started_at: Timestamp,
-    release: Release,
+    start: Start,
     seen: Option<Expected>,
     stats_period: Span,
 }
 
 impl Grid {
-    /// Of a kubelet whose process started at this time, nothing else known.
-    pub const fn of(started_at: Timestamp, release: Release) -> Self {
-        Self { started_at, release, seen: None, stats_period: Span::ZERO }
+    /// Of a kubelet with this start, nothing else known.
+    pub const fn of(start: Start) -> Self {
+        Self { start, seen: None, stats_period: Span::ZERO }
     }
 
     /// The same, where the end of a pass was seen: the next tick is counted from there. This takes out the drift of all passes
@@ -82,17 +154,12 @@ impl Grid {
         Self { stats_period, ..self }
     }
 
-    /// When the process started.
-    pub const fn started_at(&self) -> Timestamp {
-        self.started_at
-    }
-
-    /// The first pass of the loop, see [`first_pass`].
+    /// The first pass of the loop, see [`Start::first_pass`].
     pub fn first_pass(&self) -> Expected {
-        first_pass(self.started_at, self.release)
+        self.start.first_pass()
     }
 
-    /// The next tick after `now` at which the loop can delete images. Tick 0 is never the answer, see [`first_pass`].
+    /// The next tick after `now` at which the loop can delete images. Tick 0 is never the answer, see [`Start::first_pass`].
     ///
     /// The bounds widen by 9 ms with each tick; passes that delete something add 0.05 to 0.4 s each, which is not known here. A
     /// `now` before the start counts as the start.
@@ -103,11 +170,11 @@ impl Grid {
         nth(from, passed.saturating_add(1))
     }
 
-    /// The next eviction pass after `now` that acts on a signal, see [`next_eviction_pass`]. An imagefs signal is passed over
+    /// The next eviction pass after `now` that acts on a signal, see [`Start::next_eviction_pass`]. An imagefs signal is passed over
     /// until the runtime has measured anew, which containerd does every 10 s unless it is told otherwise: each pass then finds
     /// a new figure.
     pub fn next_eviction_pass(&self, signal: Option<Signal>, now: Timestamp) -> Expected {
-        let pass = |after| next_eviction_pass(self.started_at, after, self.release);
+        let pass = |after| self.start.next_eviction_pass(after);
         let next = pass(now);
         if !signal.is_some_and(Signal::is_imagefs) || self.stats_period <= EVICTION_PERIOD {
             return next;
@@ -166,12 +233,6 @@ impl Grid {
     }
 }
 
-/// The pass of a number counted from 0, the first one. Passes that refresh the records of images come at these times
-/// whether the collection loop is on or not: a second loop of the same period does nothing else.
-pub fn pass(started_at: Timestamp, number: i64, release: Release) -> Expected {
-    nth(first_pass(started_at, release), number)
-}
-
 fn nth(first: Expected, number: i64) -> Expected {
     let after = |base: Timestamp, drift: Span| {
         base + Span::from_micros(GC_PERIOD.saturating_add(drift).micros().saturating_mul(number))
@@ -181,25 +242,6 @@ fn nth(first: Expected, number: i64) -> Expected {
         at: after(first.at, DRIFT),
         latest: after(first.latest, DRIFT_LATEST),
     }
-}
-
-/// The next eviction pass after `now`: the first one 0.1 s after tick 0, then every 10.05 s.
-///
-/// `at` is only good for the first few minutes; the bounds say that it is within one period from now, which is always
-/// true.
-pub fn next_eviction_pass(started_at: Timestamp, now: Timestamp, release: Release) -> Expected {
-    let first = first_pass(started_at, release).at + Span::from_millis(100);
-    let passes = if now < first { 0 } else { (now.since(first).micros() / EVICTION_PERIOD.micros()).saturating_add(1) };
-    let at = first + Span::from_micros(EVICTION_PERIOD.micros().saturating_mul(passes));
-    let from = now.max(first);
-    Expected { earliest: from, at: at.max(from), latest: from + EVICTION_PERIOD }
-}
-
-/// Before this no image can be deleted: from 1.29 on the minimum age counts anew from the first pass of every start.
-/// `None` where the release voids the minimum age at a start, or may do so.
-pub fn images_safe_until(started_at: Timestamp, minimum_age: Span, release: Release) -> Option<Timestamp> {
-    let counted = release.holds(Rule::StartVoidsMinimumAge) == Held::No;
-    counted.then(|| first_pass(started_at, release).earliest + minimum_age)
 }
 
 #[cfg(test)]
@@ -215,7 +257,7 @@ mod tests {
     }
 
     fn check(started_at: f64, now: f64, release: Release) -> Expected {
-        Grid::of(at(started_at), release).next_check(at(now))
+        Grid::of(Start::of(at(started_at), release)).next_check(at(now))
     }
 
     #[test]
@@ -245,23 +287,39 @@ mod tests {
 
     #[test]
     fn eviction_passes_come_every_ten_seconds() {
-        assert_eq!(next_eviction_pass(at(0.0), at(0.0), V1_37).at, at(0.3));
-        assert_eq!(next_eviction_pass(at(0.0), at(0.3), V1_37).at, at(10.35));
-        assert_eq!(next_eviction_pass(at(0.0), at(25.0), V1_37).at, at(30.45));
-        assert_eq!(next_eviction_pass(at(0.0), at(25.0), V1_37).latest, at(35.05));
+        assert_eq!(Start::of(at(0.0), V1_37).next_eviction_pass(at(0.0)).at, at(0.3));
+        assert_eq!(Start::of(at(0.0), V1_37).next_eviction_pass(at(0.3)).at, at(10.35));
+        assert_eq!(Start::of(at(0.0), V1_37).next_eviction_pass(at(25.0)).at, at(30.45));
+        assert_eq!(Start::of(at(0.0), V1_37).next_eviction_pass(at(25.0)).latest, at(35.05));
+    }
+
+    /// Of 1.37.2, seen on a starved machine: process at .65, socket at 5.98, end of the first pass at 6.00, next tick at 306.00.
+    #[test]
+    fn the_first_pass_is_told_by_the_socket_that_is_made_beside_it() {
+        let process = Start::of(at(0.65), V1_37);
+        let first = process.serving(Some(at(5.977))).first_pass();
+        assert_eq!((first.earliest, first.at, first.latest), (at(5.777), at(5.997), at(6.277)));
+        let next = Grid::of(process.serving(Some(at(5.977)))).next_check(at(290.0));
+        assert!(next.earliest <= at(306.004) && at(306.004) <= next.latest, "{next:?}");
+        // No release is needed for it, and no pass comes before the process.
+        assert_eq!(Start::of(at(0.65), Release::Unknown).serving(Some(at(5.977))).first_pass(), first);
+        assert_eq!(process.serving(Some(at(0.7))).first_pass().earliest, at(0.65));
     }
 
     #[test]
-    fn after_a_start_no_image_goes_before_the_minimum_age_has_passed() {
-        let two_minutes = Span::from_secs(120);
-        assert_eq!(images_safe_until(at(100.0), two_minutes, V1_37), Some(at(220.15)));
-        assert_eq!(images_safe_until(at(100.0), two_minutes, Release::V1 { minor: 28, patch: 15 }), None);
-        assert_eq!(images_safe_until(at(100.0), two_minutes, Release::Unknown), None);
+    fn a_socket_that_cannot_be_this_kubelets_tells_nothing() {
+        let process = Start::of(at(1_000.0), V1_37);
+        for impossible in [999.9, 0.0, 1_600.1, f64::from(i32::MAX)] {
+            assert_eq!(process.serving(Some(at(impossible))), process, "{impossible}");
+        }
+        assert_eq!(process.serving(None), process);
+        assert_ne!(process.serving(Some(at(1_600.0))), process);
     }
 
     #[test]
     fn collection_acts_at_the_first_tick_that_sees_the_crossing() {
-        let acts = |crossed| Grid::of(at(0.0), V1_37).acts_at(Trigger::ImageGc, None, at(crossed), Span::ZERO);
+        let acts =
+            |crossed| Grid::of(Start::of(at(0.0), V1_37)).acts_at(Trigger::ImageGc, None, at(crossed), Span::ZERO);
         assert_eq!(acts(100.0).at, at(300.206));
         assert_eq!((acts(100.0).earliest, acts(100.0).latest), (at(300.152), at(300.511)));
         // So shortly before a tick that it may use a number from before the crossing.
@@ -272,7 +330,7 @@ mod tests {
 
     #[test]
     fn eviction_acts_in_the_next_pass_and_after_the_grace_period() {
-        let grid = Grid::of(at(0.0), V1_37);
+        let grid = Grid::of(Start::of(at(0.0), V1_37));
         let acts = |grace| {
             grid.acts_at(Trigger::ImageEviction, Some(Signal::ImagefsAvailable), at(25.0), Span::from_secs(grace))
         };
@@ -286,7 +344,7 @@ mod tests {
     #[test]
     fn a_pass_that_was_seen_sets_the_grid_anew() {
         let seen = Expected { earliest: at(901.0), at: at(901.5), latest: at(902.0) };
-        let grid = Grid::of(at(0.0), V1_37).with(Some(seen));
+        let grid = Grid::of(Start::of(at(0.0), V1_37)).with(Some(seen));
         let next = grid.next_check(at(1_000.0));
         assert_eq!((next.earliest, next.at, next.latest), (at(1_201.002), at(1_201.506), at(1_202.011)));
         assert_eq!(grid.next_check(at(1_300.0)).at, at(1_501.512));
@@ -303,7 +361,7 @@ mod tests {
         let (after, before) = (expected.at - Span::from_secs(3), expected.at + Span::from_secs(4));
         let seen = Grid::seen(expected, after, before);
         assert_eq!((seen.earliest, seen.at, seen.latest), (after, expected.at + Span::from_millis(200), before));
-        let next = Grid::of(at(0.0), V1_37).with(Some(seen)).next_check(before);
+        let next = Grid::of(Start::of(at(0.0), V1_37)).with(Some(seen)).next_check(before);
         assert_eq!(next.at, seen.at + Span::from_millis(300_006));
         assert_eq!(next.latest.since(next.earliest), Span::from_millis(7_009));
         // Soon after a start the expectation is sharper than two looks 30 s apart.
@@ -318,16 +376,16 @@ mod tests {
     #[test]
     fn an_imagefs_signal_waits_for_a_new_figure_of_the_runtime() {
         let pass = |signal, seconds| {
-            let grid = Grid::of(at(0.0), V1_37).measured_every(Span::from_secs(seconds));
+            let grid = Grid::of(Start::of(at(0.0), V1_37)).measured_every(Span::from_secs(seconds));
             grid.next_eviction_pass(signal, at(25.0))
         };
-        let usual = Grid::of(at(0.0), V1_37).next_eviction_pass(None, at(25.0));
+        let usual = Grid::of(Start::of(at(0.0), V1_37)).next_eviction_pass(None, at(25.0));
         assert_eq!(pass(Some(Signal::ImagefsAvailable), 10), usual, "the default never bites");
         assert_eq!(pass(Some(Signal::NodefsAvailable), 60), usual);
         // Seen on both releases with 60 s: crossed between 30.5 and 40.6 and acted on at 61.1, and from 81.7 to 122.3.
         let slow = pass(Some(Signal::ImagefsAvailable), 60);
         assert_eq!((slow.earliest, slow.at, slow.latest), (usual.earliest, at(60.6), at(95.05)));
-        let grid = Grid::of(at(0.0), V1_37).measured_every(Span::from_secs(60));
+        let grid = Grid::of(Start::of(at(0.0), V1_37)).measured_every(Span::from_secs(60));
         for (crossed, acted) in [(35.0, 61.1), (75.0, 122.3)] {
             let acts = grid.acts_at(Trigger::ImageEviction, Some(Signal::ImagefsAvailable), at(crossed), Span::ZERO);
             assert!(acts.earliest <= at(acted) && at(acted) <= acts.latest, "{acts:?}");
@@ -336,7 +394,8 @@ mod tests {
 
     #[test]
     fn a_loaded_image_is_seen_by_one_tick_and_can_go_at_the_next() {
-        let chance = |loaded, age| Grid::of(at(0.0), V1_37).first_chance(at(loaded), Span::from_secs(age)).at;
+        let chance =
+            |loaded, age| Grid::of(Start::of(at(0.0), V1_37)).first_chance(at(loaded), Span::from_secs(age)).at;
         assert_eq!(chance(310.0, 120), at(900.218));
         assert_eq!(chance(599.0, 120), at(900.218));
         assert_eq!(chance(310.0, 0), at(600.212));
@@ -349,7 +408,7 @@ mod tests {
         fn the_next_check_lies_ahead_and_within_one_period(start in 0_i64..1 << 60, after in 0_i64..1 << 58, minor in 20_u32..40) {
             let started_at = Timestamp::from_micros(start);
             let now = Timestamp::from_micros(start + after);
-            let next = Grid::of(started_at, Release::V1 { minor, patch: 0 }).next_check(now);
+            let next = Grid::of(Start::of(started_at, Release::V1 { minor, patch: 0 })).next_check(now);
             prop_assert!(next.at > now);
             prop_assert!(next.at.since(now) <= Span::from_millis(307_400));
             prop_assert!(next.earliest <= next.at && next.at <= next.latest);
@@ -358,10 +417,10 @@ mod tests {
         #[test]
         fn any_instants_give_an_answer(start: i64, now: i64) {
             let (start, now) = (Timestamp::from_micros(start), Timestamp::from_micros(now));
-            Grid::of(start, Release::Unknown).next_check(now);
-            let bounds = Grid::of(start, Release::Unknown).next_check(now);
-            Grid::of(start, Release::Unknown).with(Some(Grid::seen(bounds, now, start))).next_check(now);
-            next_eviction_pass(start, now, Release::Unknown);
+            Grid::of(Start::of(start, Release::Unknown)).next_check(now);
+            let bounds = Grid::of(Start::of(start, Release::Unknown)).next_check(now);
+            Grid::of(Start::of(start, Release::Unknown)).with(Some(Grid::seen(bounds, now, start))).next_check(now);
+            Start::of(start, Release::Unknown).next_eviction_pass(now);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A kubelet as the tests see it: builders of stores, and the kubelet's own bookkeeping and loop, written down plainly.
 
-use super::schedule::pass;
+use super::schedule::Start;
 use super::{Release, usage};
 use crate::sample::{Container, ContainerState, Image, ImageId, ImageStore, Pod};
 use crate::time::{Span, Timestamp};
@@ -12,6 +12,7 @@ pub(crate) const V1_37: Release = Release::V1 { minor: 37, patch: 2 };
 pub(crate) const V1_28: Release = Release::V1 { minor: 28, patch: 15 };
 /// The process of the kubelet starts at 0.
 pub(crate) const START: Timestamp = Timestamp::from_micros(0);
+pub(crate) const KUBELET: Start = Start::of(START, V1_37);
 
 /// So many seconds after the start.
 pub(crate) fn at(seconds: i64) -> Timestamp {
@@ -20,7 +21,7 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
 
 /// When a pass comes.
 pub(crate) fn time_of(number: i64) -> Timestamp {
-    pass(START, number, V1_37).at
+    KUBELET.pass(number).at
 }
 
 pub(crate) fn image(id: &str, size: u64) -> Image {

@@ -14,6 +14,9 @@ pub struct KubeletSample {
     pub pid: u32,
     /// When the process started, to about 10 ms.
     pub started_at: Timestamp,
+    /// Since when it serves pod resources: when their socket below `--root-dir` was made; `None` where that is not seen. Its first
+    /// pass comes at that time.
+    pub serving_since: Option<Timestamp>,
     /// Its release, where something tells it.
     pub version: Option<KubeletVersion>,
     /// Arguments and files.

@@ -5,6 +5,7 @@ pub mod cri;
 pub mod docker;
 mod failure;
 pub mod kubelet_config;
+pub mod kubelet_serving;
 pub mod kubelet_version;
 pub mod listing;
 pub mod runtime_config;

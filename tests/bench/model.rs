@@ -5,7 +5,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use highwater::assess::{State, assess};
 use highwater::layer::{LayerId, LayerKind};
 use highwater::model::prediction::{Subject, predict};
-use highwater::model::schedule::Grid;
+use highwater::model::schedule::{Grid, Start};
 use highwater::model::{GcPolicy, Inventory, Release};
 use highwater::sample::{
     Container, ContainerState, FilesystemId, FilesystemName, FilesystemSample, Image, ImageStore, KubeletConfig,
@@ -104,6 +104,7 @@ fn sample(round: u64, images: ImageStore) -> Sample {
         kubelet: Some(KubeletSample {
             pid: 2,
             started_at: START,
+            serving_since: None,
             version: Some(KubeletVersion { release: "v1.37.2".into(), origin: None }),
             config: Reading::present(KubeletConfig::default(), at),
         }),
@@ -152,7 +153,7 @@ fn model(criterion: &mut Criterion) {
     let rounds: Vec<ImageStore> = (0..40).map(store).collect();
     let mut inventory = Inventory::default();
     for (round, store) in (0..).zip(&rounds) {
-        inventory.observe(time(round), START, RELEASE, store, false);
+        inventory.observe(time(round), Start::of(START, RELEASE), store, false);
     }
     let Some(latest) = rounds.last() else { return };
     criterion.bench_function("observe/5000", |bencher| {
@@ -160,7 +161,7 @@ fn model(criterion: &mut Criterion) {
         let mut round = 40;
         bencher.iter(|| {
             round += 1;
-            watched.observe(time(round), START, RELEASE, latest, true);
+            watched.observe(time(round), Start::of(START, RELEASE), latest, true);
         });
     });
     let policy = GcPolicy::of(None);
@@ -169,7 +170,7 @@ fn model(criterion: &mut Criterion) {
             let subject = Subject {
                 policy: &policy,
                 release: RELEASE,
-                grid: Grid::of(START, RELEASE),
+                grid: Grid::of(Start::of(START, RELEASE)),
                 now: time(40),
                 imagefs: Some((DISK, &SPACE)),
                 nodefs: Some((DISK, &SPACE)),

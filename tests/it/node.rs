@@ -251,7 +251,9 @@ fn version() -> KubeletVersion {
 }
 
 fn kubelet(config: Reading<KubeletConfig>) -> KubeletSample {
-    KubeletSample { pid: 512, started_at: AT - Span::from_secs(7_000), version: Some(version()), config }
+    let started_at = AT - Span::from_secs(7_000);
+    let serving_since = Some(started_at + Span::from_millis(200));
+    KubeletSample { pid: 512, started_at, serving_since, version: Some(version()), config }
 }
 
 fn read_config() -> Reading<KubeletConfig> {

@@ -121,14 +121,14 @@ fn labels_are_those_of_the_job_the_cluster_and_the_node() {
 }
 
 /// Process starts in /proc are counted in hundredths of a second since the boot, which is itself known to one. The JSON has
-/// whole seconds; the time of the next check has all digits and hangs on the kubelet's start.
+/// whole seconds; the time of the next check has all digits and hangs on the kubelet's first pass.
 #[test]
 #[ignore = "needs root and a lab that is up: tests/lab/test"]
 fn kubelets_started_when_the_lab_says_to_a_tenth_of_a_second() {
-    /// Where the first pass of the kubelet's loop is put after its start: 0.2 s where the release is known, which a node image
-    /// tells in a file, 0.3 s on the host, where nothing does. Passes then come every 300.006 s. See `model/schedule.rs`.
-    const FIRST_PASS: f64 = 0.2;
-    const FIRST_PASS_OF_UNKNOWN: f64 = 0.3;
+    /// Where the first pass of the kubelet's loop is put after it began to serve pod resources; imitations do not, and it is
+    /// put after their start. Passes then come every 300.006 s. See `model/schedule.rs`.
+    const AFTER_SERVING: f64 = 0.02;
+    const AFTER_START: f64 = 0.2;
     const PERIOD: f64 = 300.006;
 
     let lab = Lab::take();
@@ -140,16 +140,27 @@ fn kubelets_started_when_the_lab_says_to_a_tenth_of_a_second() {
         let early = truth.start_time - kubelet.started_at();
         assert!((-0.1..1.1).contains(&early), "{}: whole seconds of {}, off by {early} s", told.name, truth.start_time);
 
+        let serving = serving_since(told);
+        assert_eq!(serving.is_some(), facts.kubelets == "real", "{}: real kubelets serve pod resources", told.name);
+        assert_eq!(kubelet.serving_since(), serving.map(f64::floor), "{}: it serves since then", told.name);
+
         let next = scrape.value("highwater_image_gc_next_check_timestamp_seconds", &[("layer", &told.id)]);
         let collects = told.policy.as_ref().is_some_and(|policy| policy.image_gc.enabled);
         assert_eq!(next.is_some(), collects, "{}: a next check where images are collected", told.name);
         if let Some(next) = next {
-            let first = if kubelet.version.is_some() { FIRST_PASS } else { FIRST_PASS_OF_UNKNOWN };
-            let passes = (next - first - truth.start_time) / PERIOD;
+            let first = serving.map_or(truth.start_time + AFTER_START, |since| since + AFTER_SERVING);
+            let passes = (next - first) / PERIOD;
             let off = (passes - passes.round()).abs() * PERIOD;
             assert!(passes > 0.5 && off < 0.1, "{}: next check {next}, off by {off} s", told.name);
             phases += 1;
         }
     }
     assert_eq!(phases, 2, "the host and the old CAPD node collect images");
+}
+
+/// When the kubelet made the socket at which it serves pod resources, in seconds since the epoch; an imitation makes none.
+fn serving_since(layer: &Layer) -> Option<f64> {
+    let socket = layer.kubelet_root.as_ref()?.on_machine.join("pod-resources/kubelet.sock");
+    let made = std::fs::metadata(socket).ok()?.modified().ok()?;
+    Some(made.duration_since(std::time::SystemTime::UNIX_EPOCH).ok()?.as_secs_f64())
 }

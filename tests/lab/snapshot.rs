@@ -78,6 +78,7 @@ pub(crate) struct Process {
     pub(crate) version: Option<String>,
     pub(crate) pid: u32,
     started_at: String,
+    serving_since: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -169,6 +170,11 @@ impl Process {
     /// In seconds since the epoch; up to a second too early.
     pub(crate) fn started_at(&self) -> f64 {
         seconds(&self.started_at)
+    }
+
+    /// Likewise; of a kubelet.
+    pub(crate) fn serving_since(&self) -> Option<f64> {
+        self.serving_since.as_deref().map(seconds)
     }
 }
 

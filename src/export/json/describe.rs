@@ -135,6 +135,7 @@ pub(in crate::export) fn kubelet(kubelet: &KubeletSample) -> KubeletEntry {
         version_origin: kubelet.version.as_ref().and_then(|v| v.origin).map(|origin| origin.as_str().to_owned()),
         pid: kubelet.pid,
         started_at: kubelet.started_at.to_string(),
+        serving_since: kubelet.serving_since.map(|at| at.to_string()),
     }
 }
 

@@ -108,6 +108,9 @@ pub(crate) struct KubeletEntry {
     pub(crate) version_origin: Option<String>,
     pub(crate) pid: u32,
     pub(crate) started_at: String,
+    /// Likewise.
+    #[serde(default)]
+    pub(crate) serving_since: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,7 +1,8 @@
 //! What was seen of real kubelets under disk pressure.
 
 use super::*;
-use crate::model::simulated::{START, V1_28, V1_37, at, container, pod, store, time_of};
+use crate::model::schedule::Start;
+use crate::model::simulated::{KUBELET, START, V1_28, V1_37, at, container, pod, store, time_of};
 use crate::sample::{ContainerState, ImageStore};
 use crate::time::Span;
 
@@ -9,7 +10,7 @@ use crate::time::Span;
 fn fates(store: &ImageStore, seconds: i64, change: impl FnOnce(&mut EvictionPass<'_>)) -> Vec<String> {
     let mut inventory = Inventory::default();
     for look in [-5, 5] {
-        inventory.observe(at(look), START, V1_37, store, false);
+        inventory.observe(at(look), KUBELET, store, false);
     }
     let policy = GcPolicy::effective(None, V1_37);
     let mut pass = EvictionPass {
@@ -94,8 +95,8 @@ fn from_1_29_to_1_31_a_disk_of_its_own_may_be_passed_over() {
 fn up_to_1_28_a_kubelet_that_starts_under_pressure_empties_the_store_at_once() {
     let store = store(&["a"]);
     let mut inventory = Inventory::default();
-    inventory.observe(at(-5), START, V1_28, &store, false);
-    inventory.observe(at(10), START, V1_28, &store, false);
+    inventory.observe(at(-5), Start::of(START, V1_28), &store, false);
+    inventory.observe(at(10), Start::of(START, V1_28), &store, false);
     let policy = GcPolicy::effective(None, V1_28);
     let pass = EvictionPass {
         policy: &policy,
@@ -114,9 +115,9 @@ fn images_that_arrived_lately_wait_for_their_age() {
     let before = store(&["a"]);
     let after = store(&["a", "new"]);
     let mut inventory = Inventory::default();
-    inventory.observe(at(-5), START, V1_37, &before, false);
-    inventory.observe(at(30), START, V1_37, &before, false);
-    inventory.observe(at(60), START, V1_37, &after, true);
+    inventory.observe(at(-5), KUBELET, &before, false);
+    inventory.observe(at(30), KUBELET, &before, false);
+    inventory.observe(at(60), KUBELET, &after, true);
     let policy = GcPolicy::effective(None, V1_37);
     let fate = |at| {
         let pass = EvictionPass {
@@ -142,8 +143,8 @@ fn nothing_is_certain_of_lists_that_are_not_whole() {
     let policy = GcPolicy::effective(None, V1_37);
     let mut inventory = Inventory::default();
     let whole = ImageStore { complete: true, ..store.clone() };
-    inventory.observe(at(-5), START, V1_37, &whole, false);
-    inventory.observe(at(5), START, V1_37, &whole, false);
+    inventory.observe(at(-5), KUBELET, &whole, false);
+    inventory.observe(at(5), KUBELET, &whole, false);
     let pass = EvictionPass {
         policy: &policy,
         release: V1_37,

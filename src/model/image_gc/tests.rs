@@ -2,7 +2,8 @@
 //! simulated one.
 
 use super::*;
-use crate::model::simulated::{History, Orders, START, V1_28, V1_37, at, deleted, store, store_at, time_of};
+use crate::model::schedule::Start;
+use crate::model::simulated::{History, KUBELET, Orders, START, V1_28, V1_37, at, deleted, store, store_at, time_of};
 use crate::model::{GcPolicy, Origin, Setting};
 use crate::sample::ImageId;
 use crate::time::Span;
@@ -27,7 +28,7 @@ fn followed(history: &History, until: Timestamp) -> Inventory {
     let mut inventory = Inventory::default();
     let looks = (-1..).map(|look| START + Span::from_secs(30 * look)).take_while(|look| *look <= until);
     for look in looks {
-        inventory.observe(look, START, V1_37, &store_at(history, look), false);
+        inventory.observe(look, KUBELET, &store_at(history, look), false);
     }
     inventory
 }
@@ -39,7 +40,7 @@ fn verdicts_at(history: &History, number: i64, policy: &GcPolicy, available: u64
     let collection = collect(Tick {
         policy,
         release: V1_37,
-        grid: Grid::of(START, V1_37),
+        grid: Grid::of(KUBELET),
         at: time_of(number),
         capacity: CAPACITY,
         available: Available::exactly(Bytes::new(available)),
@@ -129,13 +130,13 @@ fn a_restart_voids_the_history_and_begins_the_minimum_age_anew() {
     let hour = policy(|policy| policy.image_gc.minimum_age = setting(Span::from_secs(3_600)));
     let mut inventory = followed(&vec![(-1_000, store(&["a*", "b"])), (310, store(&["a", "b"]))], at(4_000));
     let restart = at(4_010);
-    inventory.observe(at(4_020), restart, V1_37, &store(&["a", "b"]), false);
+    inventory.observe(at(4_020), Start::of(restart, V1_37), &store(&["a", "b"]), false);
     let tick = |inventory: &Inventory, policy: &GcPolicy, available| {
         let collection = collect(Tick {
             policy,
             release: V1_37,
-            grid: Grid::of(restart, V1_37),
-            at: crate::model::schedule::pass(restart, 1, V1_37).at,
+            grid: Grid::of(Start::of(restart, V1_37)),
+            at: Start::of(restart, V1_37).pass(1).at,
             capacity: CAPACITY,
             available: Available::exactly(Bytes::new(available)),
             store: &store(&["a=50", "b=50"]),
@@ -215,7 +216,7 @@ fn pins_are_doubtful_where_the_release_is_not_known_and_void_in_1_20() {
         let collection = collect(Tick {
             policy: &policy(|_| ()),
             release,
-            grid: Grid::of(START, V1_37),
+            grid: Grid::of(KUBELET),
             at: time_of(1),
             capacity: CAPACITY,
             available: Available::exactly(Bytes::ZERO),
@@ -269,7 +270,7 @@ fn nothing_is_certain_of_lists_that_are_not_whole() {
         let collection = collect(Tick {
             policy: &policy(|_| ()),
             release: V1_37,
-            grid: Grid::of(START, V1_37),
+            grid: Grid::of(KUBELET),
             at: time_of(1),
             capacity: CAPACITY,
             available: Available::exactly(Bytes::new(available)),
@@ -293,7 +294,7 @@ fn it_says_whether_the_goal_is_reached() {
         collect(Tick {
             policy: &policy(|_| ()),
             release: V1_37,
-            grid: Grid::of(START, V1_37),
+            grid: Grid::of(KUBELET),
             at: time_of(1),
             capacity: CAPACITY,
             available: Available { least: Bytes::new(least), most: Bytes::new(most) },
@@ -318,12 +319,12 @@ fn a_large_store_is_judged_like_a_small_one() {
     assert_eq!((store.images.len(), store.containers.len()), (5_000, 2_000));
     let mut inventory = Inventory::default();
     for look in [-5, 5, 290] {
-        inventory.observe(at(look), START, V1_37, &store, false);
+        inventory.observe(at(look), KUBELET, &store, false);
     }
     let collection = collect(Tick {
         policy: &policy(|_| ()),
         release: V1_37,
-        grid: Grid::of(START, V1_37),
+        grid: Grid::of(KUBELET),
         at: time_of(1),
         capacity: Bytes::new(30_000),
         available: Available::exactly(Bytes::ZERO),
@@ -370,11 +371,11 @@ proptest! {
         let mut inventory = Inventory::default();
         let mut time = at(begins).min(look);
         while time < look {
-            inventory.observe(time, START, V1_37, &store_at(&history, time), false);
+            inventory.observe(time, KUBELET, &store_at(&history, time), false);
             time = time + Span::from_secs(30);
         }
         let store = store_at(&history, look);
-        inventory.observe(look, START, V1_37, &store, false);
+        inventory.observe(look, KUBELET, &store, false);
         let maximum_age = maximum_age.filter(|age| *age > minimum_age).map(Span::from_secs);
         let policy = policy(|policy| {
             policy.image_gc.low = setting(Percent::new(low));
@@ -384,7 +385,7 @@ proptest! {
         let Collection { verdicts, counted, .. } = collect(Tick {
             policy: &policy,
             release: V1_37,
-            grid: Grid::of(START, V1_37),
+            grid: Grid::of(KUBELET),
             at: time_of(number),
             capacity: CAPACITY,
             available: Available { least: Bytes::new(available), most: Bytes::new(available + blur) },
@@ -436,7 +437,7 @@ proptest! {
             let collection = collect(Tick {
                 policy: &policy,
                 release: V1_37,
-                grid: Grid::of(START, V1_37),
+                grid: Grid::of(KUBELET),
                 at: time_of(1),
                 capacity: CAPACITY,
                 available: Available::exactly(Bytes::new(available)),
@@ -460,7 +461,7 @@ proptest! {
             collect(Tick {
                 policy: &policy(|_| ()),
                 release: V1_37,
-                grid: Grid::of(START, V1_37),
+                grid: Grid::of(KUBELET),
                 at: time_of(1),
                 capacity: CAPACITY,
                 available: Available::exactly(Bytes::new(available)),

@@ -9,7 +9,7 @@
 //! Taken for granted: what is there, or in use, in two observations less than 7.5 minutes apart was so in between.
 
 use super::candidates::{ContainersCounted, uses};
-use super::schedule::{DRIFT_LATEST, Expected, GC_PERIOD, Grid, first_pass, pass};
+use super::schedule::{DRIFT_LATEST, Expected, GC_PERIOD, Grid, Start};
 use super::{Held, Release, Rule};
 use crate::sample::{ImageId, ImageStore};
 use crate::time::{Span, Timestamp};
@@ -33,6 +33,8 @@ const LOOKED_THROUGH: usize = 5;
 pub struct Inventory {
     /// Which kubelet: the time its process started.
     kubelet: Option<Timestamp>,
+    /// Since when it serves pod resources, as far as the records reckon with it.
+    serving_since: Option<Timestamp>,
     /// The number of the first pass that may not have happened yet when the last observation was made.
     next_pass: i64,
     /// The last observation that surely came before that pass; `None`: there was none.
@@ -92,25 +94,18 @@ struct Looked {
 }
 
 impl Inventory {
-    /// Takes note of what a runtime holds at `at`, under the kubelet whose process started at `kubelet`.
+    /// Takes note of what a runtime holds at `at`, under the kubelet with this start.
     ///
     /// Observations come in order of time; one that is not later than the one before is passed over, and so is a list
     /// that is not whole. Another kubelet begins with empty records; observations since its start are taken for its own,
     /// whoever was believed to run then: a kubelet is seen some time after its start. `under_pressure`: an eviction
     /// threshold was crossed at some time since the last observation, so that there may have been passes every 10 seconds.
-    pub fn observe(
-        &mut self,
-        at: Timestamp,
-        kubelet: Timestamp,
-        release: Release,
-        store: &ImageStore,
-        under_pressure: bool,
-    ) {
-        let Some(looked) = self.look(at, release, store, under_pressure) else { return };
-        if self.kubelet != Some(kubelet) {
-            self.begin(kubelet, release);
+    pub fn observe(&mut self, at: Timestamp, start: Start, store: &ImageStore, under_pressure: bool) {
+        let Some(looked) = self.look(at, start.release(), store, under_pressure) else { return };
+        if self.kubelet != Some(start.process_at()) || self.is_better_told_by(start) {
+            self.begin(start);
         }
-        self.note(&looked, kubelet, release);
+        self.note(&looked, start);
         self.remember(looked);
     }
 
@@ -148,33 +143,41 @@ impl Inventory {
         recent.push_back(looked);
     }
 
+    /// Whether the first pass came at another time than was reckoned with, and all that was seen since the start is at hand.
+    fn is_better_told_by(&self, start: Start) -> bool {
+        let Recent(recent) = &self.recent;
+        let from_the_start = recent.front().is_some_and(|first| first.observation.at <= start.process_at());
+        start.serving_since().is_some_and(|since| self.serving_since != Some(since)) && from_the_start
+    }
+
     /// Begins with the records of another kubelet. What was in the store before its start is known still, what was seen since
     /// is of its time; what the old kubelet knew is gone.
-    fn begin(&mut self, kubelet: Timestamp, release: Release) {
+    fn begin(&mut self, start: Start) {
+        let kubelet = start.process_at();
         let Recent(recent) = std::mem::take(&mut self.recent);
         let earlier = recent.iter().rev().map(|looked| &looked.observation).find(|earlier| earlier.at <= kubelet);
         let before = earlier.cloned().or_else(|| self.before.take().filter(|before| before.at <= kubelet));
-        *self = Self { kubelet: Some(kubelet), before, ..Self::default() };
+        *self = Self { kubelet: Some(kubelet), serving_since: start.serving_since(), before, ..Self::default() };
         for looked in recent.iter().filter(|looked| looked.observation.at > kubelet) {
-            self.note(looked, kubelet, release);
+            self.note(looked, start);
         }
         self.recent = Recent(recent);
     }
 
     /// Takes note of an observation under this kubelet.
-    fn note(&mut self, looked: &Looked, kubelet: Timestamp, release: Release) {
+    fn note(&mut self, looked: &Looked, start: Start) {
         let now = &looked.observation;
         if looked.under_pressure {
             self.passes_between(now);
         }
         // Every pass between the observation before and this one saw the same as far as is known: the first and the
         // last bound what it can have noted.
-        let (first, next) = (self.next_pass, self.next_pass.max(passes_until(kubelet, now.at, release)));
+        let (first, next) = (self.next_pass, self.next_pass.max(passes_until(start, now.at)));
         if next > first {
-            self.passed(now, first, kubelet, release);
+            self.passed(now, first, start);
         }
         if next > first.saturating_add(1) {
-            self.passed(now, next.saturating_sub(1), kubelet, release);
+            self.passed(now, next.saturating_sub(1), start);
         }
         self.next_pass = next;
         if let Some(record) = self.unseen {
@@ -182,7 +185,7 @@ impl Inventory {
                 self.records.entry(id.clone()).or_insert(record);
             }
         }
-        if now.at <= pass(kubelet, self.next_pass, release).earliest {
+        if now.at <= start.pass(self.next_pass).earliest {
             self.before = Some(now.clone());
         }
         self.latest = Some(now.at);
@@ -194,8 +197,8 @@ impl Inventory {
     }
 
     /// When the kubelet looks, as far as its ticks were seen.
-    pub fn grid(&self, kubelet: Timestamp, release: Release) -> Grid {
-        Grid::of(kubelet, release).with(self.tick.filter(|_| self.kubelet == Some(kubelet)))
+    pub fn grid(&self, start: Start) -> Grid {
+        Grid::of(start).with(self.tick.filter(|_| self.kubelet == Some(start.process_at())))
     }
 
     /// Takes note of a tick that deleted images which were there at `after` and no more at `before`; `expected`: the tick that
@@ -207,12 +210,11 @@ impl Inventory {
 
     /// Takes note of deletions that no tick is known for, while the line of collection was crossed. A long life with passes that
     /// deleted moves the grid: two of them at a distance of whole periods are taken for ticks.
-    pub fn may_have_ticked(&mut self, after: Timestamp, before: Timestamp, release: Release) {
-        let Some(kubelet) = self.kubelet else { return };
+    pub fn may_have_ticked(&mut self, after: Timestamp, before: Timestamp, start: Start) {
         let at = after + Span::from_micros(before.since(after).micros() / 2);
         let earlier = self.suspected.replace(Expected { earliest: after, at, latest: before });
         let fits = earlier.and_then(|earlier| {
-            let next = Grid::of(kubelet, release).with(Some(earlier)).next_check(after.max(earlier.latest));
+            let next = Grid::of(start).with(Some(earlier)).next_check(after.max(earlier.latest));
             (next.earliest <= before && after <= next.latest).then_some(next)
         });
         if let Some(expected) = fits {
@@ -226,8 +228,8 @@ impl Inventory {
     }
 
     /// The pass of this number came after `before` and before `now`.
-    fn passed(&mut self, now: &Observation, number: i64, kubelet: Timestamp, release: Release) {
-        let time = pass(kubelet, number, release).at;
+    fn passed(&mut self, now: &Observation, number: i64, start: Start) {
+        let (time, release) = (start.pass(number).at, start.release());
         let voids = number == 0 && release.holds(Rule::StartVoidsMinimumAge).perhaps();
         let earliest = if voids { BEFORE_EVERYTHING } else { time };
         // Where it is not known whether the release voids the age, the image may be young.
@@ -303,8 +305,8 @@ impl Record {
 }
 
 /// How many passes have surely happened by `at`: those whose latest time is not after it.
-fn passes_until(kubelet: Timestamp, at: Timestamp, release: Release) -> i64 {
-    let since_first = at.since(first_pass(kubelet, release).latest).micros();
+fn passes_until(start: Start, at: Timestamp) -> i64 {
+    let since_first = at.since(start.first_pass().latest).micros();
     let after_first = since_first / GC_PERIOD.saturating_add(DRIFT_LATEST).micros();
     if since_first < 0 { 0 } else { after_first.saturating_add(1) }
 }

@@ -303,6 +303,7 @@ impl LayerParts {
                 layer: key,
                 pid: kubelet.pid,
                 started_at: Time::of(kubelet.started_at),
+                serving_since: kubelet.serving_since.map(Time::of),
                 version: kubelet.release().cloned(),
                 version_origin: kubelet.version.as_ref().and_then(|version| version.origin),
             });
@@ -358,6 +359,7 @@ impl LayerParts {
             kubelet: self.kubelet.as_ref().map(|kubelet| KubeletSample {
                 pid: kubelet.pid,
                 started_at: kubelet.started_at.timestamp(),
+                serving_since: kubelet.serving_since.map(Time::timestamp),
                 version: kubelet
                     .version
                     .clone()

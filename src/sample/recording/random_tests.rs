@@ -197,8 +197,15 @@ fn layer(id: LayerId, disks: Vec<FilesystemId>, sampled: Timestamp) -> BoxedStra
     );
     let origins = proptest::sample::select(vec![BuildInfo, Path, Package, NodeImage]);
     let version = (label(), option::of(origins)).prop_map(|(release, origin)| KubeletVersion { release, origin });
-    let kubelet = (any::<u32>(), time(), option::of(version), reading(sampled, config()))
-        .prop_map(|(pid, started_at, version, config)| KubeletSample { pid, started_at, version, config });
+    let kubelet = (any::<u32>(), time(), option::of(time()), option::of(version), reading(sampled, config())).prop_map(
+        |(pid, started_at, serving_since, version, config)| KubeletSample {
+            pid,
+            started_at,
+            serving_since,
+            version,
+            config,
+        },
+    );
     let origin = vec(option::of(label()), 7).prop_map(|mut labels| LayerOrigin {
         pod_namespace: labels.remove(0),
         pod: labels.remove(0),

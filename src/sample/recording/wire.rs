@@ -46,7 +46,7 @@ pub(super) fn fields(kind: &str) -> Option<&'static [&'static str]> {
         "usage" => &["filesystem", "at", "used", "took", "unreadable", "layers", "absent", "detail"],
         "layer" => &["layer", "kind", "parent", "origin", "runtime", "image_store", "docker_root", "imagefs", "nodefs"],
         "sources" => &["layer", "sources", "runtime_used"],
-        "kubelet" => &["layer", "pid", "started_at", "version", "version_origin"],
+        "kubelet" => &["layer", "pid", "started_at", "serving_since", "version", "version_origin"],
         "config" => &[
             "layer",
             "at",
@@ -200,6 +200,8 @@ pub(super) struct KubeletLine {
     #[serde(default)]
     pub(super) pid: u32,
     pub(super) started_at: Time,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) serving_since: Option<Time>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) version: Option<Label>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

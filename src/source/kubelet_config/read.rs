@@ -6,7 +6,6 @@ use super::flags::Flags;
 use super::{k3s, static_pods};
 use crate::access::root::Root;
 use crate::sample::{Absence, AbsenceReason, KubeletConfig, KubeletSettings};
-use crate::time::Timestamp;
 use crate::untrusted::Label;
 use std::path::{Path, PathBuf};
 
@@ -38,7 +37,8 @@ pub fn read(root: &Root, argv: &[String], cwd: Option<&Path>) -> Result<KubeletC
     let root_dir = flags.root_dir.as_deref().unwrap_or(KubeletConfig::DEFAULT_ROOT_DIR);
     let root_dir = absolute(root_dir, cwd).map_or_else(|_| root_dir.into(), |path| label(&path));
     let paths = file.iter().chain(&drop_ins.files).map(|(path, _)| Path::new(path.as_str()));
-    let modified_at = paths.filter_map(|path| modified(root, path)).max();
+    // One that is gone by now, or whose name is too long for a label, has no time.
+    let modified_at = paths.filter_map(|path| root.modified(path).ok()).max();
     let mut config = KubeletConfig {
         flags: flags.settings,
         file,
@@ -65,12 +65,6 @@ fn config_file(root: &Root, path: &Path, problems: &mut Vec<Label>) -> Result<(L
     }
     problems.extend(parsed.problems.iter().map(|text| located(&name, text)));
     Ok((name, parsed.settings))
-}
-
-/// When a file was last written; `None` where it is gone by now, or its name is too long for a label.
-fn modified(root: &Root, path: &Path) -> Option<Timestamp> {
-    let status = nix::sys::stat::fstat(root.handle(path).ok()?).ok()?;
-    Some(Timestamp::from_micros(status.st_mtime.checked_mul(1_000_000)?.checked_add(status.st_mtime_nsec / 1_000)?))
 }
 
 /// A path as the kubelet resolves it. Links and dots are left to the root, which keeps them inside.
@@ -187,7 +181,7 @@ mod tests {
         };
         set("/config", 5_500);
         set("/d/1.conf", 7_250);
-        let modified = |argv: &[&str]| machine.read(argv).unwrap().modified_at.map(Timestamp::micros);
+        let modified = |argv: &[&str]| machine.read(argv).unwrap().modified_at.map(crate::time::Timestamp::micros);
         assert_eq!(modified(&["kubelet"]), None);
         assert_eq!(modified(&["kubelet", "--config=/config"]), Some(5_500_000));
         assert_eq!(modified(&["kubelet", "--config=/config", "--config-dir=/d"]), Some(7_250_000));

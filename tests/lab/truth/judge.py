@@ -14,6 +14,9 @@ CERTAIN_AT_LEAST = 0.9
 AHEAD = 10
 
 
+# Times in the JSON are whole seconds, the fraction is cut off.
+CUT_OFF = 1.0
+
 # What was found of each round, for the table.
 FOUND = []
 
@@ -101,7 +104,7 @@ def replayed(cell, rounds):
     for one in rounds:
         if not one.first:
             continue
-        fitting = [row for row in rows if seconds(row["after"]) <= one.first <= seconds(row["before"])]
+        fitting = [row for row in rows if seconds(row["after"]) <= one.first <= seconds(row["before"]) + CUT_OFF]
         if [(row["trigger"], row["deleted_images"]) for row in fitting] != [(one.trigger, len(one.vanished))]:
             problems.append(f"replay: {one.scenario}: {len(one.vanished)} images went at {stamp(one.first)}, and the rows around it are {fitting}")
     if len(rows) != sum(1 for one in rounds if one.first):

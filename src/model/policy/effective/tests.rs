@@ -183,6 +183,7 @@ fn files_changed_after_the_start_are_a_problem() {
         let kubelet = KubeletSample {
             pid: 1,
             started_at: Timestamp::from_micros(100),
+            serving_since: None,
             version: Some(KubeletVersion { release: "v1.37.2".into(), origin: None }),
             config: Reading::present(config, Timestamp::from_micros(200)),
         };
