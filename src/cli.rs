@@ -37,7 +37,7 @@ pub enum Command {
     /// TLS or a password, here or elsewhere, is named by --agent and --agent.config.file: whoever listens here first is sent none.
     ///
     /// Exit code: 0 nothing foreseen, 1 a trigger is foreseen within --warning, 2 crossed or foreseen within --critical,
-    /// 3 a layer could not be measured or the agent of --agent not reached, 4 highwater itself failed.
+    /// 3 a layer could not be measured or the agent of --agent not reached, 4 highwater itself failed or a flag is wrong.
     Check(CheckArgs),
     /// Walk through a recording and compare what was foretold with the images that were deleted
     ///
@@ -325,12 +325,12 @@ impl Cli {
         let mut command = Self::command();
         let matches = command.try_get_matches_from_mut(arguments)?;
         let cli = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-        let agent = match &cli.command {
-            Some(Command::Check(args)) => &args.origin.agent,
-            Some(Command::Explain(args)) => &args.origin.agent,
-            _ => return Ok(cli),
+        let problem = match &cli.command {
+            Some(Command::Check(args)) => args.origin.idle(args.usage_timeout.is_some()),
+            Some(Command::Explain(args)) => args.origin.idle(false),
+            _ => None,
         };
-        let Some(problem) = agent.idle_file() else { return Ok(cli) };
+        let Some(problem) = problem else { return Ok(cli) };
         let subcommand = matches.subcommand_name().and_then(|name| command.find_subcommand_mut(name));
         Err(subcommand.unwrap_or(&mut Self::command()).error(ErrorKind::ArgumentConflict, problem))
     }
@@ -375,8 +375,22 @@ impl OriginArgs {
     }
 }
 
+impl OriginArgs {
+    /// Why a flag would do nothing, and what helps. clap knows of flags that exclude each other, but not of their values.
+    /// `counts`: whether it is also said how to count who holds what.
+    fn idle(&self, counts: bool) -> Option<&'static str> {
+        let looks = self.window.is_some() || self.machine.is_elsewhere() || counts;
+        let asks = matches!(self.agent.agent, Some(AgentChoice::At(_)));
+        let looks_in_vain = (looks && asks).then_some(
+            "--window, --usage.timeout, --path.procfs and --path.rootfs say how to look at this machine, and the agent that --agent \
+             names has looked at its own: leave them out, or leave out --agent",
+        );
+        self.agent.idle_file().or(looks_in_vain)
+    }
+}
+
 impl AgentArgs {
-    /// Why nobody would read the file, and what helps. clap knows of flags that exclude each other, but not of their values.
+    /// Why nobody would read the file, and what helps.
     fn idle_file(&self) -> Option<&'static str> {
         self.agent_config_file.as_ref()?;
         match self.agent {
@@ -448,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_nobody_would_read_is_a_mistake_that_says_what_helps() {
+    fn a_flag_that_would_do_nothing_is_a_mistake_that_says_what_helps() {
         let read = |flags: &[&str]| {
             let arguments = ["highwater"].iter().chain(flags).map(OsString::from);
             Cli::read(arguments).map_err(|error| (error.exit_code(), error.to_string()))
@@ -467,6 +481,14 @@ mod tests {
             assert!(read(&[command, file, "--agent", "https://node-1:9469"]).is_ok());
             assert!(read(&[command, "--agent", "none"]).is_ok());
         }
+        let agent = ["--agent", "http://node-1:9469"];
+        for flag in ["--window=1s", "--path.procfs=/proc", "--path.rootfs=/", "--usage.timeout=1s"] {
+            let (code, text) = read(&[&["check", flag], &agent[..]].concat()).unwrap_err();
+            assert!(code == 2 && text.contains("leave them out, or leave out --agent"), "{text}");
+            assert!(read(&["check", flag, "--agent", "none"]).is_ok());
+        }
+        assert!(read(&[&["explain", "--window=1s"], &agent[..]].concat()).is_err());
+        assert!(read(&[&["check", "--critical=1m", "--config.file=/etc/highwater.yaml"], &agent[..]].concat()).is_ok());
         let (code, text) = read(&["explain", "--recording", "node.rec", file]).unwrap_err();
         assert!(code == 2 && text.contains("cannot be used with '--agent.config.file <FILE>'"), "{text}");
         assert_eq!(read(&["--help"]).unwrap_err().0, 0);
