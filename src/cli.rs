@@ -5,7 +5,9 @@ use crate::command::remote::{Agent, AgentChoice};
 use crate::config::{ListenAddress, Overrides};
 use crate::time::{Span, TimeError, Timestamp};
 use crate::units::{Bytes, SizeError};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Warns before disk pressure deletes container images, on nodes where one disk carries several container layers.
@@ -30,12 +32,12 @@ pub enum Command {
     Run(RunArgs),
     /// Print how near each layer is to losing images, as the running agent knows it, or by one look
     ///
-    /// Asks the agent of this machine if one listens on 127.0.0.1:9469, and else looks for a few seconds. An agent has watched
-    /// for longer, so that its forecast has a history behind it. An agent with TLS or a password, here or elsewhere, is named by
-    /// --agent and --agent.config.file.
+    /// Asks the agent of this machine if one listens on port 9469 of 127.0.0.1, or of ::1 where nobody does on the former, and
+    /// else looks for a few seconds. An agent has watched for longer, so that its forecast has a history behind it. An agent with
+    /// TLS or a password, here or elsewhere, is named by --agent and --agent.config.file: whoever listens here first is sent none.
     ///
     /// Exit code: 0 nothing foreseen, 1 a trigger is foreseen within --warning, 2 crossed or foreseen within --critical,
-    /// 3 a layer could not be measured or the agent of --agent not reached, 4 highwater itself failed.
+    /// 3 a layer could not be measured or the agent of --agent not reached, 4 highwater itself failed or a flag is wrong.
     Check(CheckArgs),
     /// Walk through a recording and compare what was foretold with the images that were deleted
     ///
@@ -106,21 +108,15 @@ pub struct ReplayArgs {
 /// Flags of `check`.
 #[derive(Debug, Clone, Args)]
 pub struct CheckArgs {
-    /// Where and what to read.
+    /// Whom to ask, or how to look.
     #[command(flatten)]
-    pub machine: MachineArgs,
+    pub origin: OriginArgs,
     /// How to print the result
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub output: Output,
-    /// Which agent to ask, and how.
-    #[command(flatten)]
-    pub agent: AgentArgs,
     /// Print again and again, on a terminal in the same place, until interrupted [default of DURATION: 5s]
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "5s", value_parser = period)]
     pub watch: Option<Span>,
-    /// Look, and watch the disk for so long before a rate is given [default: 5s]
-    #[arg(long, value_name = "DURATION", value_parser = span)]
-    pub window: Option<Span>,
     /// Look, and wait so long for the walk that counts what each layer holds; 0s: do not count [default: 10s]
     #[arg(long = "usage.timeout", value_name = "DURATION", value_parser = span)]
     pub usage_timeout: Option<Span>,
@@ -142,17 +138,25 @@ pub struct ExplainArgs {
     #[arg(long = "if-write", value_name = "SIZE")]
     pub if_write: Option<Bytes>,
     /// Answer from this recording instead of from this machine
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["config_file", "procfs", "rootfs", "window", "agent"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config_file", "procfs", "rootfs", "window", "agent", "agent_config_file"])]
     pub recording: Option<PathBuf>,
     /// With --recording: the time to answer for, from what was known up to then [default: the end]
     #[arg(long, value_name = "TIME", value_parser = timestamp, requires = "recording")]
     pub at: Option<Timestamp>,
-    /// Where and what to read.
+    /// Whom to ask, or how to look.
     #[command(flatten)]
-    pub machine: MachineArgs,
+    pub origin: OriginArgs,
     /// How to print the result
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub output: Output,
+}
+
+/// Whom to ask, or how to look at this machine instead.
+#[derive(Debug, Clone, Default, Args)]
+pub struct OriginArgs {
+    /// Where and what to read.
+    #[command(flatten)]
+    pub machine: MachineArgs,
     /// Which agent to ask, and how.
     #[command(flatten)]
     pub agent: AgentArgs,
@@ -168,9 +172,9 @@ pub struct AgentArgs {
     /// this machine's, if it answers and no flag says how to look]
     #[arg(long, value_name = "URL")]
     pub agent: Option<AgentChoice>,
-    /// A YAML file with user, password, certificate and trusted CA for that agent, in the format of Prometheus' HTTP client
-    /// (promtool --http.config.file); read again for each question
-    #[arg(long = "agent.config.file", value_name = "FILE", requires = "agent")]
+    /// A YAML file with user, password, certificate and trusted CA for the agent of --agent, in the format of Prometheus' HTTP
+    /// client (promtool --http.config.file); read again for each question
+    #[arg(long = "agent.config.file", value_name = "FILE")]
     pub agent_config_file: Option<PathBuf>,
 }
 
@@ -312,6 +316,26 @@ fn timestamp(text: &str) -> Result<Timestamp, String> {
     text.parse().map_err(|error: TimeError| error.to_string())
 }
 
+impl Cli {
+    /// What was typed, the name of the program first.
+    ///
+    /// # Errors
+    /// A mistake in it, or the text of `--help`: what [`clap::Error::exit`] prints.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut command = Self::command();
+        let matches = command.try_get_matches_from_mut(arguments)?;
+        let cli = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        let problem = match &cli.command {
+            Some(Command::Check(args)) => args.origin.idle(args.usage_timeout.is_some()),
+            Some(Command::Explain(args)) => args.origin.idle(false),
+            _ => None,
+        };
+        let Some(problem) = problem else { return Ok(cli) };
+        let subcommand = matches.subcommand_name().and_then(|name| command.find_subcommand_mut(name));
+        Err(subcommand.unwrap_or(&mut Self::command()).error(ErrorKind::ArgumentConflict, problem))
+    }
+}
+
 impl RunArgs {
     /// The settings that these flags override.
     pub fn overrides(&self) -> Overrides {
@@ -328,29 +352,60 @@ impl RunArgs {
 impl CheckArgs {
     /// The settings that these flags override.
     pub fn overrides(&self) -> Overrides {
-        Overrides { critical: self.critical, warning: self.warning, ..self.machine.overrides() }
+        Overrides { critical: self.critical, warning: self.warning, ..self.origin.machine.overrides() }
     }
 
     /// Whether the agent of this machine is sought: unless a flag names one, or says how to look at the machine.
     pub fn seeks_local(&self) -> bool {
-        let measures = self.window.is_some() || self.usage_timeout.is_some() || self.machine.is_elsewhere();
-        self.agent.agent.is_none() && !measures
+        self.origin.seeks_local() && self.usage_timeout.is_none()
     }
 }
 
 impl ExplainArgs {
     /// The settings that these flags override.
     pub fn overrides(&self) -> Overrides {
-        self.machine.overrides()
+        self.origin.machine.overrides()
     }
+}
 
+impl OriginArgs {
     /// Whether the agent of this machine is sought: unless a flag names one, or says how to look at the machine.
     pub fn seeks_local(&self) -> bool {
         self.agent.agent.is_none() && self.window.is_none() && !self.machine.is_elsewhere()
     }
 }
 
+impl OriginArgs {
+    /// Why a flag would do nothing, and what helps. clap knows of flags that exclude each other, but not of their values.
+    /// `counts`: whether it is also said how to count who holds what.
+    fn idle(&self, counts: bool) -> Option<&'static str> {
+        let looks = self.window.is_some() || self.machine.is_elsewhere() || counts;
+        let asks = matches!(self.agent.agent, Some(AgentChoice::At(_)));
+        let looks_in_vain = (looks && asks).then_some(
+            "--window, --usage.timeout, --path.procfs and --path.rootfs say how to look at this machine, and the agent that --agent \
+             names has looked at its own: leave them out, or leave out --agent",
+        );
+        self.agent.idle_file().or(looks_in_vain)
+    }
+}
+
 impl AgentArgs {
+    /// Why nobody would read the file, and what helps.
+    fn idle_file(&self) -> Option<&'static str> {
+        self.agent_config_file.as_ref()?;
+        match self.agent {
+            Some(AgentChoice::At(_)) => None,
+            Some(AgentChoice::None) => Some(
+                "--agent.config.file says how an agent is asked, and --agent none asks nobody: name the agent, as --agent \
+                 https://node-1:9469, or leave the file out",
+            ),
+            None => Some(
+                "--agent.config.file is only for the agent that --agent names: the one that is sought on this machine is asked \
+                 without a login, which anybody who listens there first could read; name it, as --agent https://node-1:9469",
+            ),
+        }
+    }
+
     /// The agent that is named, if one is.
     pub(crate) fn named(&self) -> Option<Agent> {
         match &self.agent {
@@ -400,11 +455,43 @@ impl MachineArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_flag_that_would_do_nothing_is_a_mistake_that_says_what_helps() {
+        let read = |flags: &[&str]| {
+            let arguments = ["highwater"].iter().chain(flags).map(OsString::from);
+            Cli::read(arguments).map_err(|error| (error.exit_code(), error.to_string()))
+        };
+        let file = "--agent.config.file=/nowhere";
+        for command in ["check", "explain"] {
+            for (agent, says) in [
+                (&["--agent", "none"][..], "--agent none asks nobody: name the agent, as --agent https://"),
+                (&[], "--agent names: the one that is sought on this machine is asked without a login"),
+                (&["--window", "1s"], "--agent.config.file is only for the agent that --agent names"),
+            ] {
+                let (code, text) = read(&[&[command, file], agent].concat()).unwrap_err();
+                assert!(code == 2 && text.starts_with("error: ") && text.contains(says), "{text}");
+                assert!(text.contains(&format!("Usage: highwater {command} [OPTIONS]")), "{text}");
+            }
+            assert!(read(&[command, file, "--agent", "https://node-1:9469"]).is_ok());
+            assert!(read(&[command, "--agent", "none"]).is_ok());
+        }
+        let agent = ["--agent", "http://node-1:9469"];
+        for flag in ["--window=1s", "--path.procfs=/proc", "--path.rootfs=/", "--usage.timeout=1s"] {
+            let (code, text) = read(&[&["check", flag], &agent[..]].concat()).unwrap_err();
+            assert!(code == 2 && text.contains("leave them out, or leave out --agent"), "{text}");
+            assert!(read(&["check", flag, "--agent", "none"]).is_ok());
+        }
+        assert!(read(&[&["explain", "--window=1s"], &agent[..]].concat()).is_err());
+        assert!(read(&[&["check", "--critical=1m", "--config.file=/etc/highwater.yaml"], &agent[..]].concat()).is_ok());
+        let (code, text) = read(&["explain", "--recording", "node.rec", file]).unwrap_err();
+        assert!(code == 2 && text.contains("cannot be used with '--agent.config.file <FILE>'"), "{text}");
+        assert_eq!(read(&["--help"]).unwrap_err().0, 0);
     }
 
     #[test]

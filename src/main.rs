@@ -1,6 +1,5 @@
 //! Start-up order only: arguments, log, command, exit code.
 
-use clap::Parser;
 use highwater::cli::{Cli, Command, LogArgs, LogLevel};
 use highwater::command::{Failure, backtest, check, demo, explain, log, replay, report, run, shell};
 use std::io::{Write, stderr, stdout};
@@ -12,7 +11,10 @@ const CHECK_FAILED: u8 = 4;
 const UNKNOWN: u8 = 3;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::read(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(mistake) => return refuse(&mistake),
+    };
     match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(args) => {
             log::start(&args.log);
@@ -40,6 +42,17 @@ fn main() -> ExitCode {
             log::start(&args.log);
             finish(demo::demo(&args).map(|()| 0), None)
         }
+    }
+}
+
+/// Prints what is wrong with the arguments, or what `--help` asks for.
+fn refuse(mistake: &clap::Error) -> ExitCode {
+    // Nothing is left to be done when nobody reads it.
+    mistake.print().ok();
+    match std::env::args_os().nth(1) {
+        // Monitoring would take clap's 2 for a verdict.
+        Some(command) if command == "check" && mistake.use_stderr() => ExitCode::from(CHECK_FAILED),
+        _ => u8::try_from(mistake.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from),
     }
 }
 

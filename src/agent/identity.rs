@@ -55,10 +55,9 @@ pub(super) fn identify(
         };
         let wanted = match (&layer.container, around) {
             (Some(container), Some(around)) => {
-                // Twelve digits are what docker ps and crictl ps print.
-                let short: String = container.id.chars().take(12).collect();
-                let parts: Vec<&str> =
-                    name.as_ref().map_or_else(|| vec![short.as_str()], |n| n.parts.iter().map(Label::as_str).collect());
+                let parts: Vec<&str> = name
+                    .as_ref()
+                    .map_or_else(|| vec![short(&container.id)], |n| n.parts.iter().map(Label::as_str).collect());
                 around.id.child(&parts)
             }
             (Some(container), None) => LayerId::host().child(&[&container.id]),
@@ -70,6 +69,13 @@ pub(super) fn identify(
         identities.insert(layer.key, Identity { id, kind, origin });
     }
     identities
+}
+
+/// Of an id in hexadecimal digits the first twelve, as docker ps and crictl ps print it. Whatever else tells a container from others
+/// stays whole: of `pid:[4026532271]` the last digits matter.
+fn short(id: &str) -> &str {
+    let is_hex = id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    id.get(..12).filter(|_| is_hex).unwrap_or(id)
 }
 
 /// A second runtime on the machine is `host:docker`; any other clash gets a number.
@@ -193,6 +199,21 @@ mod tests {
         assert_eq!(inner.origin.prow_job, Some("periodic".into()));
         assert_eq!(inner.origin.node_role, Some("worker".into()));
         assert_eq!(found[&LayerKey { pid: 2, start_ticks: 0 }].kind, LayerKind::Dind);
+    }
+
+    #[test]
+    fn without_a_name_the_id_is_one_shortened_where_that_is_usual() {
+        let id = "9b2f1c7d4e5a60718293a4b5c6d7e8f90112233445566778899aabbccddeeff0";
+        let namespaces = ["pid:[4026532271]", "pid:[4026532272]"];
+        let layers = [
+            layer(1, None, RuntimeKind::Containerd, None),
+            layer(2, Some(1), RuntimeKind::Containerd, Some(id)),
+            layer(3, Some(1), RuntimeKind::Containerd, Some(namespaces[0])),
+            layer(4, Some(1), RuntimeKind::Containerd, Some(namespaces[1])),
+        ];
+        let found = identify(&layers, |_, _| None, |_| Evidence::default());
+        let names: Vec<&str> = found.values().map(|identity| identity.id.as_str()).collect();
+        assert_eq!(names, ["host", "host/9b2f1c7d4e5a", "host/pid:[4026532271]", "host/pid:[4026532272]"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What does a sample mean? The one place where what was seen, the kubelet's rules and the forecast meet; pure.
 
 mod course;
+pub mod holders;
 mod images;
 mod kept;
 pub mod remedies;

@@ -3,7 +3,7 @@
 use super::remote::{Agent, Patience, get, local};
 use super::run::{first_snapshot, terminal_width};
 use super::screen::Screen;
-use super::{Failure, colour, origin, report, waiting};
+use super::{Failure, colour, look, origin, print, report, waiting};
 use crate::access::socket::ReplyLimits;
 use crate::agent::runtimes::ask_all;
 use crate::agent::{Watch, clock};
@@ -15,16 +15,11 @@ use crate::snapshot::Snapshot;
 use crate::source::walk::Budget;
 use crate::time::Span;
 use crate::verdict::{Verdict, Windows};
-use std::io::{Write, stdout};
 use std::sync::Arc;
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Distance between two samples: enough of them for a rate within a window of a few seconds.
-const INTERVAL: Span = Span::from_millis(500);
-/// How long to look where nothing else is said.
-const WINDOW: Span = Span::from_secs(5);
 /// How long to wait for the walk where nothing else is said.
 const USAGE_TIMEOUT: Span = Span::from_secs(10);
 
@@ -41,9 +36,7 @@ pub fn check(args: &CheckArgs) -> Result<Verdict, Failure> {
     let (mut origin, mut document) = Origin::find(args, &settings)?;
     let Some(period) = args.watch else {
         let (text, verdict) = text(&document, &origin, args.output, windows);
-        let mut out = stdout().lock();
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| Failure::io("print", error))?;
-        return Ok(verdict);
+        return print(&text).map(|()| verdict);
     };
     waiting(async {
         // From here on an interrupt is noticed, so that the terminal is left as it was found.
@@ -104,7 +97,7 @@ struct Look {
 impl Origin {
     /// The agent that was named or that runs here, else a look at the machine; with the first answer.
     fn find(args: &CheckArgs, settings: &Settings) -> Result<(Self, Document), Failure> {
-        if let Some(agent) = args.agent.named() {
+        if let Some(agent) = args.origin.agent.named() {
             let document = waiting(ask(&agent))??;
             return Ok((Self::Agent(agent), document));
         }
@@ -113,8 +106,8 @@ impl Origin {
         {
             return Ok((Self::Agent(agent), document));
         }
-        let window = args.window.unwrap_or(WINDOW);
-        let (watch, snapshot) = look(settings, window, args.usage_timeout.unwrap_or(USAGE_TIMEOUT))?;
+        let window = args.origin.window.unwrap_or(look::WINDOW);
+        let (watch, snapshot) = measure(settings, window, args.usage_timeout.unwrap_or(USAGE_TIMEOUT))?;
         let look = Look { watch, window, asked: clock::monotonic() };
         Ok((Self::Look(Box::new(look)), describe(&snapshot, clock::now())))
     }
@@ -147,15 +140,12 @@ async fn ask(agent: &Agent) -> Result<Document, Failure> {
 }
 
 /// This machine as it is.
-fn look(settings: &Settings, window: Span, usage_timeout: Span) -> Result<(Watch, Snapshot), Failure> {
-    let mut watch = Watch::new(settings, INTERVAL)?;
-    let mut snapshot = first_snapshot(&mut watch);
+fn measure(settings: &Settings, window: Span, usage_timeout: Span) -> Result<(Watch, Snapshot), Failure> {
+    let mut watch = look::begin(settings)?;
+    let first = first_snapshot(&mut watch);
     let begin = clock::monotonic();
     let walk = start_walk(&watch, settings, usage_timeout)?;
-    while begin.elapsed() < window.to_std() {
-        std::thread::sleep(INTERVAL.to_std());
-        snapshot = watch.round();
-    }
+    let mut snapshot = look::through(window, begin, &mut watch, first);
     while begin.elapsed() < usage_timeout.to_std() && walk.as_ref().is_some_and(|walk| !walk.is_finished()) {
         std::thread::sleep(Duration::from_millis(20));
     }

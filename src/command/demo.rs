@@ -2,7 +2,7 @@
 
 use super::changes::Changes;
 use super::run::terminal_width;
-use super::{Failure, serve};
+use super::{Failure, print, privileges, serve};
 use crate::agent::{OwnProcess, clock};
 use crate::assess::{State, assess};
 use crate::cli::DemoArgs;
@@ -13,7 +13,6 @@ use crate::snapshot::{AgentHealth, Snapshot};
 use crate::time::{Span, Timestamp};
 use crate::verdict::Windows;
 use crate::web::Published;
-use std::io::{Write, stdout};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::Builder;
@@ -32,6 +31,7 @@ const A_MINUTE: usize = 12;
 pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
     let settings = Settings::load(args.overrides())?;
     let door = serve::Door::open(&settings)?;
+    privileges::keep_reading_files();
     let begin = clock::now();
     let (speed, seed) = (args.speed, args.seed);
     let mut player = Player::new(seed, begin - WARM_UP);
@@ -41,9 +41,7 @@ pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
     let urls = door.urls();
     let notice = format!("Demonstration: a made-up node, seed {seed}, time runs {speed} times as fast.");
     let text = format!("{notice}\n\n{}\nServing on {urls}\n", table::render(&first, begin, terminal_width()));
-    let mut out = stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| Failure::io("print", error))?;
-    drop(out);
+    print(&text)?;
 
     let published = Arc::new(Published::new());
     published.publish(Arc::new(first));

@@ -3,10 +3,10 @@
 
 use super::remote::{Agent, Patience, RemoteError, get, local};
 use super::run::terminal_width;
-use super::{Failure, origin, recording, waiting};
+use super::{Failure, look, origin, print, recording, waiting};
 use crate::access::socket::ReplyLimits;
+use crate::agent::clock;
 use crate::agent::runtimes::ask_all;
-use crate::agent::{Watch, clock};
 use crate::cli::{ExplainArgs, Output};
 use crate::config::Settings;
 use crate::export::explain::document::{Document, SCHEMA_VERSION, describe};
@@ -14,14 +14,9 @@ use crate::export::explain::{Question, table};
 use crate::export::json;
 use crate::snapshot::{AgentHealth, Snapshot};
 use crate::time::{Span, Timestamp};
-use std::io::{Write, stdout};
 use std::path::Path;
 use std::time::Duration;
 
-/// Distance between two samples of the disks while a rate is sought.
-const INTERVAL: Span = Span::from_millis(500);
-/// How long to look where nothing else is said.
-const WINDOW: Span = Span::from_secs(5);
 /// A runtime that lists thousands of images takes a second or two; one that is stuck is not waited for.
 const RUNTIMES_WITHIN: Duration = Duration::from_secs(15);
 
@@ -36,8 +31,7 @@ pub fn explain(args: &ExplainArgs) -> Result<(), Failure> {
         Output::Table => format!("{}\n{origin}\n", table::show(&document, terminal_width())),
         Output::Json => json::line(&document),
     };
-    let mut out = stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| Failure::io("print", error))
+    print(&text)
 }
 
 /// The answer, and a sentence that says from where.
@@ -50,8 +44,8 @@ fn known(args: &ExplainArgs) -> Result<(Document, String), Failure> {
         return Ok((document, origin));
     }
     let settings = Settings::load(args.overrides())?;
-    let agent = match args.agent.named() {
-        None if args.seeks_local() => waiting(local(&settings))?.map(|(agent, _)| agent),
+    let agent = match args.origin.agent.named() {
+        None if args.origin.seeks_local() => waiting(local(&settings))?.map(|(agent, _)| agent),
         named => named,
     };
     if let Some(agent) = agent {
@@ -59,8 +53,8 @@ fn known(args: &ExplainArgs) -> Result<(Document, String), Failure> {
         let origin = origin::of_agent(&agent.address, document.age_seconds, document.stale);
         return Ok((document, origin));
     }
-    let window = args.window.unwrap_or(WINDOW);
-    let snapshot = look(&settings, window)?;
+    let window = args.origin.window.unwrap_or(look::WINDOW);
+    let snapshot = measure(&settings, window)?;
     let document = describe(&snapshot, clock::now(), question).map_err(Failure::Layer)?;
     Ok((document, origin::of_look(window)))
 }
@@ -78,8 +72,8 @@ async fn ask(agent: &Agent, question: Question<'_>) -> Result<Document, RemoteEr
 }
 
 /// This machine as it is.
-fn look(settings: &Settings, window: Span) -> Result<Snapshot, Failure> {
-    let mut watch = Watch::new(settings, INTERVAL)?;
+fn measure(settings: &Settings, window: Span) -> Result<Snapshot, Failure> {
+    let mut watch = look::begin(settings)?;
     watch.round();
     let begin = clock::monotonic();
     let runtimes = watch.runtimes();
@@ -87,19 +81,15 @@ fn look(settings: &Settings, window: Span) -> Result<Snapshot, Failure> {
     waiting(async {
         tokio::time::timeout(RUNTIMES_WITHIN, ask_all(&runtimes, &ReplyLimits::default())).await.is_ok()
     })?;
-    let mut snapshot = watch.round();
-    while begin.elapsed() < window.to_std() {
-        std::thread::sleep(INTERVAL.to_std());
-        snapshot = watch.round();
-    }
-    Ok(snapshot)
+    let second = watch.round();
+    Ok(look::through(window, begin, &mut watch, second))
 }
 
 /// What was known of another machine, or at another time, and the time for which it is answered.
 fn recorded(path: &Path, args: &ExplainArgs) -> Result<(Snapshot, Timestamp), Failure> {
     let known = recording::sample_at(path, args.at)?;
     recording::warn(path, &known.report);
-    let agent = AgentHealth { collectors: Vec::new(), sample_interval: INTERVAL, boot_id: None, process: None };
+    let agent = AgentHealth { collectors: Vec::new(), sample_interval: look::INTERVAL, boot_id: None, process: None };
     let now = args.at.unwrap_or(known.sample.at);
     Ok((Snapshot { sample: known.sample, assessment: known.assessment, agent }, now))
 }

@@ -8,7 +8,9 @@ pub mod demo;
 mod exit;
 pub mod explain;
 pub mod log;
+mod look;
 mod origin;
+mod privileges;
 pub mod recording;
 pub mod remote;
 pub mod replay;
@@ -20,6 +22,14 @@ pub mod shell;
 
 pub use crate::report::report;
 pub use exit::Failure;
+
+use std::io::{Write, stdout};
+
+/// Prints a result.
+fn print(text: impl AsRef<[u8]>) -> Result<(), Failure> {
+    let mut out = stdout().lock();
+    out.write_all(text.as_ref()).and_then(|()| out.flush()).map_err(|error| Failure::io("print", error))
+}
 
 /// Waits for something on this thread.
 fn waiting<T>(work: impl Future<Output = T>) -> Result<T, Failure> {

@@ -1,7 +1,7 @@
 //! `highwater run`: the agent.
 
 use super::changes::Changes;
-use super::{Failure, serve};
+use super::{Failure, print, privileges, serve};
 use crate::access::socket::ReplyLimits;
 use crate::agent::runtimes::ask_all;
 use crate::agent::{Agent, Recorder, Recording, Watch, clock};
@@ -12,7 +12,7 @@ use crate::snapshot::Snapshot;
 use crate::units::Bytes;
 use crate::verdict::Windows;
 use crate::web::Published;
-use std::io::{Write, stdout};
+use std::io::stdout;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +27,8 @@ const NAMES_WITHIN: Duration = Duration::from_millis(700);
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let settings = Settings::load(args.overrides())?;
     let door = serve::Door::open(&settings)?;
+    let written = [settings.storage.as_deref(), args.recording.as_deref()];
+    privileges::keep_reading(&written.into_iter().flatten().collect::<Vec<_>>());
     let mut recording = args.recording.as_deref().map(|path| record(path, args.recording_max_size)).transpose()?;
     let mut watch = Watch::new(&settings, settings.sample_interval)?;
     if let Some(directory) = &settings.storage {
@@ -90,8 +92,7 @@ pub(super) fn first_snapshot(watch: &mut Watch) -> Snapshot {
 
 fn greet(snapshot: &Snapshot, urls: &str) -> Result<(), Failure> {
     let text = format!("{}\nServing on {urls}\n", table::render(snapshot, clock::now(), terminal_width()));
-    let mut out = stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| Failure::io("print", error))
+    print(&text)
 }
 
 /// The width of the terminal, where standard output is one.

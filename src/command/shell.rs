@@ -1,10 +1,9 @@
 //! What helps at a shell: completions and manual pages, from the same definitions as `--help`.
 
-use super::Failure;
+use super::{Failure, print};
 use crate::cli::{Cli, ManArgs};
 use clap::CommandFactory;
 use clap_complete::Shell;
-use std::io::{Write, stdout};
 
 /// Prints the completions for a shell.
 ///
@@ -30,9 +29,4 @@ pub fn man(args: &ManArgs) -> Result<(), Failure> {
     std::fs::create_dir_all(directory)
         .and_then(|()| clap_mangen::generate_to(command, directory))
         .map_err(|source| Failure::Pages { directory: directory.clone(), source })
-}
-
-fn print(text: &[u8]) -> Result<(), Failure> {
-    let mut out = stdout().lock();
-    out.write_all(text).and_then(|()| out.flush()).map_err(|error| Failure::io("print", error))
 }

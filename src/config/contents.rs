@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use thiserror::Error;
 
 /// Where a text is.
 #[derive(Clone, PartialEq, Eq)]
@@ -19,14 +20,30 @@ pub enum Contents {
     Inline(String),
 }
 
+/// A text that cannot be read.
+#[derive(Debug, Error)]
+#[error("cannot read the {what} in {contents}")]
+pub struct Unreadable {
+    /// What it should hold.
+    what: &'static str,
+    /// Where it is.
+    contents: Contents,
+    /// Why.
+    #[source]
+    source: io::Error,
+}
+
 impl Contents {
-    /// The text.
+    /// The text; `what` it should be is for the error.
     ///
     /// # Errors
     /// When the file cannot be read, is larger than 1 MiB, or is not UTF-8.
-    pub fn read(&self) -> io::Result<Cow<'_, str>> {
+    pub fn read(&self, what: &'static str) -> Result<Cow<'_, str>, Unreadable> {
         match self {
-            Self::File(path) => read_limited(path).map(Cow::Owned),
+            Self::File(path) => match read_limited(path) {
+                Ok(text) => Ok(Cow::Owned(text)),
+                Err(source) => Err(Unreadable { what, contents: self.clone(), source }),
+            },
             Self::Inline(text) => Ok(Cow::Borrowed(text)),
         }
     }

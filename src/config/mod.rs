@@ -8,7 +8,7 @@ mod problem;
 pub mod tls;
 pub mod web;
 
-pub use contents::Contents;
+pub use contents::{Contents, Unreadable};
 pub use file::{ConfigError, ConfigFile};
 pub use listen::{ListenAddress, ListenError, Listening};
 pub use tls::{PemError, TlsVersion};

@@ -1,9 +1,7 @@
 //! What have a server and a client in common that speak TLS? Certificates and keys in PEM form, and versions.
 
-use super::contents::Contents;
+use super::contents::{Contents, Unreadable};
 use serde::Deserialize;
-use std::borrow::Cow;
-use std::io;
 use std::ops::RangeInclusive;
 use thiserror::Error;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
@@ -36,16 +34,8 @@ impl TlsVersion {
 #[derive(Debug, Error)]
 pub enum PemError {
     /// A file cannot be read.
-    #[error("cannot read the {what} in {contents}")]
-    Unreadable {
-        /// What it should hold.
-        what: &'static str,
-        /// Where it is.
-        contents: Contents,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
     /// It holds no PEM, or nothing of that kind.
     #[error("no {what} in PEM form is in {contents}")]
     Malformed {
@@ -76,7 +66,7 @@ pub enum PemError {
 /// When the text cannot be read or holds no certificate.
 pub fn certificates(contents: &Contents, what: &'static str) -> Result<Vec<CertificateDer<'static>>, PemError> {
     let failure = |source| PemError::Malformed { what, contents: contents.clone(), source };
-    let text = text(contents, what)?;
+    let text = contents.read(what)?;
     let certificates: Vec<_> =
         CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<_, _>>().map_err(failure)?;
     if certificates.is_empty() { Err(failure(pem::Error::NoItemsFound)) } else { Ok(certificates) }
@@ -87,7 +77,7 @@ pub fn certificates(contents: &Contents, what: &'static str) -> Result<Vec<Certi
 /// # Errors
 /// When the text cannot be read or holds no key.
 pub fn private_key(contents: &Contents) -> Result<PrivateKeyDer<'static>, PemError> {
-    let text = text(contents, "key")?;
+    let text = contents.read("key")?;
     PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|source| PemError::Malformed {
         what: "key",
         contents: contents.clone(),
@@ -110,8 +100,4 @@ pub fn authorities(
         added.map_err(|source| PemError::Authority { what, contents: contents.clone(), source: Box::new(source) })?;
     }
     Ok(roots)
-}
-
-fn text<'a>(contents: &'a Contents, what: &'static str) -> Result<Cow<'a, str>, PemError> {
-    contents.read().map_err(|source| PemError::Unreadable { what, contents: contents.clone(), source })
 }

@@ -6,7 +6,6 @@
 
 use super::catalogue::Name;
 use super::exposition::{Exposition, LabelValue, Series, Value};
-use super::holders::holders;
 use super::images;
 use super::text;
 use super::view::{FilesystemView, LayerView, View};
@@ -172,9 +171,12 @@ fn layer(view: &View<'_>, layer: &LayerView<'_>, stale: bool) -> Vec<Series> {
 
 /// What each test pod holds, the greatest first.
 fn jobs(view: &View<'_>) -> impl Iterator<Item = Series> {
-    holders(view).0.into_iter().filter_map(|holder| {
+    view.holders().0.into_iter().filter_map(|holder| {
         let (namespace, pod) = holder.pod?;
-        let labels = [holder.job.unwrap_or_default(), holder.build.unwrap_or_default(), namespace, pod].map(named);
+        let origin = &holder.layer.origin;
+        let [job, build] =
+            [&origin.prow_job, &origin.prow_build_id].map(|name| name.as_ref().map_or("", Label::as_str));
+        let labels = [job, build, namespace, pod].map(named);
         Some(series(Name::JobUsed, labels, Value::Count(holder.total().get())))
     })
 }

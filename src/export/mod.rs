@@ -5,7 +5,6 @@
 pub mod catalogue;
 pub mod explain;
 pub mod exposition;
-mod holders;
 mod images;
 pub mod json;
 pub mod metrics;

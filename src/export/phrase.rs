@@ -75,6 +75,24 @@ pub(crate) fn count(number: usize, word: &str) -> String {
     if number == 1 { format!("1 {word}") } else { format!("{number} {word}s") }
 }
 
+/// `thing` becomes `Thing`.
+pub(crate) fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
+}
+
+/// Why an image stays, by the name of the reason; one that is not known as it is called.
+pub(crate) fn stays(reason: &str) -> &str {
+    match reason {
+        "in_use" => "in use",
+        "pinned" => "pinned",
+        "too_young" => "too young",
+        "gc_disabled" => "image GC is off",
+        "not_needed" => "others suffice",
+        other => other,
+    }
+}
+
 /// `81 %`; never 0 or 100, which no forecast can know: `under 1 %`, `over 99 %`.
 pub fn chance(probability: Ratio) -> String {
     let percent = probability.get() * 100.0;
@@ -158,6 +176,7 @@ pub const fn trigger(trigger: Trigger) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::victims::SafeReason;
 
     fn forecast_of(seconds: [Option<i64>; 3]) -> Forecast {
         let [p10, p50, p90] = seconds.map(|seconds| seconds.map(Span::from_secs));
@@ -199,6 +218,18 @@ mod tests {
         for (seconds, text) in cases {
             assert_eq!(when(action(seconds)), text);
         }
+    }
+
+    #[test]
+    fn every_reason_to_stay_has_words() {
+        for reason in
+            [SafeReason::InUse, SafeReason::Pinned, SafeReason::TooYoung, SafeReason::GcDisabled, SafeReason::NotNeeded]
+        {
+            let words = stays(reason.as_str());
+            assert!(!words.contains('_'), "{words}");
+        }
+        assert_eq!(stays("not_needed"), "others suffice");
+        assert_eq!(stays("of_a_newer_agent"), "of_a_newer_agent");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Joins sample and assessment once for all surfaces and makes names unique. It concludes nothing: what a thing means is
 //! in the assessment.
 
+use crate::assess::holders::{Holder, Nesting};
 use crate::assess::{FilesystemAssessment, LayerAssessment, TriggerAssessment};
 use crate::forecast::Tally;
 use crate::model::{GcPolicy, Trigger};
@@ -139,6 +140,12 @@ impl<'a> View<'a> {
             });
         }
         problems
+    }
+
+    /// Who holds the bytes of all filesystems, most first, and what belongs to no layer. Empty where no walk has counted yet.
+    pub fn holders(&self) -> (Vec<Holder<'a>>, Bytes) {
+        let held = self.layers.iter().filter_map(|layer| Some((&layer.sample.id, layer.held.as_ref()?)));
+        Nesting::of(self.sample).holders(held)
     }
 
     /// Smaller is more urgent: that of the most urgent trigger on a filesystem.

@@ -59,6 +59,13 @@ pub struct LayerOrigin {
     pub container: Option<Label>,
 }
 
+impl LayerOrigin {
+    /// Namespace and name of the pod; a namespace that is not known is empty.
+    pub fn pod(&self) -> Option<(&str, &str)> {
+        Some((self.pod_namespace.as_ref().map_or("", Label::as_str), self.pod.as_ref()?.as_str()))
+    }
+}
+
 /// A runtime that keeps images.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuntimeSample {

@@ -23,11 +23,11 @@
 #[path = "../it/fake_proc.rs"]
 #[expect(dead_code, reason = "the tests need more of it")]
 mod fake_proc;
+mod servers;
 
-use std::fs;
+use servers::{Server, load_average, quantile};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::net::TcpStream;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -39,10 +39,10 @@ const ALONE: usize = 100;
 /// How long the CPU at rest is watched.
 const REST: Duration = Duration::from_mins(1);
 
-struct Server {
+/// A server and what was measured of it.
+struct Target {
     name: &'static str,
-    process: Child,
-    address: SocketAddr,
+    server: Server,
     p50: Vec<f64>,
     p99: Vec<f64>,
     cpu: Vec<f64>,
@@ -51,91 +51,37 @@ struct Server {
     bytes: usize,
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
-
-impl Server {
-    fn new(name: &'static str, process: Child, address: SocketAddr) -> Self {
-        Self { name, process, address, p50: Vec::new(), p99: Vec::new(), cpu: Vec::new(), alone: Vec::new(), bytes: 0 }
-    }
-
-    fn highwater(name: &'static str, arguments: &[&str]) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_highwater"))
-            .args(arguments)
-            .arg("--web.listen-address=127.0.0.1:0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
-        let url = lines.find_map(|line| line.strip_prefix("Serving on http://").map(str::to_owned)).unwrap();
-        Self::new(name, process, url.trim_end_matches('/').parse().unwrap())
-    }
-
-    /// `None` where it is not installed.
-    fn node_exporter() -> Option<Self> {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let process = Command::new("node_exporter")
-            .args(["--collector.disable-defaults", "--collector.filesystem"])
-            .arg(format!("--web.listen-address={address}"))
-            .stderr(Stdio::null())
-            .spawn()
-            .ok()?;
-        while TcpStream::connect(address).is_err() {
-            sleep(Duration::from_millis(20));
-        }
-        Some(Self::new("node_exporter", process, address))
-    }
-
-    /// Nanoseconds of CPU that all threads have had.
-    fn cpu_time(&self) -> u64 {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.process.id())).unwrap();
-        tasks
-            .filter_map(|task| fs::read_to_string(task.unwrap().path().join("schedstat")).ok())
-            .map(|text| text.split(' ').next().unwrap().parse::<u64>().unwrap())
-            .sum()
-    }
-
-    /// Resident memory in KiB: all, and the part that is no file.
-    fn memory(&self) -> (u64, u64) {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
-        let field = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-            line.trim().trim_end_matches(" kB").parse().unwrap()
-        };
-        (field("VmRSS:"), field("RssAnon:"))
+impl Target {
+    fn new(name: &'static str, server: Server) -> Self {
+        Self { name, server, p50: Vec::new(), p99: Vec::new(), cpu: Vec::new(), alone: Vec::new(), bytes: 0 }
     }
 
     /// One hundred scrapes on one connection, as Prometheus keeps it.
     fn round(&mut self) {
-        let mut stream = BufReader::new(TcpStream::connect(self.address).unwrap());
+        let mut stream = BufReader::new(TcpStream::connect(self.server.address).unwrap());
         let mut times = Vec::new();
-        let cpu = self.cpu_time();
+        let cpu = self.server.cpu_time();
         for _ in 0..SCRAPES {
             let begin = Instant::now();
             self.bytes = scrape(&mut stream);
             times.push(begin.elapsed().as_secs_f64() * 1e6);
         }
-        self.cpu.push((self.cpu_time() - cpu) as f64 / 1e3 / SCRAPES as f64);
+        self.cpu.push((self.server.cpu_time() - cpu) as f64 / 1e3 / SCRAPES as f64);
         self.p50.push(quantile(&times, 0.5));
         self.p99.push(quantile(&times, 0.99));
     }
 }
 
 /// One scrape of each server after a pause in which whatever is kept for a second has gone.
-fn scrape_alone(servers: &mut [Server]) {
+fn scrape_alone(targets: &mut [Target]) {
     let mut streams: Vec<_> =
-        servers.iter().map(|server| BufReader::new(TcpStream::connect(server.address).unwrap())).collect();
+        targets.iter().map(|target| BufReader::new(TcpStream::connect(target.server.address).unwrap())).collect();
     for _ in 0..ALONE {
         sleep(Duration::from_millis(1_100));
-        for (server, stream) in servers.iter_mut().zip(&mut streams) {
+        for (target, stream) in targets.iter_mut().zip(&mut streams) {
             let begin = Instant::now();
             scrape(stream);
-            server.alone.push(begin.elapsed().as_secs_f64() * 1e6);
+            target.alone.push(begin.elapsed().as_secs_f64() * 1e6);
         }
     }
 }
@@ -183,13 +129,6 @@ fn header(stream: &mut BufReader<TcpStream>) -> Vec<String> {
     }
 }
 
-/// By nearest rank, so that the 0.99 of a hundred is the second greatest.
-fn quantile(values: &[f64], part: f64) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    values[(values.len() as f64 * part).ceil() as usize - 1]
-}
-
 fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
 }
@@ -202,47 +141,43 @@ fn main() {
     let proc = fake_proc::FakeProc::new();
     fake_proc::prow_node(&proc, 4, 300);
     let fake = format!("--path.procfs={}", proc.path().display());
-    let mut servers = vec![
-        Server::highwater("highwater demo", &["demo", "--speed=1"]),
-        Server::highwater("highwater run, six layers, 300 processes", &["run", &fake]),
+    let mut targets = vec![
+        Target::new("highwater demo", Server::highwater(&["demo", "--speed=1"])),
+        Target::new("highwater run, six layers, 300 processes", Server::highwater(&["run", &fake])),
     ];
-    match Server::node_exporter() {
-        Some(peer) => servers.push(peer),
-        None => println!("node_exporter is not installed: tests/tools/install node_exporter"),
-    }
+    targets.extend(Server::node_exporter(&[]).map(|peer| Target::new("node_exporter", peer)));
     // What is done once (the first pages of code, the first discovery) is not a scrape.
-    servers.iter_mut().for_each(Server::round);
-    for server in &mut servers {
-        server.p50.clear();
-        server.p99.clear();
-        server.cpu.clear();
+    targets.iter_mut().for_each(Target::round);
+    for target in &mut targets {
+        target.p50.clear();
+        target.p99.clear();
+        target.cpu.clear();
     }
     for _ in 0..ROUNDS {
-        servers.iter_mut().for_each(Server::round);
+        targets.iter_mut().for_each(Target::round);
     }
-    scrape_alone(&mut servers);
-    let before: Vec<u64> = servers.iter().map(Server::cpu_time).collect();
+    scrape_alone(&mut targets);
+    let before: Vec<u64> = targets.iter().map(|target| target.server.cpu_time()).collect();
     sleep(REST);
 
-    let load = fs::read_to_string("/proc/loadavg").unwrap();
-    let load = load.split(' ').take(3).collect::<Vec<_>>().join(" ");
+    let load = load_average();
     println!("{ROUNDS} rounds of {SCRAPES} scrapes each, in turn; medians of the rounds. Load average {load}.");
     println!(
         "{:42} {:>8} {:>8} {:>8} {:>9} {:>9} {:>9} {:>9} {:>8} {:>7}",
         "", "p50 us", "p99 us", "CPU us", "alone p50", "alone p99", "RSS KiB", "anon KiB", "body B", "rest %"
     );
-    for (server, before) in servers.iter().zip(before) {
-        let (resident, anonymous) = server.memory();
-        let rest = (server.cpu_time() - before) as f64 / REST.as_nanos() as f64 * 100.0;
+    for (target, before) in targets.iter().zip(before) {
+        let (resident, anonymous) = (target.server.memory("VmRSS"), target.server.memory("RssAnon"));
+        let rest = (target.server.cpu_time() - before) as f64 / REST.as_nanos() as f64 * 100.0;
         println!(
             "{:42} {:8.0} {:8.0} {:8.0} {:9.0} {:9.0} {resident:9} {anonymous:9} {:8} {rest:7.2}",
-            server.name,
-            median(&server.p50),
-            median(&server.p99),
-            median(&server.cpu),
-            median(&server.alone),
-            quantile(&server.alone, 0.99),
-            server.bytes
+            target.name,
+            median(&target.p50),
+            median(&target.p99),
+            median(&target.cpu),
+            median(&target.alone),
+            quantile(&target.alone, 0.99),
+            target.bytes
         );
     }
 }

@@ -82,6 +82,20 @@ fn a_procfs_that_is_not_there_is_named() {
     assert_eq!(output.status.code(), Some(4));
 }
 
+/// 0 to 3 are verdicts to who runs it as a plugin of monitoring.
+#[test]
+fn a_wrong_flag_of_check_is_no_verdict() {
+    for arguments in [&["check", "--nonsense"][..], &["check", "--agent=http://127.0.0.1:1", "--window=1s"]] {
+        let output = highwater(arguments);
+        assert_eq!(output.status.code(), Some(4), "{arguments:?}");
+        assert!(stderr(&output).contains("Usage: highwater check"), "{}", stderr(&output));
+        assert!(output.stdout.is_empty());
+    }
+    assert_eq!(highwater(&["explain", "--nonsense"]).status.code(), Some(2));
+    let output = highwater(&["check", "--help"]);
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
+}
+
 #[test]
 fn version_and_help_are_there() {
     let version = String::from_utf8(highwater(&["--version"]).stdout).unwrap();

@@ -214,6 +214,12 @@ fn two_layers_of_one_name_are_counted_and_the_first_has_the_bytes() {
     );
 }
 
+/// What each test pod holds.
+fn jobs(snapshot: &Snapshot) -> Vec<(Labels, f64)> {
+    let all = samples(snapshot).into_iter().filter(|(name, ..)| name == "highwater_job_used_bytes");
+    all.map(|(_, labels, bytes)| (labels, bytes)).collect()
+}
+
 #[test]
 fn a_test_pod_holds_what_its_layers_hold_together() {
     let held = |snapshot: &Snapshot| {
@@ -223,10 +229,6 @@ fn a_test_pod_holds_what_its_layers_hold_together() {
         })
         .map(|(.., bytes)| bytes)
         .sum::<f64>()
-    };
-    let jobs = |snapshot: &Snapshot| {
-        let all = samples(snapshot).into_iter().filter(|(name, ..)| name == "highwater_job_used_bytes");
-        all.map(|(_, labels, bytes)| (labels, bytes)).collect::<Vec<_>>()
     };
     let mut snapshot = node::snapshot();
     let [(labels, bytes)] = &jobs(&snapshot)[..] else { panic!("one pod: {:?}", jobs(&snapshot)) };
@@ -243,6 +245,30 @@ fn a_test_pod_holds_what_its_layers_hold_together() {
         disk.usage = Reading::not_read();
     }
     assert_eq!(jobs(&snapshot), []);
+}
+
+#[test]
+fn what_is_in_a_pod_counts_for_that_one_whatever_it_is_called_further_in() {
+    let mut snapshot = node::snapshot();
+    let whole = jobs(&snapshot);
+    // Whoever owns the cluster in a pod names the pods in it.
+    let inner = &mut snapshot.sample.layers[2].origin;
+    (inner.pod_namespace, inner.pod) = (Some("team-b".into()), Some("innocent".into()));
+    (inner.prow_job, inner.prow_build_id) = (Some("release".into()), None);
+    assert_eq!(jobs(&snapshot), whole);
+    // A cluster in containers without a pod, as on a developer's machine.
+    for layer in &mut snapshot.sample.layers[1..] {
+        if layer.origin.pod.as_ref().is_some_and(|pod| pod.as_str() != "innocent") {
+            (layer.origin.pod_namespace, layer.origin.pod) = (None, None);
+        }
+    }
+    let [(labels, bytes)] = &jobs(&snapshot)[..] else { panic!("{:?}", jobs(&snapshot)) };
+    assert_eq!((labels["pod"].as_str(), labels["prow_job"].as_str()), ("innocent", "release"));
+    assert!(*bytes > 0.0 && *bytes < whole[0].1);
+    // Names from a recording could name each other.
+    let id = snapshot.sample.layers[2].id.clone();
+    snapshot.sample.layers[1].parent = Some(id);
+    assert_eq!(jobs(&snapshot).len(), 1);
 }
 
 #[test]

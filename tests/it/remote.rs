@@ -53,6 +53,6 @@ fn an_agent_that_is_not_there_leaves_the_answer_unknown() {
         "highwater: cannot reach the agent at unix:///nowhere/highwater.sock: No such file or directory (os error 2)\n";
     assert_eq!((code, error.as_str()), (Some(3), says));
     let (code, _, error) = highwater(&["check", "--agent", "node-1"]);
-    assert_eq!(code, Some(2));
+    assert_eq!(code, Some(4));
     assert!(error.contains("\"node-1\" is no address of an agent; write it as http://node-1:9469"), "{error}");
 }

@@ -186,8 +186,10 @@ fn an_agent_with_users_is_given_a_name_and_a_password() {
     let file = agent.path("agent.yml");
     let (code, _) = agent.run(&["explain", "--agent", &url, "--agent.config.file", &file], "other.crt");
     assert_eq!(code, Some(2), "a mistake in the file");
+    let (code, text) = agent.run(&["explain", "--agent", "none", "--agent.config.file", &file], "other.crt");
+    assert!(code == Some(2) && text.contains("--agent none asks nobody"), "nobody would read it: {text}");
     let (code, text) = agent.run(&["check", "--agent.config.file", &file], "other.crt");
-    assert!(code == Some(2) && text.contains("--agent <URL>"), "whom to ask has to be said: {text}");
+    assert!(code == Some(4) && text.contains("name it, as --agent https://"), "whom to ask has to be said: {text}");
 }
 
 #[test]

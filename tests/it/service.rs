@@ -110,3 +110,64 @@ fn systemd_hears_that_it_is_ready_alive_and_ending() {
     }
     assert_eq!(message, "STOPPING=1\n");
 }
+
+/// CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE, CAP_DAC_OVERRIDE, as bits of CapEff.
+const READ: u64 = 1 << 2 | 1 << 19;
+const OVERRIDE: u64 = 1 << 1;
+
+/// The capabilities of each thread of a process, and whether it can be given new ones.
+fn rights(pid: u32) -> Vec<(u64, bool)> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|thread| thread.unwrap().path());
+    let rights = threads.filter_map(|thread| {
+        let status = std::fs::read_to_string(thread.join("status")).ok()?;
+        let field = |name| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim).unwrap();
+        let sets = ["CapEff:", "CapPrm:", "CapInh:"].map(|name| u64::from_str_radix(field(name), 16).unwrap());
+        Some((sets.into_iter().fold(0, |all, set| all | set), field("NoNewPrivs:") == "0"))
+    });
+    rights.collect()
+}
+
+fn own_rights() -> u64 {
+    rights(std::process::id())[0].0
+}
+
+#[test]
+fn the_agent_keeps_the_rights_to_read_and_no_others_on_every_thread() {
+    let folder = TempDir::new().unwrap();
+    let (storage, recording) = (folder.path().join("state"), folder.path().join("node.jsonl"));
+    let mut running = Running::start(Command::new(HIGHWATER).args([
+        "run",
+        "--web.listen-address=127.0.0.1:0",
+        &format!("--storage.path={}", storage.display()),
+        &format!("--recording={}", recording.display()),
+    ]));
+    let url = running.urls();
+    // It answers when all its threads have begun.
+    healthy(TcpStream::connect(url.trim_start_matches("http://").trim_end_matches('/')).unwrap());
+    let found = rights(running.0.id());
+    assert!(found.len() > 3, "it has threads of many kinds: {found:?}");
+    assert!(found.iter().all(|thread| *thread == (own_rights() & READ, false)), "{found:x?}");
+    assert!(recording.exists() && storage.exists());
+
+    let mut running = Running::start(Command::new(HIGHWATER).args(["demo", "--web.listen-address=127.0.0.1:0"]));
+    running.urls();
+    let found = rights(running.0.id());
+    assert!(found.iter().all(|thread| *thread == (own_rights() & 1 << 2, false)), "{found:x?}");
+}
+
+#[test]
+fn in_a_folder_of_another_user_root_still_writes() {
+    let folder = TempDir::new().unwrap();
+    let recording = folder.path().join("node.jsonl");
+    // Only root can give a folder away; without it there is nothing to try.
+    if std::os::unix::fs::chown(folder.path(), Some(12_345), None).is_err() {
+        return;
+    }
+    let argument = format!("--recording={}", recording.display());
+    let mut running =
+        Running::start(Command::new(HIGHWATER).args(["run", "--web.listen-address=127.0.0.1:0", &argument]));
+    running.urls();
+    let found = rights(running.0.id());
+    assert!(found.iter().all(|thread| *thread == (own_rights() & (READ | OVERRIDE), false)), "{found:x?}");
+    assert!(recording.exists());
+}

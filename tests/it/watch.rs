@@ -102,6 +102,6 @@ fn a_pause_that_is_none_is_refused() {
         let argument = format!("--watch={pause}");
         let output =
             Command::new(env!("CARGO_BIN_EXE_highwater")).args(["check", &argument]).output().expect("it runs");
-        assert_eq!(output.status.code(), Some(2), "{pause}");
+        assert_eq!(output.status.code(), Some(4), "{pause}");
     }
 }

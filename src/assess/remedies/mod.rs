@@ -8,15 +8,15 @@ mod settings;
 
 pub use settings::{Change, Field, Raise};
 
+use super::holders::Nesting;
 use super::{Course, ImagesAssessment, LayerAssessment};
 use crate::layer::{LayerId, LayerKind};
 use crate::model::pins::{Pinning, pinning};
 use crate::model::prediction::Prediction;
 use crate::model::victims::{Fate, SafeReason};
 use crate::model::{GcPolicy, Release};
-use crate::sample::{Component, FilesystemSample, ImageId, KubeletSample, LayerSample, Sample, Space};
+use crate::sample::{FilesystemSample, ImageId, KubeletSample, LayerSample, Sample, Space};
 use crate::units::Bytes;
-use std::collections::BTreeMap;
 
 /// What is known of a layer that may lose images.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +50,7 @@ pub enum Remedy {
     /// Pin images.
     Pin(Pin),
     /// End the pod that holds most.
-    MakeRoom(Holder),
+    MakeRoom(PodToEnd),
     /// Raise the thresholds of image GC and eviction.
     RaiseThresholds(Raise),
     /// Switch image GC and disk eviction off by these settings.
@@ -68,7 +68,7 @@ pub struct Pin {
 
 /// The pod, other than the layer's own, that holds most on the disk of its images.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holder {
+pub struct PodToEnd {
     /// A layer directly in that pod.
     pub layer: LayerId,
     /// What all layers in the pod hold on that disk.
@@ -144,42 +144,14 @@ fn fatal(predictions: &[Prediction], images: &ImagesAssessment) -> Option<Vec<Im
     lost.then_some(found)
 }
 
-/// The pod that holds most of a disk, as far as a walk has told, the layer's own aside. What runs inside of a test's own cluster
-/// counts for the pod around that.
-fn greatest_holder(sample: &Sample, layer: &LayerSample, disk: &FilesystemSample) -> Option<Holder> {
-    let by_id: BTreeMap<&LayerId, &LayerSample> = sample.layers.iter().map(|layer| (&layer.id, layer)).collect();
-    let own = pod(in_pod(&by_id, layer));
-    let mut held = BTreeMap::new();
-    for usage in &disk.usage.value()?.layers {
-        let Some(root) = by_id.get(&usage.layer).and_then(|layer| in_pod(&by_id, layer)) else { continue };
-        let key = pod(Some(root));
-        if key.is_none() || key == own {
-            continue;
-        }
-        let other = usage.components.get(&Component::Other).copied().unwrap_or(Bytes::ZERO);
-        let entry = held.entry(key).or_insert((Bytes::ZERO, root));
-        entry.0 = entry.0.saturating_add(usage.total().saturating_sub(other));
-    }
-    let (held, root) = held.into_values().max_by_key(|(held, _)| *held).filter(|(held, _)| *held > Bytes::ZERO)?;
-    Some(Holder { layer: root.id.clone(), held })
-}
-
-/// Namespace and name of the pod that a layer lies in; any text.
-fn pod(layer: Option<&LayerSample>) -> Option<(&str, &str)> {
-    let origin = &layer?.origin;
-    Some((origin.pod_namespace.as_ref()?.as_str(), origin.pod.as_ref()?.as_str()))
-}
-
-/// The layer around a layer, or itself, that lies directly in the outermost one; `None` for the outermost one.
-fn in_pod<'a>(by_id: &BTreeMap<&LayerId, &'a LayerSample>, layer: &'a LayerSample) -> Option<&'a LayerSample> {
-    let mut layer = layer;
-    // Names from a recording could name each other.
-    for _ in 0..by_id.len() {
-        let parent = by_id.get(layer.parent.as_ref()?)?;
-        if parent.parent.is_none() {
-            return Some(layer);
-        }
-        layer = parent;
-    }
-    None
+/// The pod of the node itself that holds most of a disk, as far as a walk has told, the layer's own aside.
+fn greatest_holder(sample: &Sample, layer: &LayerSample, disk: &FilesystemSample) -> Option<PodToEnd> {
+    let nesting = Nesting::of(sample);
+    let own = nesting.outermost_in_pod(layer).and_then(|layer| layer.origin.pod());
+    let held = disk.usage.value()?.layers.iter().map(|usage| (&usage.layer, &usage.components));
+    let (holders, _) = nesting.holders(held);
+    let may_end = |of: &LayerSample| nesting.is_direct(of) && of.origin.pod_namespace.is_some();
+    let other = holders.iter().find(|holder| holder.pod.is_some() && holder.pod != own && may_end(holder.layer))?;
+    let held = other.total();
+    (held > Bytes::ZERO).then(|| PodToEnd { layer: other.layer.id.clone(), held })
 }

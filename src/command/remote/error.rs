@@ -53,7 +53,7 @@ pub enum RemoteError {
         source: hyper::Error,
     },
     /// It refused.
-    #[error("the agent at {address} answers {status}{}{message}", if message.is_empty() { "" } else { ": " })]
+    #[error("the agent at {address} answers {status}{}", after(message, remedy))]
     Refused {
         /// Where.
         address: String,
@@ -61,6 +61,8 @@ pub enum RemoteError {
         status: StatusCode,
         /// What it says of it; may be empty.
         message: String,
+        /// What helps; may be empty.
+        remedy: &'static str,
     },
     /// The question was wrong, for example after a layer that is not there.
     #[error("the agent at {address} says: {message}")]
@@ -89,6 +91,16 @@ pub enum RemoteError {
         #[source]
         source: serde_json::Error,
     },
+}
+
+/// What is said behind a status: the words of the agent, then what helps.
+fn after(message: &str, remedy: &str) -> String {
+    match (message.is_empty(), remedy.is_empty()) {
+        (true, true) => String::new(),
+        (true, false) => format!(": {remedy}"),
+        (false, true) => format!(": {message}"),
+        (false, false) => format!(": {message}; {remedy}"),
+    }
 }
 
 /// The most characters of names in a certificate that are repeated.

@@ -1,4 +1,4 @@
-//! Does an agent of this very machine run? Whoever listens at the usual place is asked, and has to name this machine's boot.
+//! Does an agent of this very machine run? Whoever listens at the usual places is asked, and has to name this machine's boot.
 
 use super::address::AgentAddress;
 use super::client::{Patience, get};
@@ -10,19 +10,17 @@ use crate::export::json::{Document, SCHEMA_VERSION};
 use crate::report::report;
 use crate::untrusted::Label;
 use hyper::StatusCode;
-use std::io::{Write, stderr};
+use std::io::{ErrorKind, Write, stderr};
 
 /// The agent of this machine, with what it says; `None` where none answers at the usual port of the loopback interface, or
 /// the one that does watches another machine, plays a demonstration or has stopped sampling.
 ///
-/// It is asked without TLS and password: anybody may listen there first. That one is there and wants them is said on standard error.
+/// It is asked without TLS and password: anybody may listen there first, and would be sent them. That one is there and wants them
+/// is said on standard error.
 pub(in crate::command) async fn local(settings: &Settings) -> Option<(Agent, Document)> {
     let ours = boot_id(&settings.procfs)?;
-    let authority = format!("127.0.0.1:{}", ListenAddress::DEFAULT_PORT);
-    let address = AgentAddress::Web { tls: None, authority, prefix: String::new() };
-    let agent = Agent { address, config: None };
-    match get(&agent, "/api/v1/snapshot", SCHEMA_VERSION, Patience::BRIEF).await {
-        Ok(document) => is_usable(&document, &ours).then_some((agent, document)),
+    match first(usual_places()).await? {
+        Ok((agent, document)) => is_usable(&document, &ours).then_some((agent, document)),
         Err(error) => {
             if let Some(line) = worth_saying(&error) {
                 // Nothing is left to be done when standard error is closed.
@@ -31,6 +29,30 @@ pub(in crate::command) async fn local(settings: &Settings) -> Option<(Agent, Doc
             None
         }
     }
+}
+
+/// Both loopback addresses at the usual port.
+fn usual_places() -> impl Iterator<Item = Agent> {
+    ["127.0.0.1", "[::1]"].into_iter().map(|host| {
+        let authority = format!("{host}:{}", ListenAddress::DEFAULT_PORT);
+        Agent { address: AgentAddress::Web { tls: None, authority, prefix: String::new() }, config: None }
+    })
+}
+
+/// What is said at the first of these places at which anybody listens, or why nothing is. Only where the one before refuses the
+/// connection is the next asked: then whoever listens there first could have listened at the one before as well. `None`: there
+/// are no places.
+async fn first(places: impl Iterator<Item = Agent>) -> Option<Result<(Agent, Document), RemoteError>> {
+    let mut last = None;
+    for agent in places {
+        let answer = get(&agent, "/api/v1/snapshot", SCHEMA_VERSION, Patience::BRIEF).await;
+        let refused = matches!(&answer, Err(RemoteError::Connect { source, .. }) if source.kind() == ErrorKind::ConnectionRefused);
+        last = Some(answer.map(|document| (agent, document)));
+        if !refused {
+            break;
+        }
+    }
+    last
 }
 
 /// What to say when the agent may be asked with TLS or a password; that none is there is nothing to be said.
@@ -52,21 +74,58 @@ mod tests {
     use crate::export::json::describe;
     use crate::snapshot::{AgentHealth, Snapshot};
     use crate::time::{Span, Timestamp};
+    use std::io::Read;
+    use std::net::{SocketAddr, TcpListener};
 
     #[test]
     fn that_an_agent_wants_a_password_is_said_and_that_none_is_there_is_not() {
         let address = || "http://127.0.0.1:9469".to_owned();
-        let (status, message) = (StatusCode::UNAUTHORIZED, "who?".to_owned());
-        let line = worth_saying(&RemoteError::Refused { address: address(), status, message });
+        let (status, message, remedy) = (StatusCode::UNAUTHORIZED, "who?".to_owned(), "tell it");
+        let line = worth_saying(&RemoteError::Refused { address: address(), status, message, remedy });
         assert_eq!(
             line.as_deref(),
             Some(
-                "the agent at http://127.0.0.1:9469 answers 401 Unauthorized: who?; looking at this machine instead: \
+                "the agent at http://127.0.0.1:9469 answers 401 Unauthorized: who?; tell it; looking at this machine instead: \
                  --agent URL asks it, --agent none asks nobody"
             )
         );
         let source = std::io::ErrorKind::ConnectionRefused.into();
         assert_eq!(worth_saying(&RemoteError::Connect { address: address(), source }), None);
+    }
+
+    #[test]
+    fn the_next_place_is_asked_only_where_nobody_listens_at_the_one_before() {
+        let usual: Vec<String> = usual_places().map(|agent| agent.address.to_string()).collect();
+        assert_eq!(usual, ["http://127.0.0.1:9469", "http://[::1]:9469"]);
+
+        let place = |at: SocketAddr| Agent { address: format!("http://{at}").parse().unwrap(), config: None };
+        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let listening = || {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let at = listener.local_addr().unwrap();
+            std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                let _request = stream.read(&mut [0; 1_024]).unwrap();
+                stream.write_all(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n").unwrap();
+                stream.read_to_end(&mut Vec::new()).unwrap();
+            });
+            at
+        };
+        let answer = |places: Vec<SocketAddr>| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let Some(Err(error)) = runtime.block_on(first(places.into_iter().map(place))) else { panic!("no error") };
+            error.to_string()
+        };
+        let at = listening();
+        let said = answer(vec![free(), at]);
+        assert!(said.starts_with(&format!("the agent at http://{at} answers 401 ")), "{said}");
+        let (at, other) = (listening(), TcpListener::bind("127.0.0.1:0").unwrap());
+        let said = answer(vec![at, other.local_addr().unwrap()]);
+        assert!(said.starts_with(&format!("the agent at http://{at} answers 401 ")), "{said}");
+        other.set_nonblocking(true).unwrap();
+        assert_eq!(other.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "somebody else is asked as well");
+        let (one, another) = (free(), free());
+        assert_eq!(answer(vec![one, another]), format!("cannot reach the agent at http://{another}"));
     }
 
     #[test]

@@ -4,11 +4,10 @@
 use super::address::AgentAddress;
 use super::tls::Tls;
 use crate::config::client::{ClientConfig, Login};
-use crate::config::{ConfigError, Contents, PemError};
+use crate::config::{ConfigError, Contents, PemError, Unreadable};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::HeaderValue;
-use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
 use tokio_rustls::rustls;
@@ -49,16 +48,8 @@ pub enum SetupError {
     #[error("TLS cannot be set up")]
     Tls(#[source] Box<rustls::Error>),
     /// The user, the password or the credentials cannot be read.
-    #[error("cannot read the {what} in {contents}")]
-    Unreadable {
-        /// What it should hold.
-        what: &'static str,
-        /// Where it is.
-        contents: Contents,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
     /// They cannot be sent.
     #[error("the {what} in {contents} cannot be sent: {problem}")]
     Unsendable {
@@ -118,7 +109,7 @@ fn authorization(login: &Login) -> Result<HeaderValue, SetupError> {
 
 /// The text, where it is in a file without the space around it, as Prometheus reads it.
 fn text(contents: &Contents, what: &'static str) -> Result<String, SetupError> {
-    let text = contents.read().map_err(|source| SetupError::Unreadable { what, contents: contents.clone(), source })?;
+    let text = contents.read(what)?;
     Ok(match contents {
         Contents::File(_) => text.trim().to_owned(),
         Contents::Inline(_) => text.into_owned(),

@@ -169,10 +169,15 @@ impl Watched {
             let Some(space) = disk.and_then(|disk| disk.space.value()) else { continue };
             let tick = (trigger == Trigger::ImageGc).then_some(prediction.at.at);
             let known = self.foretold.get(&(trigger, tick));
-            // Evictions follow each other every ten seconds, whatever the lists in between.
-            let stale = |known: &Foretold| match tick {
-                Some(_) => known.listed_at < listed_at,
-                None => known.at + CROSSED_BEFORE_TICK < sample.at,
+            // Evictions follow each other every ten seconds, whatever the lists in between; but once the line is left no more
+            // come, and what the list does not show yet was done by one before.
+            let stale = |known: &Foretold| {
+                let may_have_acted = known.prediction.crossed && !prediction.crossed && known.listed_at == listed_at;
+                if tick.is_some() {
+                    known.listed_at < listed_at
+                } else {
+                    known.at + CROSSED_BEFORE_TICK < sample.at && !may_have_acted
+                }
             };
             if known.is_none_or(|known| stale(known) || space.available <= known.available) {
                 let foretold = Foretold {

@@ -8,7 +8,6 @@ use super::{Failure, recording};
 use crate::assess::{State, assess};
 use crate::cli::{Output, ReplayArgs};
 use judge::Judge;
-use std::io::{Write, stdout};
 
 /// Replays the file and prints what was foretold and what happened; 0 where nothing foretold was wrong, else 1.
 ///
@@ -33,7 +32,6 @@ pub fn replay(args: &ReplayArgs) -> Result<u8, Failure> {
         Output::Table => print::table(&result, report.samples),
         Output::Json => print::json(&result, &report, &recording::warnings(&args.file, &report)),
     };
-    let mut out = stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| Failure::io("print", error))?;
+    super::print(&text)?;
     Ok(u8::from(result.rows.iter().any(|row| row.verdict() == judge::Verdict::Wrong)))
 }

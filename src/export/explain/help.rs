@@ -29,10 +29,7 @@ pub(super) fn help(text: &mut String, layer: &LayerEntry) {
 
 fn typed(text: &mut String, remedy: &RemedyEntry, kind: &str) {
     for edit in &remedy.edits {
-        match &edit.path {
-            Some(path) => put!(text, "     In {path}, keeping what else stands there:\n"),
-            None => text.push_str("     As flags of the kubelet, keeping the others:\n"),
-        }
+        put!(text, "     {}:\n", edit.place(|path| path));
         for line in &edit.lines {
             put!(text, "         {line}\n");
         }

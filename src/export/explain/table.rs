@@ -175,7 +175,7 @@ impl Shown {
     }
 
     fn trigger(&self, text: &mut String, trigger: &TriggerEntry, policy: &PolicyEntry) {
-        put!(text, "  {}", capital(phrase::trigger_named(&trigger.trigger)));
+        put!(text, "  {}", phrase::capitalised(phrase::trigger_named(&trigger.trigger)));
         if let Some(signal) = &trigger.signal {
             put!(text, " ({signal})");
         }
@@ -263,11 +263,7 @@ impl Shown {
 
     fn why(&self, image: &ImageEntry, verdict: &VerdictEntry) -> String {
         match (verdict.fate.as_str(), verdict.reason.as_str()) {
-            ("safe", "in_use") => "in use",
-            ("safe", "pinned") => "pinned",
-            ("safe", "too_young") => "too young",
-            ("safe", "gc_disabled") => "image GC is off",
-            ("safe", "not_needed") => "others suffice",
+            ("safe", reason) => phrase::stays(reason),
             (_, "age") => "unused for too long",
             (_, "space") => match image.last_use.as_str() {
                 "never" => "never used",
@@ -323,9 +319,4 @@ fn needed_by(critical: &str) -> &str {
         "pattern" => "a pattern",
         other => other,
     }
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }

@@ -1,11 +1,13 @@
 //! Who holds the space? The table of the holders, the greatest first.
 
 use super::html::{Escaped, Short};
-use crate::export::holders::{Holder, holders};
+use crate::assess::holders::Holder;
+use crate::export::phrase::count;
 use crate::export::put::put;
 use crate::export::view::View;
 use crate::sample::Component;
 use crate::units::Bytes;
+use crate::untrusted::Label;
 
 /// Rows of the table; the greatest come first.
 const MOST_ROWS: usize = 12;
@@ -19,7 +21,7 @@ const COLUMNS: [(Component, &str); 4] = [
 
 /// The table; nothing where no walk has counted yet.
 pub(super) fn section(page: &mut String, view: &View<'_>) {
-    let (holders, nobodys) = holders(view);
+    let (holders, nobodys) = view.holders();
     if holders.is_empty() {
         return;
     }
@@ -57,23 +59,23 @@ pub(super) fn section(page: &mut String, view: &View<'_>) {
 
 fn row(page: &mut String, holder: &Holder<'_>, used: Bytes) {
     page.push_str("<tr><th scope=\"row\">");
-    match (holder.pod, holder.job) {
+    let origin = &holder.layer.origin;
+    match (holder.pod, &origin.prow_job) {
         (None, _) => page.push_str("The machine itself"),
         (Some((namespace, pod)), Some(job)) => put!(
             page,
             "{}<small>{}, {}/{}</small>",
-            Short(job),
-            Short(holder.build.unwrap_or("no build id")),
+            Short(job.as_str()),
+            Short(origin.prow_build_id.as_ref().map_or("no build id", Label::as_str)),
             Short(namespace),
             Short(pod)
         ),
         (Some((namespace, pod)), None) => put!(page, "{}/{}", Short(namespace), Short(pod)),
     }
-    let s = if holder.layers == 1 { "" } else { "s" };
     put!(
         page,
-        "<small>{} layer{s}</small></th><td data-label=\"Holds\" class=\"number\"><b>{}</b></td><td data-label=\"Of used\" class=\"number\">{}</td>",
-        holder.layers,
+        "<small>{}</small></th><td data-label=\"Holds\" class=\"number\"><b>{}</b></td><td data-label=\"Of used\" class=\"number\">{}</td>",
+        count(holder.layers, "layer"),
         holder.total(),
         share(holder.total(), used)
     );

@@ -14,6 +14,7 @@ mod outlook;
 mod remedies;
 mod victims;
 
+use super::phrase;
 use super::put::put;
 use super::view::{FilesystemView, View};
 use crate::snapshot::Snapshot;
@@ -91,11 +92,7 @@ pub fn render(snapshot: Option<&Snapshot>, now: Timestamp, options: &PageOptions
         put!(page, "<p>Sampled at <time datetime=\"{0}\">{0}</time>, {1} ago.</p>\n", view.at, now.since(view.at));
     }
     if let Some(count) = view.as_ref().map(|view| view.problems().len()).filter(|count| *count > 0) {
-        put!(
-            page,
-            "<p><a href=\"#problems\">{count} {} could not be read</a></p>\n",
-            if count == 1 { "thing" } else { "things" }
-        );
+        put!(page, "<p><a href=\"#problems\">{} could not be read</a></p>\n", phrase::count(count, "thing"));
     }
     page.push_str(LOST);
     page.push_str("</header>\n<main>\n");

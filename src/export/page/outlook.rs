@@ -183,7 +183,7 @@ fn sentence(page: &mut String, view: &View<'_>, line: &Foreseen<'_, '_>, windows
             if nowhere_else == 1 { "exists" } else { "exist" }
         );
     }
-    put!(page, ". <small>{}", Escaped(&capitalised(phrase::trigger(trigger))));
+    put!(page, ". <small>{}", Escaped(&phrase::capitalised(phrase::trigger(trigger))));
     match line.trigger.headroom {
         Some(headroom) if headroom < 0 => page.push_str(": its line has been crossed"),
         Some(headroom) => put!(page, ": {} to go", phrase::headroom(trigger, headroom)),
@@ -227,11 +227,6 @@ fn deed(trigger: Trigger, losses: Option<Losses>, many: bool) -> String {
         (Trigger::InodeEviction, _) => format!("evict{s} pods for want of inodes"),
         (Trigger::DiskFull, _) => "is full".to_owned(),
     }
-}
-
-fn capitalised(text: &str) -> String {
-    let mut characters = text.chars();
-    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
 
 /// What may happen but probably does not within six hours, and what is not known.

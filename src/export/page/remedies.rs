@@ -39,10 +39,7 @@ fn of_layer(page: &mut String, layer: &LayerView<'_>, help: &Help) {
     for remedy in &help.remedies {
         put!(page, "<dt>{}</dt>\n<dd>Price: {}\n", Escaped(&remedy.what), Escaped(&remedy.price));
         for edit in &remedy.edits {
-            match &edit.path {
-                Some(path) => put!(page, "<p>In {}, keeping what else stands there:</p>\n", Short(path)),
-                None => page.push_str("<p>As flags of the kubelet, keeping the others:</p>\n"),
-            }
+            put!(page, "<p>{}:</p>\n", edit.place(Short));
             block(page, edit.lines.iter());
         }
         if !remedy.commands.is_empty() || remedy.withheld > 0 {

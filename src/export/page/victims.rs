@@ -70,7 +70,7 @@ impl Losses {
 
     /// `5 images, possibly 2 more`, `possibly 1 image`.
     pub(super) fn count(self) -> String {
-        let number = |count: usize| if count == 1 { "1 image".to_owned() } else { format!("{count} images") };
+        let number = |count| phrase::count(count, "image");
         match (self.certain, self.possible) {
             (0, possible) => format!("possibly {}", number(possible)),
             (certain, 0) => number(certain),
@@ -153,7 +153,7 @@ fn staying(page: &mut String, position: usize, stay: &[(Known<'_>, &Verdict)]) {
         .into_iter()
         .map(|reason| (count(reason), reason))
         .filter(|(count, _)| *count > 0)
-        .map(|(count, reason)| format!("{count} {}", why(reason)))
+        .map(|(count, reason)| format!("{count} {}", phrase::stays(reason.as_str())))
         .collect();
     put!(page, "{}</summary>\n<ul>\n", parts.join(", "));
     for (known, verdict) in stay.iter().take(MOST_IMAGES) {
@@ -163,7 +163,7 @@ fn staying(page: &mut String, position: usize, stay: &[(Known<'_>, &Verdict)]) {
             "<li>{} <span class=\"quiet\">{}, {}</span></li>\n",
             Short(known.image.display_name()),
             size(known),
-            why(reason)
+            phrase::stays(reason.as_str())
         );
     }
     page.push_str("</ul>\n");
@@ -171,14 +171,4 @@ fn staying(page: &mut String, position: usize, stay: &[(Known<'_>, &Verdict)]) {
         put!(page, "<p class=\"aside\">And {more} more.</p>\n");
     }
     page.push_str("</details>\n");
-}
-
-const fn why(reason: SafeReason) -> &'static str {
-    match reason {
-        SafeReason::InUse => "in use",
-        SafeReason::Pinned => "pinned",
-        SafeReason::TooYoung => "too young",
-        SafeReason::GcDisabled => "image GC is off",
-        SafeReason::NotNeeded => "not needed",
-    }
 }

@@ -3,6 +3,7 @@
 use crate::assess::remedies::{Change, Field};
 use crate::model::Origin;
 use serde::{Deserialize, Serialize};
+use std::fmt::Display;
 
 /// Lines for a file, or flags; what else stands there is to be kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -10,6 +11,16 @@ pub(crate) struct EditEntry {
     pub(crate) origin: String,
     pub(crate) path: Option<String>,
     pub(crate) lines: Vec<String>,
+}
+
+impl EditEntry {
+    /// Where the lines are written, and what becomes of what else is there; the path as the surface shows it.
+    pub(in crate::export) fn place<'a, D: Display>(&'a self, shown: impl FnOnce(&'a str) -> D) -> String {
+        match &self.path {
+            Some(path) => format!("In {}, keeping what else stands there", shown(path)),
+            None => "As flags of the kubelet, keeping the others".to_owned(),
+        }
+    }
 }
 
 /// The changes by the place where they are written.
@@ -136,5 +147,7 @@ mod tests {
                 "  imagefs.available: 3%",
             ]
         );
+        assert_eq!(edits[0].place(|path| path), "As flags of the kubelet, keeping the others");
+        assert_eq!(edits[1].place(str::len), "In 17, keeping what else stands there");
     }
 }

@@ -10,7 +10,7 @@ use super::explain::{known, predictions};
 use super::phrase;
 use super::shell::word;
 use super::view::{LayerView, View};
-use crate::assess::remedies::{Case, Change, Field, Holder, Pin, Raise, Remedies, Remedy, remedies};
+use crate::assess::remedies::{Case, Change, Field, Pin, PodToEnd, Raise, Remedies, Remedy, remedies};
 use crate::model::Trigger;
 use crate::model::pins::Pinning;
 use crate::model::prediction::Prediction;
@@ -163,14 +163,14 @@ fn reference(image: &Image) -> Option<String> {
 }
 
 /// Its namespace and name.
-fn pod_of(view: &View<'_>, holder: &Holder) -> [String; 2] {
+fn pod_of(view: &View<'_>, holder: &PodToEnd) -> [String; 2] {
     let layer = view.layers.iter().find(|layer| layer.sample.id == holder.layer);
     let origin = layer.map(|layer| &layer.sample.origin);
     let name = |part: Option<&Label>| part.map_or_else(String::new, ToString::to_string);
     [name(origin.and_then(|origin| origin.pod_namespace.as_ref())), name(origin.and_then(|origin| origin.pod.as_ref()))]
 }
 
-fn make_room(view: &View<'_>, holder: &Holder) -> RemedyEntry {
+fn make_room(view: &View<'_>, holder: &PodToEnd) -> RemedyEntry {
     let [namespace, pod] = pod_of(view, holder);
     let command = word(&namespace)
         .zip(word(&pod))

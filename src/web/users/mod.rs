@@ -102,19 +102,23 @@ impl Users {
     /// Checks what waits, until nothing does.
     fn check_all(&self) {
         loop {
-            let Some((attempt, waiting)) = self.next() else { return };
+            let Some(attempt) = self.next() else { return };
             // bcrypt compares in constant time. The hash was parsed before, so that an error is a password that has none.
             let matches = bcrypt::verify(&attempt.password, attempt.hash.as_str()).unwrap_or(false);
             let granted = matches && attempt.exists;
-            self.state().remembered.keep(attempt.key, granted);
-            for client in waiting {
+            let clients = {
+                let mut state = self.state();
+                state.remembered.keep(attempt.key, granted);
+                state.queue.checked()
+            };
+            for client in clients {
                 // A client may have gone.
                 client.send(granted).ok();
             }
         }
     }
 
-    fn next(&self) -> Option<(Attempt, Vec<oneshot::Sender<bool>>)> {
+    fn next(&self) -> Option<Attempt> {
         let mut state = self.state();
         let next = state.queue.pop();
         state.checking = next.is_some();

@@ -31,6 +31,8 @@ impl fmt::Debug for Attempt {
 #[derive(Debug)]
 pub(super) struct Queue {
     waiting: Vec<Waiting>,
+    /// The one that is being checked, and who wants to know.
+    checking: Option<(Key, Vec<oneshot::Sender<bool>>)>,
     /// Counts pushes and pops.
     turn: u64,
     /// When each source was last served.
@@ -62,14 +64,19 @@ fn part(key: &Key) -> u64 {
 
 impl Default for Queue {
     fn default() -> Self {
-        Self { waiting: Vec::new(), turn: 0, served: HashMap::new(), refused: Recent::new(REFUSED) }
+        Self { waiting: Vec::new(), checking: None, turn: 0, served: HashMap::new(), refused: Recent::new(REFUSED) }
     }
 }
 
 impl Queue {
-    /// Adds an attempt; the same one that waits already is checked once for both. The receiver fails when it is pushed out.
+    /// Adds an attempt; the same one that waits or is checked already is checked once for both. The receiver fails when it is
+    /// pushed out.
     pub(super) fn push(&mut self, attempt: Attempt, source: Source, failures: u32) -> oneshot::Receiver<bool> {
         let (client, answer) = oneshot::channel();
+        if let Some((_, clients)) = self.checking.as_mut().filter(|(key, _)| *key == attempt.key) {
+            clients.push(client);
+            return answer;
+        }
         if let Some(same) = self.waiting.iter_mut().find(|waiting| waiting.attempt.key == attempt.key) {
             same.clients.push(client);
             return answer;
@@ -87,8 +94,8 @@ impl Queue {
         answer
     }
 
-    /// The attempt to check now, and who wants to know.
-    pub(super) fn pop(&mut self) -> Option<(Attempt, Vec<oneshot::Sender<bool>>)> {
+    /// The attempt to check now.
+    pub(super) fn pop(&mut self) -> Option<Attempt> {
         self.forget_the_gone();
         let first = self.position(Self::rank)?;
         let next = self.waiting.swap_remove(first);
@@ -97,7 +104,13 @@ impl Queue {
             self.served.clear();
         }
         self.served.insert(next.source, self.turn);
-        Some((next.attempt, next.clients))
+        self.checking = Some((next.attempt.key, next.clients));
+        Some(next.attempt)
+    }
+
+    /// Who wants to know what came of the check.
+    pub(super) fn checked(&mut self) -> Vec<oneshot::Sender<bool>> {
+        self.checking.take().map(|(_, clients)| clients).unwrap_or_default()
     }
 
     /// Nobody waits for what came over a connection that was closed.
@@ -157,7 +170,7 @@ mod tests {
         }
 
         fn next(&mut self) -> u64 {
-            u64::from_be_bytes(self.queue.pop().unwrap().0.key[..8].try_into().unwrap())
+            u64::from_be_bytes(self.queue.pop().unwrap().key[..8].try_into().unwrap())
         }
     }
 
@@ -175,6 +188,19 @@ mod tests {
         crowd.push(1, OTHER, 0);
         (2_000..3_000).for_each(|number| crowd.push(number, ATTACKER, 0));
         assert_eq!(crowd.next(), 1);
+    }
+
+    #[test]
+    fn who_asks_again_while_the_check_is_under_way_waits_for_the_same() {
+        let mut crowd = Crowd::flooded(0);
+        crowd.push(1, OTHER, 0);
+        assert_eq!(crowd.next(), 1);
+        let again = crowd.queue.push(attempt(1), OTHER, 0);
+        (2_000..3_000).for_each(|number| crowd.push(number, ATTACKER, 0));
+        for client in crowd.queue.checked() {
+            client.send(true).unwrap();
+        }
+        assert_eq!(again.blocking_recv(), Ok(true));
     }
 
     #[test]
@@ -218,7 +244,8 @@ mod tests {
         assert!(crowd.queue.served.len() <= SOURCES);
         let mut queue = Queue::default();
         let answers = [queue.push(attempt(7), ATTACKER, 0), queue.push(attempt(7), OTHER, 0)];
-        let (_, clients) = queue.pop().unwrap();
+        queue.pop().unwrap();
+        let clients = queue.checked();
         assert!(queue.pop().is_none());
         for client in clients {
             client.send(true).unwrap();

@@ -162,21 +162,26 @@ fn wanted(response: &Response<Incoming>, setup: &Setup) -> &'static str {
     }
 }
 
-fn refusal(agent: &AgentAddress, status: StatusCode, body: &[u8], wanted: &str) -> RemoteError {
+/// What is said of an answer that is not 200: what the agent says itself, and what helps.
+fn refusal(agent: &AgentAddress, status: StatusCode, body: &[u8], wanted: &'static str) -> RemoteError {
     let said = serde_json::from_slice::<Message>(body).map(|message| message.error).unwrap_or_default();
-    let (address, message) = (agent.to_string(), printable(&said, MOST_CHARS));
+    // Others write a sentence, or a line.
+    let said = said.trim().trim_end_matches('.');
+    let (address, message) = (agent.to_string(), printable(said, MOST_CHARS));
     let in_the_clear = matches!(agent, AgentAddress::Web { tls: None, .. });
-    let message = match (message.is_empty(), status) {
-        (false, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND) => return RemoteError::Question { address, message },
-        (true, StatusCode::NOT_FOUND) => "it is no highwater, or one too old for this".to_owned(),
-        (true, StatusCode::UNAUTHORIZED) => wanted.to_owned(),
-        // As Go, nginx and others answer HTTP where they want TLS.
-        (true, StatusCode::BAD_REQUEST) if in_the_clear && body.windows(5).any(|word| word == b"HTTPS") => {
-            "it speaks TLS; write https:// instead".to_owned()
+    let remedy = match status {
+        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND if !message.is_empty() => {
+            return RemoteError::Question { address, message };
         }
-        _ => message,
+        StatusCode::NOT_FOUND => "it is no highwater, or one too old for this",
+        StatusCode::UNAUTHORIZED => wanted,
+        // As Go, nginx and others answer HTTP where they want TLS.
+        StatusCode::BAD_REQUEST if in_the_clear && body.windows(5).any(|word| word == b"HTTPS") => {
+            "it speaks TLS; write https:// instead"
+        }
+        _ => "",
     };
-    RemoteError::Refused { address, status, message }
+    RemoteError::Refused { address, status, message, remedy }
 }
 
 /// The body, if it is not too large.

@@ -65,6 +65,15 @@ fn a_peer_that_is_no_good_agent_is_told_by_what_it_does() {
              --agent.config.file",
         ),
         (
+            http("401 Unauthorized", "{\"error\": \"no \\u001bone asks here.\\n\"}"),
+            "the agent at AGENT answers 401 Unauthorized: no \u{fffd}one asks here; it wants a user and a password: basic_auth \
+             in --agent.config.file",
+        ),
+        (
+            http("503 Service Unavailable", "{\"error\": \"no sample yet\"}"),
+            "the agent at AGENT answers 503 Service Unavailable: no sample yet",
+        ),
+        (
             http("401 Unauthorized\r\nWWW-Authenticate: bearer realm=x", ""),
             "the agent at AGENT answers 401 Unauthorized: it wants a token: authorization in --agent.config.file",
         ),
