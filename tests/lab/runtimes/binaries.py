@@ -1,9 +1,9 @@
 """The runtimes themselves: built once from their Go modules, with what Debian has of the rest."""
 
+import json
 import os
 import pathlib
 import shutil
-import subprocess
 import time
 
 from nested import packages, settings
@@ -67,7 +67,8 @@ def build(module, version, commands, to, settings_of_go, *words):
     began = time.monotonic()
     environment = {**os.environ, **settings_of_go, "GOWORK": "off", "GOFLAGS": "-buildvcs=false -mod=mod"}
     (folder / "go.mod").write_text(f"module highwater.test/lab\ngo 1.24\nrequire {module} {version}\n")
-    source = pathlib.Path(run(go(), "list", "-m", "-f", "{{.Dir}}", module, cwd=folder, env=environment).strip())
+    told = json.loads(run(go(), "mod", "download", "-json", f"{module}@{version}", cwd="/", env=environment))
+    source = pathlib.Path(told["Dir"])
     # The checksums of the module's own dependencies, which it brings with it: some are in no checksum database.
     shutil.copyfile(source / "go.sum", folder / "go.sum")
     (folder / "go.sum").chmod(0o644)

@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 
 from nested import cri, kubelet, settings, trees
-from nested.machine import children, run, wait_until
+from nested.machine import children, wait_until
 from truth.cell import Cell, INIT, RECORDINGS, make_cgroup
 
 STARTED_THERE = "/usr/local/bin/containerd --config /etc/containerd/config.toml &"

@@ -14,21 +14,32 @@ fn unpacked(packed: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// Of a containerd 2.4.2 with two images, of which a container runs one and mounts the other.
+const METADATA_2: &[u8] = include_bytes!("../../../../tests/fixtures/containerd/meta-2.4.db.gz");
+const SNAPSHOTS_2: &[u8] = include_bytes!("../../../../tests/fixtures/containerd/metadata-2.4.db.gz");
+
 fn root() -> (TempDir, Root) {
+    root_of(METADATA, SNAPSHOTS)
+}
+
+fn root_of(metadata_db: &[u8], snapshots_db: &[u8]) -> (TempDir, Root) {
     let dir = TempDir::new().unwrap();
     let below = dir.path().join(SNAPSHOTTER.trim_start_matches('/'));
     let metadata = below.parent().unwrap().join("io.containerd.metadata.v1.bolt");
     std::fs::create_dir_all(&below).unwrap();
     std::fs::create_dir_all(&metadata).unwrap();
-    std::fs::write(metadata.join("meta.db"), unpacked(METADATA)).unwrap();
-    std::fs::write(below.join("metadata.db"), unpacked(SNAPSHOTS)).unwrap();
+    std::fs::write(metadata.join("meta.db"), unpacked(metadata_db)).unwrap();
+    std::fs::write(below.join("metadata.db"), unpacked(snapshots_db)).unwrap();
     let root = Root::open(dir.path()).unwrap();
     (dir, root)
 }
 
 fn kept(id: &str) -> Vec<(String, u64)> {
-    let (_keep, root) = root();
-    let store = Store::open(&root, Path::new(SNAPSHOTTER)).unwrap();
+    kept_below(&root().1, id)
+}
+
+fn kept_below(root: &Root, id: &str) -> Vec<(String, u64)> {
+    let store = Store::open(root, Path::new(SNAPSHOTTER)).unwrap();
     let layers = store.layers(&id.into()).unwrap();
     let mut layers: Vec<_> =
         layers.into_iter().map(|layer| (layer.id.as_str().to_owned(), layer.bytes.get())).collect();
@@ -81,6 +92,27 @@ fn discarded_layers_are_not_kept_but_what_was_unpacked_is() {
             ("unpacked:e4ec67c203bc2239", 6 << 10),
         ])
     );
+}
+
+#[test]
+fn containerd_2_keeps_its_records_as_containerd_1_does() {
+    const MOUNTED: &str = "sha256:4664c8ca913c5b8b0c29b7db4c82f7196518a89a52dbbfb58a44602e297dc3c8";
+    // The layer in the archive had 6,225,920 bytes, and `ctr snapshots usage` says 6.0 MiB.
+    let (_keep, root) = root_of(METADATA_2, SNAPSHOTS_2);
+    assert_eq!(
+        kept_below(&root, MOUNTED),
+        expected(&[
+            ("blob:4664c8ca913c5b8b", 427),
+            ("blob:94d6705ce84990ef", 6_225_920),
+            ("blob:96bdc4f5ccf8cc72", 422),
+            ("unpacked:94d6705ce84990ef", 6_250_496),
+        ])
+    );
+    let store = Store::open(&root, Path::new(SNAPSHOTTER)).unwrap();
+    let container = "358e3b7923a19ae8f20b02a5b05a64a22e1d6d1a7e561366c51cb73fcc138b9b";
+    assert_eq!(store.image_volumes(&container.into()).unwrap(), [MOUNTED.into()]);
+    let sandbox = "176c92fac9516bb525c39bdb8868ecb489ea4eecb7aedd438cd3304f6be3dcc6";
+    assert!(store.image_volumes(&sandbox.into()).is_err(), "it is no container of a pod");
 }
 
 #[test]
