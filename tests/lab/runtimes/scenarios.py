@@ -168,7 +168,11 @@ def compare(machine):
     in_use = {machine.called(USED)} | ({machine.called(VOLUME)} if machine.tells_volumes else set())
     yield from differs("in use", {name for name, state in states.items() if state == "in_use"}, in_use)
     yield from differs("image volumes known", explained["image_volumes_known"], machine.tells_volumes)
-    freed = next(one for one in explained["triggers"] if one["trigger"] == "image_gc")["freed_bytes"]
+    collection = [one for one in explained["triggers"] if one["trigger"] == "image_gc"]
+    if not collection:
+        yield "nothing is said of what would be deleted"
+        return
+    freed = collection[0]["freed_bytes"]
     if not machine.tells_freed:
         yield from differs("bytes that deletion frees", freed, None)
         return
