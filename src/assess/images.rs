@@ -8,7 +8,7 @@ use crate::model::candidates::{ContainersCounted, Pass, Standing, standings, use
 use crate::model::deletions::{Circumstances, deletions};
 use crate::model::prediction::{Prediction, Subject, predict};
 use crate::model::recovery::{Critical, NeverPulled, Recoverable, critical, recoverable};
-use crate::model::schedule::{Expected, Grid};
+use crate::model::schedule::{Expected, Grid, Start};
 use crate::model::victims::SafeReason;
 use crate::model::{GcPolicy, Inventory, Release, Trigger, TriggerLevel};
 use crate::sample::{FilesystemId, ImageId, ImageStore, KubeletSample, Reading};
@@ -105,6 +105,8 @@ pub(super) struct Watched {
     inventory: Inventory,
     followed_since: Option<Timestamp>,
     last: Option<(Timestamp, ImageStore)>,
+    /// The last kubelet that was seen with its collection loop on.
+    collector: Option<Collector>,
     /// The last time at which the line of image GC was seen crossed.
     gc_crossed: Option<Timestamp>,
     /// The last time at which the line of an eviction was seen crossed, and one that deletes images.
@@ -117,6 +119,14 @@ pub(super) struct Watched {
     cached: Option<Cached>,
     /// A copy of the inventory that snapshots share; `None` once the inventory has changed.
     shared: Option<Arc<Inventory>>,
+}
+
+/// A kubelet whose collection loop is on.
+#[derive(Debug, Clone, Copy)]
+struct Collector {
+    seen_at: Timestamp,
+    start: Start,
+    collects_by_age: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -184,6 +194,9 @@ impl Watched {
                 Trigger::DiskFull => {}
             }
         }
+        let collector = Collector::of(given);
+        let earlier_collector = self.collector;
+        self.collector = collector.or(earlier_collector);
         let Reading::Present { value: store, at } = given.images else { return };
         if self.last.as_ref().is_some_and(|(last, _)| last >= at) {
             return;
@@ -194,7 +207,11 @@ impl Watched {
         let (under_pressure, evicting) = (since_last(self.evicting), since_last(self.evicting_images));
         if let Some((last, earlier)) = &self.last {
             let circumstances = Circumstances {
-                tripping_tick: given.kubelet.and_then(|kubelet| self.tripping_tick(kubelet, given, *last, *at)),
+                // One that has ended since may have deleted them.
+                tripping_tick: [collector, earlier_collector]
+                    .into_iter()
+                    .flatten()
+                    .find_map(|collector| self.tripping_tick(collector, *last, *at)),
                 eviction_line_crossed: evicting,
             };
             if let Some(gone) = deletions((*last, earlier), (*at, store), circumstances) {
@@ -246,18 +263,12 @@ impl Watched {
     }
 
     /// The tick that may lie between two lists, if it collects for age, or the line was seen crossed when it decided.
-    fn tripping_tick(
-        &self,
-        kubelet: &KubeletSample,
-        given: Given<'_>,
-        last: Timestamp,
-        at: Timestamp,
-    ) -> Option<Expected> {
-        let collects = &given.policy.filter(|policy| policy.image_gc.enabled)?.image_gc;
-        let tick = self.grid(kubelet).next_check(last - Span::from_secs(5));
+    fn tripping_tick(&self, collector: Collector, last: Timestamp, at: Timestamp) -> Option<Expected> {
+        let slack = Span::from_secs(5);
+        let tick = self.inventory.grid(collector.start).next_check(last - slack);
         let crossed = self.gc_crossed.is_some_and(|seen| seen >= tick.earliest - SEEN_BEFORE_TICK);
-        let acts = crossed || collects.maximum_age.is_some();
-        (acts && tick.earliest <= at + Span::from_secs(5)).then_some(tick)
+        let acts = collector.seen_at >= last - slack && (crossed || collector.collects_by_age);
+        (acts && tick.earliest <= at + slack).then_some(tick)
     }
 
     /// What the images mean; `None` where the runtime does not tell them.
@@ -335,6 +346,15 @@ impl Watched {
 
     pub(super) fn observed(&self) -> BTreeMap<Option<Trigger>, Observed> {
         self.observed.clone()
+    }
+}
+
+impl Collector {
+    fn of(given: Given<'_>) -> Option<Self> {
+        let (kubelet, policy) = given.kubelet.zip(given.policy)?;
+        let gc = &policy.image_gc;
+        let collects_by_age = gc.maximum_age.is_some();
+        gc.enabled.then(|| Self { seen_at: given.now, start: kubelet.into(), collects_by_age })
     }
 }
 

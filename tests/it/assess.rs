@@ -187,6 +187,29 @@ fn a_deletion_that_was_seen_sets_the_grid_of_checks_anew() {
     assert!(after.since(before).micros().abs_diff(300_000_000) < 5_000_000, "{before} {after}");
 }
 
+/// Seen with a kubelet that was restarted 8 s after its check: the list without the images came to be looked at when it was gone.
+#[test]
+fn a_kubelet_that_has_ended_since_has_deleted_what_went_at_its_check() {
+    let check = last([at(200, Bytes::from_gib(40))]).layers[OLD_CAPD].next_gc_check.unwrap();
+    let check = node::AT.since(check).micros() / 1_000_000;
+    let with = |seconds_before: i64, gone: bool, kubelet: bool| {
+        let mut sample = at(seconds_before, Bytes::from_gib(40));
+        let layer = &mut sample.layers[OLD_CAPD];
+        layer.kubelet = layer.kubelet.take().filter(|_| kubelet);
+        layer.images = layer.images.clone().map(|mut store| {
+            store.images.retain(|image| !gone || image.size != Some(Bytes::from_mib(7_000)));
+            store
+        });
+        sample
+    };
+    let observed = |samples: [Sample; 3]| last(samples).layers[OLD_CAPD].observed.clone();
+    let ended = observed([with(check + 40, false, true), with(check + 3, false, true), with(check - 5, true, false)]);
+    assert_eq!(ended.keys().collect::<Vec<_>>(), [&Some(Trigger::ImageGc)]);
+    // One that had ended before has not.
+    let ended = observed([with(check + 40, false, true), with(check + 15, false, false), with(check - 5, true, false)]);
+    assert_eq!(ended.keys().collect::<Vec<_>>(), [&None]);
+}
+
 #[test]
 fn what_the_user_calls_critical_and_what_may_never_be_pulled_is_said() {
     let mut sample = at(0, Bytes::from_gib(48));
