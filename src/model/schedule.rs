@@ -415,12 +415,15 @@ mod tests {
         }
 
         #[test]
-        fn any_instants_give_an_answer(start: i64, now: i64) {
+        fn any_instants_give_an_answer(start: i64, now: i64, serving_after in -1_000_i64..1_000) {
             let (start, now) = (Timestamp::from_micros(start), Timestamp::from_micros(now));
             Grid::of(Start::of(start, Release::Unknown)).next_check(now);
             let bounds = Grid::of(Start::of(start, Release::Unknown)).next_check(now);
             Grid::of(Start::of(start, Release::Unknown)).with(Some(Grid::seen(bounds, now, start))).next_check(now);
             Start::of(start, Release::Unknown).next_eviction_pass(now);
+            let serving = Start::of(start, Release::Unknown).serving(Some(start + Span::from_secs(serving_after)));
+            prop_assert!(serving.first_pass().earliest >= start);
+            Grid::of(serving).next_check(now);
         }
     }
 }
