@@ -98,7 +98,7 @@ mod tests {
             trigger: Trigger::ImageGc,
             signal: None,
             filesystem: FilesystemId { dev: 1, capacity: Bytes::ZERO, files: Inodes::new(0) },
-            strikes_below: 1,
+            threshold: 1,
             headroom: Some(headroom),
             forecast: Some(Forecast { p10: p50, p50, p90: p50, probability: [Ratio::new(0.0); 4] }),
             action: None,

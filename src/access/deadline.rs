@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// One thing that may hang: a filesystem, or a layer's files. At most one call is in flight.
 #[derive(Debug, Clone, Default)]
-pub struct Lane {
+pub struct SingleFlight {
     busy: Arc<AtomicBool>,
 }
 
@@ -28,7 +28,7 @@ impl Drop for Release {
 /// Enough for path handling and directory listings; the default of 2 MiB would count as address space for every thread.
 const STACK: usize = 256 << 10;
 
-impl Lane {
+impl SingleFlight {
     /// A lane with nothing in flight.
     pub fn new() -> Self {
         Self::default()
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_call_that_hangs_is_given_up_and_blocks_only_its_own_lane() {
-        let lane = Lane::new();
+        let lane = SingleFlight::new();
         let (let_go, wait) = channel::<()>();
         let hung = lane.call("statfs", Path::new("/dead"), SHORT, move || {
             wait.recv().ok();
@@ -92,7 +92,7 @@ mod tests {
         assert_eq!(hung.unwrap_err().to_string(), "statfs /dead did not come back within 20 ms");
         assert!(lane.is_stuck());
         assert!(lane.call("statfs", Path::new("/dead"), LONG, || Ok(2)).is_err(), "no second call while one hangs");
-        assert_eq!(Lane::new().call("statfs", Path::new("/well"), LONG, || Ok(3)).unwrap(), 3);
+        assert_eq!(SingleFlight::new().call("statfs", Path::new("/well"), LONG, || Ok(3)).unwrap(), 3);
 
         drop(let_go);
         while lane.is_stuck() {
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_an_error_and_frees_the_lane() {
-        let lane = Lane::new();
+        let lane = SingleFlight::new();
         let result: Result<(), _> = lane.call("read", Path::new("/x"), LONG, || panic!("on purpose"));
         assert!(result.is_err());
         assert_eq!(lane.call("read", Path::new("/x"), LONG, || Ok(5)).unwrap(), 5);

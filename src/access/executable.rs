@@ -64,7 +64,7 @@ impl Executable {
         self.stamp
     }
 
-    /// The file, opened for reading. It may lie on a filesystem that hangs: to be read on a [`super::deadline::Lane`].
+    /// The file, opened for reading. It may lie on a filesystem that hangs: to be read on a [`super::deadline::SingleFlight`].
     ///
     /// # Errors
     /// The kernel's.

@@ -1,7 +1,7 @@
 //! What does /proc say? Bounded reads of the entries of one process, below a handle of the procfs directory.
 //!
 //! Parsing is in `discover/parse/`. /proc itself is the kernel's and not hostile, but `cmdline` and `environ` read the memory of
-//! the process and can hang with it: callers put those on a [`super::deadline::Lane`].
+//! the process and can hang with it: callers put those on a [`super::deadline::SingleFlight`].
 
 use super::AccessError;
 use super::root::Root;

@@ -5,10 +5,10 @@
 //! the socket is the business of `source/`.
 //!
 //! Path resolution, `fstat` and the permission check inside `connect` can all hang where the path lies on a FUSE mount, so
-//! they run on the endpoint's own [`Lane`]: at most one thread per endpoint can be stuck, and the caller waits a limited time.
+//! they run on the endpoint's own [`SingleFlight`]: at most one thread per endpoint can be stuck, and the caller waits a limited time.
 
 use super::AccessError;
-use super::deadline::Lane;
+use super::deadline::SingleFlight;
 use super::root::{Root, expect_kind};
 use nix::errno::Errno;
 use nix::sys::stat::{SFlag, fstat};
@@ -23,7 +23,7 @@ use tokio::net::UnixStream;
 pub struct Endpoint {
     root: Arc<Root>,
     path: PathBuf,
-    lane: Lane,
+    lane: SingleFlight,
 }
 
 /// How much one daemon may say, and how long it may take.
@@ -49,7 +49,7 @@ impl Default for ReplyLimits {
 impl Endpoint {
     /// The socket `path`, as the container sees it, below `root`. Nothing is touched yet.
     pub fn new(root: Arc<Root>, path: PathBuf) -> Self {
-        Self { root, path, lane: Lane::new() }
+        Self { root, path, lane: SingleFlight::new() }
     }
 
     /// The path, as the container sees it.

@@ -50,7 +50,7 @@ mod tests {
         let mut cadence = Cadence::default();
         let mut asked = Vec::new();
         for second in 0..=620 {
-            // The time of the next check, as a kubelet of a five-minute grid has it.
+            // The time of the next check, as a kubelet of a five-minute schedule has it.
             let checks = BTreeMap::from([(key, at((second / 300 + 1) * 300))]);
             if cadence.due(at(second), &checks).contains(&key) {
                 asked.push(second);

@@ -4,7 +4,7 @@
 
 use super::identity::Evidence;
 use super::stored::Stored;
-use crate::access::deadline::Lane;
+use crate::access::deadline::SingleFlight;
 use crate::access::proc::Procfs;
 use crate::access::root::Root;
 use crate::access::socket::Endpoint;
@@ -21,9 +21,9 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) struct Facts {
     /// The lane on which everything of this layer is read.
-    pub lane: Lane,
+    pub lane: SingleFlight,
     /// The lane on which the walk finds this layer's directories: a slow walk does not keep the sampler waiting.
-    pub walk_lane: Lane,
+    pub walk_lane: SingleFlight,
     /// Its root directory.
     pub root: Result<Arc<Root>, Absence>,
     /// The kubelet's root directory, which may be another mount namespace's.
@@ -80,8 +80,8 @@ impl Facts {
     pub(super) fn open(layer: &FoundLayer, procfs: &Procfs, rootfs: &Path) -> Self {
         let root = layer_root(layer, procfs, rootfs);
         Self {
-            lane: Lane::new(),
-            walk_lane: Lane::new(),
+            lane: SingleFlight::new(),
+            walk_lane: SingleFlight::new(),
             root,
             kubelet_root: None,
             paths: Err(Absence::new(AbsenceReason::NotRead, "not read yet")),

@@ -3,7 +3,7 @@
 //! Identity is st_dev. The same st_dev with clearly other totals (a project quota) is another view and counts on its own.
 
 use crate::access::AccessError;
-use crate::access::deadline::Lane;
+use crate::access::deadline::SingleFlight;
 use crate::access::root::{Root, Statfs};
 use crate::discover::LayerKey;
 use crate::discover::parse::Mount;
@@ -18,7 +18,7 @@ use std::time::Duration;
 
 /// A directory of a layer whose filesystem matters.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct Location {
     /// Whose.
     pub layer: LayerKey,
     /// The root it is below.
@@ -34,7 +34,7 @@ struct Known {
     /// Totals as last seen: they change when a filesystem is resized.
     capacity: u64,
     files: u64,
-    lane: Lane,
+    lane: SingleFlight,
 }
 
 /// Every filesystem that was met.
@@ -57,7 +57,7 @@ pub(super) struct Measured {
     /// Whether a call hangs.
     pub stuck: bool,
     /// Where it was measured: the first of its places.
-    pub place: Place,
+    pub place: Location,
 }
 
 impl Filesystems {
@@ -68,8 +68,8 @@ impl Filesystems {
     /// When the directory cannot be opened or measured, or reports a capacity of 0.
     pub(super) fn locate(
         &mut self,
-        place: &Place,
-        lane: &Lane,
+        place: &Location,
+        lane: &SingleFlight,
         limit: Duration,
         refresh: bool,
         mounts: impl Fn() -> Vec<Mount>,
@@ -92,7 +92,7 @@ impl Filesystems {
         Ok(id)
     }
 
-    fn identify(&mut self, statfs: &Statfs, place: &Place, mounts: impl Fn() -> Vec<Mount>) -> FilesystemId {
+    fn identify(&mut self, statfs: &Statfs, place: &Location, mounts: impl Fn() -> Vec<Mount>) -> FilesystemId {
         let same_view = |known: &Known| alike(known.capacity, statfs.capacity) && alike(known.files, statfs.files);
         let found =
             self.known.iter().find(|(id, known)| id.dev == statfs.id.dev && same_view(known)).map(|(id, _)| *id);
@@ -103,16 +103,16 @@ impl Filesystems {
                 files: Inodes::new(statfs.files),
             };
             let name = name(id, &place.path, &mounts());
-            let known = Known { name, capacity: statfs.capacity, files: statfs.files, lane: Lane::new() };
+            let known = Known { name, capacity: statfs.capacity, files: statfs.files, lane: SingleFlight::new() };
             self.known.insert(id, known);
             id
         })
     }
 
     /// Measures each filesystem once, at the first of its places. What no place refers to any more is forgotten.
-    pub(super) fn measure(&mut self, places: &[Place], limit: Duration, now: Timestamp) -> Vec<Measured> {
+    pub(super) fn measure(&mut self, places: &[Location], limit: Duration, now: Timestamp) -> Vec<Measured> {
         self.places.retain(|(layer, path), _| places.iter().any(|p| p.layer == *layer && p.path == *path));
-        let mut order: Vec<(FilesystemId, &Place)> = Vec::new();
+        let mut order: Vec<(FilesystemId, &Location)> = Vec::new();
         for place in places {
             if let Some(id) = self.places.get(&(place.layer, place.path.clone()))
                 && !order.iter().any(|(seen, _)| seen == id)
@@ -124,7 +124,7 @@ impl Filesystems {
         order.into_iter().filter_map(|(id, place)| self.measure_one(id, place, limit, now)).collect()
     }
 
-    fn measure_one(&mut self, id: FilesystemId, place: &Place, limit: Duration, now: Timestamp) -> Option<Measured> {
+    fn measure_one(&mut self, id: FilesystemId, place: &Location, limit: Duration, now: Timestamp) -> Option<Measured> {
         let known = self.known.get_mut(&id)?;
         let result = measure(place, &known.lane, limit).map_err(Absence::from).and_then(with_capacity).and_then(|s| {
             if s.id.dev == id.dev {
@@ -154,7 +154,7 @@ fn alike(a: u64, b: u64) -> bool {
     a.abs_diff(b) <= a.max(b) / 100
 }
 
-fn measure(place: &Place, lane: &Lane, limit: Duration) -> Result<Statfs, AccessError> {
+fn measure(place: &Location, lane: &SingleFlight, limit: Duration) -> Result<Statfs, AccessError> {
     let (root, path) = (Arc::clone(&place.root), place.path.clone());
     lane.call("statfs", &place.path, limit, move || root.statfs(&path))
 }
@@ -202,8 +202,8 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(10);
 
-    fn place(layer: u32, root: &Arc<Root>, path: &str) -> Place {
-        Place { layer: LayerKey { pid: layer, start_ticks: 0 }, root: Arc::clone(root), path: PathBuf::from(path) }
+    fn place(layer: u32, root: &Arc<Root>, path: &str) -> Location {
+        Location { layer: LayerKey { pid: layer, start_ticks: 0 }, root: Arc::clone(root), path: PathBuf::from(path) }
     }
 
     #[test]
@@ -215,8 +215,10 @@ mod tests {
         let root = Arc::new(Root::open(dir.path()).unwrap());
         let places = [place(1, &root, "/a"), place(2, &root, "/b")];
         let mut filesystems = Filesystems::default();
-        let ids: Vec<_> =
-            places.iter().map(|p| filesystems.locate(p, &Lane::new(), LIMIT, false, Vec::new).unwrap()).collect();
+        let ids: Vec<_> = places
+            .iter()
+            .map(|p| filesystems.locate(p, &SingleFlight::new(), LIMIT, false, Vec::new).unwrap())
+            .collect();
         assert_eq!(ids[0], ids[1]);
         let measured = filesystems.measure(&places, LIMIT, Timestamp::from_micros(7));
         assert_eq!(measured.len(), 1);
@@ -230,7 +232,7 @@ mod tests {
         let root = Arc::new(Root::open(dir.path()).unwrap());
         let gone = place(1, &root, "/nowhere");
         let mut filesystems = Filesystems::default();
-        let absence = filesystems.locate(&gone, &Lane::new(), LIMIT, false, Vec::new).unwrap_err();
+        let absence = filesystems.locate(&gone, &SingleFlight::new(), LIMIT, false, Vec::new).unwrap_err();
         assert_eq!(absence.reason, AbsenceReason::Gone);
         assert!(filesystems.measure(&[gone], LIMIT, Timestamp::from_micros(0)).is_empty());
     }

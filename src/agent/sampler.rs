@@ -5,7 +5,7 @@
 use super::assemble::{Located, Parts, image_store, layer_sample, targets, tasks};
 use super::clock;
 use super::facts::Facts;
-use super::filesystems::{Filesystems, Measured, Place};
+use super::filesystems::{Filesystems, Location, Measured};
 use super::identity::{ContainerName, Identity, identify};
 use super::runtimes::{Answers, Runtimes};
 use super::usage::Usage;
@@ -212,7 +212,7 @@ impl Sampler {
             let refresh = facts.read_in == self.round;
             let filesystems = &mut self.filesystems;
             let mut locate = |root: &Result<Arc<Root>, Absence>, path: PathBuf| {
-                let place = Place { layer: layer.key, root: Arc::clone(root.as_ref().map_err(Clone::clone)?), path };
+                let place = Location { layer: layer.key, root: Arc::clone(root.as_ref().map_err(Clone::clone)?), path };
                 let id = filesystems.locate(&place, &facts.lane, STATFS_DEADLINE, refresh, || mounts(&self.procfs))?;
                 places.push(place);
                 Ok(id)
@@ -247,24 +247,24 @@ fn endpoint(config: &KubeletConfig) -> Option<String> {
 }
 
 /// Whether a step gave what it should.
-trait Outcome {
+trait StepResult {
     fn is_success(&self) -> bool;
 }
 
-impl<T> Outcome for Result<T, AccessError> {
+impl<T> StepResult for Result<T, AccessError> {
     fn is_success(&self) -> bool {
         self.is_ok()
     }
 }
 
 /// Files of layers: whether all of them could be read.
-impl Outcome for bool {
+impl StepResult for bool {
     fn is_success(&self) -> bool {
         *self
     }
 }
 
-impl Outcome for (BTreeMap<LayerKey, Located>, Vec<Measured>) {
+impl StepResult for (BTreeMap<LayerKey, Located>, Vec<Measured>) {
     fn is_success(&self) -> bool {
         self.1.iter().all(|measured| measured.space.value().is_some())
     }
@@ -275,7 +275,7 @@ impl Outcome for (BTreeMap<LayerKey, Located>, Vec<Measured>) {
 struct Steps(Vec<CollectorRun>);
 
 impl Steps {
-    fn run<T: Outcome>(&mut self, collector: &str, step: impl FnOnce() -> T) -> T {
+    fn run<T: StepResult>(&mut self, collector: &str, step: impl FnOnce() -> T) -> T {
         let begin = clock::monotonic();
         let result = step();
         let (success, duration) = (result.is_success(), Span::from(begin.elapsed()));

@@ -4,7 +4,7 @@
 use super::clock;
 use super::lock::lock;
 use crate::access::AccessError;
-use crate::access::deadline::Lane;
+use crate::access::deadline::SingleFlight;
 use crate::access::root::Root;
 use crate::sample::{Absence, ImageId, ImageStore, StoredLayer};
 use crate::source::containerd::{Store, StoreError};
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 /// What is known of the images and containers of one layer. The same one is kept from round to round.
 #[derive(Debug, Default)]
 pub struct Stored {
-    lane: Lane,
+    lane: SingleFlight,
     known: Mutex<Known>,
 }
 

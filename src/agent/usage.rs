@@ -1,7 +1,7 @@
 //! Which layer holds how much? A slow walk on a thread of its own; the sampler takes the latest result without waiting.
 
 use super::clock;
-use super::filesystems::Place;
+use super::filesystems::Location;
 use super::lock::lock;
 use crate::layer::LayerId;
 use crate::sample::{Absence, AbsenceReason, DiskUsage, FilesystemId, Reading};
@@ -18,7 +18,7 @@ pub struct Task {
     /// The outermost layer of the filesystem, which gets what nobody claims.
     pub outermost: LayerId,
     /// A directory on it that can be measured.
-    pub place: Place,
+    pub place: Location,
     /// The directories that layers hold, outermost first.
     pub claims: Vec<Claim>,
 }

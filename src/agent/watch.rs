@@ -95,7 +95,7 @@ impl Watch {
             storage.keep(&self.state, self.at, || boot(self.boot_id.as_ref(), &self.sampler));
         }
         let checks =
-            round.keys.iter().zip(&assessment.layers).filter_map(|(key, layer)| Some((*key, layer.next_gc_check?)));
+            round.keys.iter().zip(&assessment.layers).filter_map(|(key, layer)| Some((*key, layer.next_image_gc_at?)));
         self.runtimes.set_checks(checks.collect());
         let agent = AgentHealth {
             collectors: round.collectors,

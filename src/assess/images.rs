@@ -4,11 +4,11 @@
 //! The records outlive a restart of highwater where its state is kept (`kept.rs`); the counts of deletions do not.
 
 use super::Measured;
-use crate::model::candidates::{ContainersCounted, Pass, Standing, standings, uses};
+use crate::model::candidates::{ContainersCounted, Eligibility, Pass, eligibilities, uses};
 use crate::model::deletions::{Circumstances, deletions};
 use crate::model::prediction::{Prediction, Subject, predict};
 use crate::model::recovery::{Critical, NeverPulled, Recoverable, critical, recoverable};
-use crate::model::schedule::{Expected, Grid, Start};
+use crate::model::schedule::{Expected, GcSchedule, Start};
 use crate::model::victims::SafeReason;
 use crate::model::{GcPolicy, Inventory, Release, Trigger, TriggerLevel};
 use crate::sample::{FilesystemId, ImageId, ImageStore, KubeletSample, Reading};
@@ -30,7 +30,7 @@ pub struct ImagesAssessment {
     /// What each trigger that deletes images would do; empty without a kubelet, or where its settings or disk are not known.
     pub predictions: Vec<Prediction>,
     /// When an image that is loaded now, and never used, could be collected at the earliest; `None` where nothing collects.
-    pub first_chance: Option<Timestamp>,
+    pub new_image_gc_eligible_at: Option<Timestamp>,
     /// Since when the kubelet's records could be followed; `None`: not at all yet.
     pub followed_since: Option<Timestamp>,
     /// The kubelet's records that the predictions rest on, for questions that assume something else.
@@ -38,7 +38,7 @@ pub struct ImagesAssessment {
     pub records: Arc<Inventory>,
 }
 
-/// What is known of one image, whatever strikes.
+/// What is known of one image, whatever expected_triggers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageNote {
     /// Which.
@@ -101,7 +101,7 @@ pub struct Observed {
 
 /// What is kept of one layer from sample to sample.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Watched {
+pub(super) struct LayerState {
     inventory: Inventory,
     followed_since: Option<Timestamp>,
     last: Option<(Timestamp, ImageStore)>,
@@ -156,7 +156,7 @@ const SEEN_BEFORE_EVICTION: Span = Span::from_secs(10);
 /// Larger stores are judged anew only when their list is: 5,000 images take some milliseconds.
 const ALWAYS_JUDGED: usize = 500;
 
-impl Watched {
+impl LayerState {
     /// One who has watched up to `at`, and not since. The disk may have been short of space in between.
     pub(super) fn resume(inventory: Inventory, followed_since: Option<Timestamp>, at: Timestamp) -> Self {
         Self { inventory, followed_since, evicting: Some(at), ..Self::default() }
@@ -181,7 +181,7 @@ impl Watched {
     pub(super) fn observe(&mut self, given: Given<'_>) {
         for level in given.levels {
             let is_crossed = level.headroom.is_some_and(|headroom| headroom < 0);
-            if !self.strikes(level, is_crossed, given.now) {
+            if !self.expected_triggers(level, is_crossed, given.now) {
                 continue;
             }
             match level.trigger {
@@ -244,7 +244,7 @@ impl Watched {
     }
 
     /// Whether a line is crossed, a soft one for so long that the kubelet acts on it.
-    fn strikes(&mut self, level: &TriggerLevel, is_crossed: bool, now: Timestamp) -> bool {
+    fn expected_triggers(&mut self, level: &TriggerLevel, is_crossed: bool, now: Timestamp) -> bool {
         if level.grace_period <= Span::ZERO {
             return is_crossed;
         }
@@ -265,7 +265,7 @@ impl Watched {
     /// The tick that may lie between two lists, if it collects for age, or the line was seen crossed when it decided.
     fn tripping_tick(&self, collector: Collector, last: Timestamp, at: Timestamp) -> Option<Expected> {
         let slack = Span::from_secs(5);
-        let tick = self.inventory.grid(collector.start).next_check(last - slack);
+        let tick = self.inventory.schedule(collector.start).next_check(last - slack);
         let crossed = self.gc_crossed.is_some_and(|seen| seen >= tick.earliest - SEEN_BEFORE_TICK);
         let acts = collector.seen_at >= last - slack && (crossed || collector.collects_by_age);
         (acts && tick.earliest <= at + slack).then_some(tick)
@@ -286,7 +286,7 @@ impl Watched {
             complete: store.complete,
             images: self.notes(store, given, critical_images),
             predictions: predictions(given, &records, Bytes::ZERO),
-            first_chance: self.first_chance(given),
+            new_image_gc_eligible_at: self.new_image_gc_eligible_at(given),
             followed_since: self.followed_since,
             records,
         };
@@ -297,7 +297,7 @@ impl Watched {
     }
 
     fn notes(&self, store: &ImageStore, given: Given<'_>, critical_images: &[String]) -> Vec<ImageNote> {
-        let at = given.kubelet.map_or(given.now, |kubelet| self.grid(kubelet).next_check(given.now).at);
+        let at = given.kubelet.map_or(given.now, |kubelet| self.schedule(kubelet).next_check(given.now).at);
         let minimum_age =
             given.policy.filter(|_| given.kubelet.is_some()).map(|policy| policy.image_gc.minimum_age.value);
         let pass = Pass { release: given.release, at, minimum_age, inventory: &self.inventory };
@@ -305,13 +305,13 @@ impl Watched {
         let critical = critical(store, critical_images);
         let config = given.kubelet.and_then(|kubelet| kubelet.config.value());
         let never_pulled = NeverPulled::of(config.map_or(&[], |config| &config.never_pulled));
-        let notes = store.images.iter().zip(standings(store, &uses, pass)).map(|(image, standing)| ImageNote {
+        let notes = store.images.iter().zip(eligibilities(store, &uses, pass)).map(|(image, eligibility)| ImageNote {
             id: image.id.clone(),
-            state: match standing {
-                Standing::Safe(SafeReason::InUse) => ImageState::InUse,
-                Standing::Safe(SafeReason::Pinned) => ImageState::Pinned,
-                Standing::Safe(SafeReason::TooYoung) => ImageState::TooYoung,
-                Standing::Safe(_) | Standing::Contender(_) => ImageState::Evictable,
+            state: match eligibility {
+                Eligibility::Safe(SafeReason::InUse) => ImageState::InUse,
+                Eligibility::Safe(SafeReason::Pinned) => ImageState::Pinned,
+                Eligibility::Safe(SafeReason::TooYoung) => ImageState::TooYoung,
+                Eligibility::Safe(_) | Eligibility::Candidate(_) => ImageState::Evictable,
             },
             recoverable: if never_pulled.has(image) { Recoverable::No } else { recoverable(image) },
             critical: critical.get(&image.id).copied(),
@@ -334,14 +334,14 @@ impl Watched {
     }
 
     /// When the kubelet looks.
-    pub(super) fn grid(&self, kubelet: &KubeletSample) -> Grid {
-        self.inventory.grid(kubelet.into())
+    pub(super) fn schedule(&self, kubelet: &KubeletSample) -> GcSchedule {
+        self.inventory.schedule(kubelet.into())
     }
 
-    fn first_chance(&self, given: Given<'_>) -> Option<Timestamp> {
+    fn new_image_gc_eligible_at(&self, given: Given<'_>) -> Option<Timestamp> {
         let gc = &given.policy?.image_gc;
         let kubelet = given.kubelet.filter(|_| gc.enabled)?;
-        Some(self.grid(kubelet).first_chance(given.now, gc.minimum_age.value).earliest)
+        Some(self.schedule(kubelet).new_image_gc_eligible_at(given.now, gc.minimum_age.value).earliest)
     }
 
     pub(super) fn observed(&self) -> BTreeMap<Option<Trigger>, Observed> {
@@ -366,7 +366,7 @@ pub(super) fn predictions(given: Given<'_>, records: &Inventory, written: Bytes)
     let subject = Subject {
         policy,
         release: given.release,
-        grid: records.grid(kubelet.into()).measured_every(given.stats_period),
+        schedule: records.schedule(kubelet.into()).measured_every(given.stats_period),
         now: given.now,
         imagefs: given.imagefs,
         nodefs: given.nodefs,

@@ -1,11 +1,11 @@
 //! What outlives a restart of highwater? The state in pieces that can be written down one by one, and how they are taken up
 //! again.
 //!
-//! Kept are the histories, the kubelets' records of their images, and the scores with the forecasts that wait for the truth.
+//! PersistedState are the histories, the kubelets' records of their images, and the scores with the forecasts that wait for the truth.
 //! Not kept: the last list of images, without which nothing is counted as deleted across the restart, and those counts.
 
 use super::scores::{Level, Scores};
-use super::{State, Watched};
+use super::{LayerState, State};
 use crate::forecast::{History, Scorer, Tally};
 use crate::layer::LayerId;
 use crate::model::{Inventory, Trigger};
@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 /// A piece of the state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kept<'a> {
+pub enum PersistedState<'a> {
     /// What closed scorers have found out.
     Scores {
         /// For this trigger.
@@ -33,7 +33,7 @@ pub enum Kept<'a> {
         /// this trigger,
         trigger: Trigger,
         /// and this level.
-        strikes_below: u64,
+        threshold: u64,
         /// What it knows.
         scorer: Cow<'a, Scorer>,
     },
@@ -55,18 +55,18 @@ pub enum Kept<'a> {
     },
 }
 
-impl Kept<'_> {
+impl PersistedState<'_> {
     /// The version of the histories in it; a file with another one is not read.
     pub const HISTORY_VERSION: u32 = History::VERSION;
 }
 
 /// What was taken up and has not been claimed yet: a container's layer has its name only once a runtime has told it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Unclaimed {
+pub(super) struct PendingRestore {
     /// When it is given up; `None`: nothing was assessed yet.
     until: Option<Timestamp>,
     histories: BTreeMap<FilesystemId, History>,
-    watched: BTreeMap<LayerId, Watched>,
+    watched: BTreeMap<LayerId, LayerState>,
 }
 
 /// Long enough for every runtime to be asked a few times.
@@ -74,23 +74,25 @@ const CLAIMED_WITHIN: Span = Span::from_secs(300);
 
 impl State {
     /// The pieces to keep, the most valuable first: scores, filesystems, layers, outer ones before inner ones.
-    pub fn kept(&self) -> impl Iterator<Item = Kept<'_>> {
+    pub fn kept(&self) -> impl Iterator<Item = PersistedState<'_>> {
         let (open, closed) = self.scores.parts();
-        let tallies =
-            closed.iter().map(|(trigger, tally)| Kept::Scores { trigger: *trigger, tally: Cow::Borrowed(tally) });
-        let scorers = open.iter().map(|(level, scorer)| Kept::Scorer {
+        let tallies = closed
+            .iter()
+            .map(|(trigger, tally)| PersistedState::Scores { trigger: *trigger, tally: Cow::Borrowed(tally) });
+        let scorers = open.iter().map(|(level, scorer)| PersistedState::Scorer {
             filesystem: level.filesystem,
             trigger: level.trigger,
-            strikes_below: level.strikes_below,
+            threshold: level.threshold,
             scorer: Cow::Borrowed(scorer),
         });
-        let histories = self.histories.iter().chain(&self.unclaimed.histories);
-        let filesystems = histories.map(|(id, history)| Kept::Filesystem { id: *id, history: Cow::Borrowed(history) });
+        let histories = self.histories.iter().chain(&self.pending_restore.histories);
+        let filesystems =
+            histories.map(|(id, history)| PersistedState::Filesystem { id: *id, history: Cow::Borrowed(history) });
         let watched =
-            self.watched.iter().chain(&self.unclaimed.watched).filter(|(_, watched)| watched.knows_a_kubelet());
+            self.watched.iter().chain(&self.pending_restore.watched).filter(|(_, watched)| watched.knows_a_kubelet());
         let mut watched: Vec<_> = watched.collect();
         watched.sort_by_key(|(id, _)| id.as_str().matches('/').count());
-        let layers = watched.into_iter().map(|(id, watched)| Kept::Layer {
+        let layers = watched.into_iter().map(|(id, watched)| PersistedState::Layer {
             id: Cow::Borrowed(id),
             inventory: Cow::Borrowed(watched.inventory()),
             followed_since: watched.followed_since(),
@@ -99,27 +101,27 @@ impl State {
     }
 
     /// The state that these pieces were kept of at `at`.
-    pub fn resume(kept: impl IntoIterator<Item = Kept<'static>>, at: Timestamp) -> Self {
-        let mut unclaimed = Unclaimed::default();
+    pub fn resume(kept: impl IntoIterator<Item = PersistedState<'static>>, at: Timestamp) -> Self {
+        let mut pending_restore = PendingRestore::default();
         let (mut open, mut closed) = (BTreeMap::new(), BTreeMap::new());
         for piece in kept {
             match piece {
-                Kept::Scores { trigger, tally } => {
+                PersistedState::Scores { trigger, tally } => {
                     closed.insert(trigger, tally.into_owned());
                 }
-                Kept::Scorer { filesystem, trigger, strikes_below, scorer } => {
-                    open.insert(Level { filesystem, trigger, strikes_below }, scorer.into_owned());
+                PersistedState::Scorer { filesystem, trigger, threshold, scorer } => {
+                    open.insert(Level { filesystem, trigger, threshold }, scorer.into_owned());
                 }
-                Kept::Filesystem { id, history } => {
-                    unclaimed.histories.insert(id, history.into_owned());
+                PersistedState::Filesystem { id, history } => {
+                    pending_restore.histories.insert(id, history.into_owned());
                 }
-                Kept::Layer { id, inventory, followed_since } => {
-                    let watched = Watched::resume(inventory.into_owned(), followed_since, at);
-                    unclaimed.watched.insert(id.into_owned(), watched);
+                PersistedState::Layer { id, inventory, followed_since } => {
+                    let watched = LayerState::resume(inventory.into_owned(), followed_since, at);
+                    pending_restore.watched.insert(id.into_owned(), watched);
                 }
             }
         }
-        Self { scores: Scores::resume(open, closed), unclaimed, ..Self::default() }
+        Self { scores: Scores::resume(open, closed), pending_restore, ..Self::default() }
     }
 
     /// What is left of it after a restart of the machine: how right the forecasts were. Filesystems may have other numbers, and
@@ -130,7 +132,7 @@ impl State {
     }
 }
 
-impl Unclaimed {
+impl PendingRestore {
     /// Gives up what was not claimed in time.
     pub(super) fn time_passes(&mut self, now: Timestamp) {
         let until = *self.until.get_or_insert(now + CLAIMED_WITHIN);
@@ -144,7 +146,7 @@ impl Unclaimed {
         self.histories.remove(&id)
     }
 
-    pub(super) fn watched(&mut self, id: &LayerId) -> Option<Watched> {
+    pub(super) fn watched(&mut self, id: &LayerId) -> Option<LayerState> {
         self.watched.remove(id)
     }
 }
@@ -166,7 +168,7 @@ mod tests {
         (seen, later)
     }
 
-    fn kept_of(samples: &[Sample]) -> (Vec<Kept<'static>>, Timestamp) {
+    fn kept_of(samples: &[Sample]) -> (Vec<PersistedState<'static>>, Timestamp) {
         let state = samples.iter().fold(State::default(), |state, sample| assess(sample, state).1);
         // As a file would: written down and read.
         let text = serde_json::to_string(&state.kept().collect::<Vec<_>>()).unwrap();
@@ -218,7 +220,7 @@ mod tests {
         let first = |rounds: usize| {
             let state = next[..rounds].iter().fold(resumed(&seen), |state, sample| assess(&nameless(sample), state).1);
             // What is not claimed yet is kept all the same.
-            let layers = state.kept().filter(|piece| matches!(piece, Kept::Layer { .. })).count();
+            let layers = state.kept().filter(|piece| matches!(piece, PersistedState::Layer { .. })).count();
             (layers > 1, is_followed(&assess(&next[rounds], state).0, &with_kubelet))
         };
         assert_eq!(first(2), (true, true));
@@ -262,9 +264,9 @@ mod tests {
         let (seen, next) = samples();
         let (kept, at) = kept_of(&seen);
         let kept = kept.into_iter().map(|piece| match piece {
-            Kept::Filesystem { id, history } => {
+            PersistedState::Filesystem { id, history } => {
                 let capacity = id.capacity.saturating_add(Bytes::new(4_096));
-                Kept::Filesystem { id: FilesystemId { capacity, ..id }, history }
+                PersistedState::Filesystem { id: FilesystemId { capacity, ..id }, history }
             }
             other => other,
         });

@@ -1,29 +1,29 @@
 //! What does a sample mean? The one place where what was seen, the kubelet's rules and the forecast meet; pure.
 
-mod course;
+mod expected_triggers;
 pub mod holders;
 mod images;
 mod kept;
 pub mod remedies;
 mod scores;
-mod strikes;
+mod timeline;
 
-pub use course::{Ahead, Course};
+pub use expected_triggers::{ExpectedTrigger, PreemptedBy};
 pub use images::{ImageNote, ImageState, ImagesAssessment, LastUsed, Observed};
-pub use kept::Kept;
-pub use strikes::{Spared, Strike};
+pub use kept::PersistedState;
+pub use timeline::{Projection, Timeline};
 
 use crate::forecast::{Forecast, History, Observation, Outlook, Tally};
 use crate::layer::LayerId;
 use crate::model::prediction::Prediction;
-use crate::model::schedule::Grid;
+use crate::model::schedule::GcSchedule;
 use crate::model::{GcPolicy, Release, Signal, Trigger, TriggerLevel, triggers, usage};
 
 use crate::sample::{FilesystemId, KubeletSample, LayerSample, Reading, Sample, Space};
 use crate::time::{Span, Timestamp};
 use crate::units::{ByteRate, Bytes, Inodes, Percent};
-use images::{Given, Watched};
-use kept::Unclaimed;
+use images::{Given, LayerState};
+use kept::PendingRestore;
 use scores::Scores;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -55,9 +55,9 @@ pub struct FilesystemAssessment {
     pub fill_rate: Option<ByteRate>,
     /// The last hours and the next, for a chart.
     #[serde(default)]
-    pub course: Course,
-    /// What strikes on it, soonest first, over all layers; at most 100.
-    pub strikes: Vec<Strike>,
+    pub timeline: Timeline,
+    /// What expected_triggers on it, soonest first, over all layers; at most 100.
+    pub expected_triggers: Vec<ExpectedTrigger>,
 }
 
 /// What is known of one layer.
@@ -69,7 +69,7 @@ pub struct LayerAssessment {
     /// where nobody collects. A machine without any kubelet of its own is given the defaults that one would have.
     pub policy: Option<GcPolicy>,
     /// When the kubelet looks next whether images must go; `None` without a kubelet or where its loop is off.
-    pub next_gc_check: Option<Timestamp>,
+    pub next_image_gc_at: Option<Timestamp>,
     /// Every trigger that is armed in this layer. What is not in the list cannot strike. An eviction with a soft threshold besides
     /// a lower hard one is in it with both.
     pub triggers: Vec<TriggerAssessment>,
@@ -89,8 +89,8 @@ pub struct TriggerAssessment {
     pub signal: Option<Signal>,
     /// The filesystem it watches.
     pub filesystem: FilesystemId,
-    /// Bytes (or inodes, for inode_eviction) available below which it strikes.
-    pub strikes_below: u64,
+    /// Bytes (or inodes, for inode_eviction) available below which it expected_triggers.
+    pub threshold: u64,
     /// Bytes (or inodes) that can still be used up before that; negative once crossed; `None` where the filesystem
     /// could not be measured.
     pub headroom: Option<i64>,
@@ -116,9 +116,9 @@ pub struct Action {
 #[derive(Debug, Clone, Default)]
 pub struct State {
     histories: BTreeMap<FilesystemId, History>,
-    watched: BTreeMap<LayerId, Watched>,
+    watched: BTreeMap<LayerId, LayerState>,
     scores: Scores,
-    unclaimed: Unclaimed,
+    pending_restore: PendingRestore,
     critical_images: Arc<[String]>,
 }
 
@@ -135,14 +135,14 @@ type Measured<'a> = Option<(FilesystemId, &'a Space)>;
 
 /// What `sample` means, given what was seen before. Filesystems and layers that are not in the sample any more are forgotten.
 pub fn assess(sample: &Sample, state: State) -> (Assessment, State) {
-    let mut unclaimed = state.unclaimed;
+    let mut pending_restore = state.pending_restore;
     let mut before = state.histories;
     let mut histories = BTreeMap::new();
     let mut outlooks = BTreeMap::new();
     let mut filesystems = Vec::with_capacity(sample.filesystems.len());
     for filesystem in &sample.filesystems {
         let mut history =
-            before.remove(&filesystem.id).or_else(|| unclaimed.history(filesystem.id)).unwrap_or_default();
+            before.remove(&filesystem.id).or_else(|| pending_restore.history(filesystem.id)).unwrap_or_default();
         if let Reading::Present { value, at } = &filesystem.space {
             history.observe(Observation {
                 at: *at,
@@ -154,9 +154,9 @@ pub fn assess(sample: &Sample, state: State) -> (Assessment, State) {
         }
         let space = filesystem.space.value();
         let outlook = space.map(|_| history.outlook());
-        let course = match (space, &outlook) {
-            (Some(space), Some(outlook)) => Course::new(&history, outlook, space.available),
-            _ => Course::past(&history),
+        let timeline = match (space, &outlook) {
+            (Some(space), Some(outlook)) => Timeline::new(&history, outlook, space.available),
+            _ => Timeline::past(&history),
         };
         filesystems.push(FilesystemAssessment {
             id: filesystem.id,
@@ -164,8 +164,8 @@ pub fn assess(sample: &Sample, state: State) -> (Assessment, State) {
             df_percent: space.and_then(usage::df_percent),
             // A rate that is older than the last failed measurement would be an invented one.
             fill_rate: space.and_then(|_| history.fill_rate()),
-            course,
-            strikes: Vec::new(),
+            timeline,
+            expected_triggers: Vec::new(),
         });
         outlooks.extend(outlook.map(|outlook| (filesystem.id, outlook)));
         histories.insert(filesystem.id, history);
@@ -175,19 +175,21 @@ pub fn assess(sample: &Sample, state: State) -> (Assessment, State) {
     let mut layers = Vec::with_capacity(sample.layers.len());
     for layer in &sample.layers {
         // Of two layers of one name, which only a hostile one makes, the first is remembered.
-        let mut memory = watched_before.remove(&layer.id).or_else(|| unclaimed.watched(&layer.id)).unwrap_or_default();
+        let mut memory =
+            watched_before.remove(&layer.id).or_else(|| pending_restore.watched(&layer.id)).unwrap_or_default();
         layers.push(assess_layer(layer, sample, &outlooks, &state.critical_images, &mut memory));
         watched.entry(layer.id.clone()).or_insert(memory);
     }
-    unclaimed.time_passes(sample.at);
+    pending_restore.time_passes(sample.at);
     let has_kubelet = |position: usize| sample.layers.get(position).is_some_and(|layer| layer.kubelet.is_some());
     for filesystem in &mut filesystems {
-        filesystem.strikes = strikes::strikes(filesystem.id, &layers, has_kubelet, filesystem.fill_rate);
+        filesystem.expected_triggers =
+            expected_triggers::expected_triggers(filesystem.id, &layers, has_kubelet, filesystem.fill_rate);
     }
     let mut scores = state.scores;
     scores.record(sample.at, layers.iter().flat_map(|layer: &LayerAssessment| &layer.triggers));
     let assessment = Assessment { filesystems, layers, scores: scores.by_trigger() };
-    (assessment, State { histories, watched, scores, unclaimed, critical_images: state.critical_images })
+    (assessment, State { histories, watched, scores, pending_restore, critical_images: state.critical_images })
 }
 
 /// What each trigger that deletes images would do in a layer of `sample`, whose `images` these are, if so many more bytes had been
@@ -254,7 +256,7 @@ fn assess_layer(
     sample: &Sample,
     outlooks: &BTreeMap<FilesystemId, Outlook>,
     critical_images: &[String],
-    memory: &mut Watched,
+    memory: &mut LayerState,
 ) -> LayerAssessment {
     let settings = Settings::of(layer, sample);
     let levels = match &settings.policy {
@@ -268,30 +270,30 @@ fn assess_layer(
     let given = settings.given(layer, sample.at, &levels);
     memory.observe(given);
     let images = memory.assess(given, critical_images);
-    let grid = settings.kubelet.map(|kubelet| memory.grid(kubelet).measured_every(settings.stats_period));
+    let schedule = settings.kubelet.map(|kubelet| memory.schedule(kubelet).measured_every(settings.stats_period));
     let triggers = levels.iter().map(|level| {
         let outlook = outlooks.get(&level.filesystem);
         let forecast = match level.trigger {
-            Trigger::InodeEviction => outlook.and_then(|o| o.forecast_inodes(Inodes::new(level.strikes_below))),
-            _ => outlook.and_then(|o| o.forecast(Bytes::new(level.strikes_below))),
+            Trigger::InodeEviction => outlook.and_then(|o| o.forecast_inodes(Inodes::new(level.threshold))),
+            _ => outlook.and_then(|o| o.forecast(Bytes::new(level.threshold))),
         };
         TriggerAssessment {
             trigger: level.trigger,
             signal: level.signal,
             filesystem: level.filesystem,
-            strikes_below: level.strikes_below,
+            threshold: level.threshold,
             headroom: level.headroom,
             forecast,
-            action: forecast.map(|forecast| action(level, &forecast, grid, sample.at, memory.grace_since(level))),
+            action: forecast.map(|forecast| action(level, &forecast, schedule, sample.at, memory.grace_since(level))),
         }
     });
     let triggers = triggers.collect();
     let loop_runs = settings.policy.as_ref().is_some_and(|policy| policy.image_gc.enabled);
-    let next_gc_check = grid.filter(|_| loop_runs).map(|grid| grid.next_check(sample.at).at);
+    let next_image_gc_at = schedule.filter(|_| loop_runs).map(|schedule| schedule.next_check(sample.at).at);
     LayerAssessment {
         id: layer.id.clone(),
         policy: settings.policy,
-        next_gc_check,
+        next_image_gc_at,
         triggers,
         images,
         observed: memory.observed(),
@@ -304,24 +306,24 @@ fn assess_layer(
 fn action(
     level: &TriggerLevel,
     forecast: &Forecast,
-    grid: Option<Grid>,
+    schedule: Option<GcSchedule>,
     now: Timestamp,
     since: Option<Timestamp>,
 ) -> Action {
     let acts = |crossing: Option<Span>| {
         let crossing = crossing?;
-        let Some(grid) = grid else { return Some(crossing) };
+        let Some(schedule) = schedule else { return Some(crossing) };
         let at = if level.trigger == Trigger::ImageGc && crossing == Span::ZERO {
             // Crossed at some time before: the next tick sees it.
-            grid.next_check(now).at
+            schedule.next_check(now).at
         } else if crossing == Span::ZERO
             && let Some(since) = since
         {
             // Part of its grace period is over, or all of it: then every pass acts.
-            let after_grace = grid.acts_at(level.trigger, level.signal, since, level.grace_period).at;
-            after_grace.max(grid.next_eviction_pass(level.signal, now).at)
+            let after_grace = schedule.acts_at(level.trigger, level.signal, since, level.grace_period).at;
+            after_grace.max(schedule.next_eviction_pass(level.signal, now).at)
         } else {
-            grid.acts_at(level.trigger, level.signal, now + crossing, level.grace_period).at
+            schedule.acts_at(level.trigger, level.signal, now + crossing, level.grace_period).at
         };
         Some(at.since(now).max(crossing))
     };

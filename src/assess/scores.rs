@@ -21,7 +21,7 @@ pub(super) struct Scores {
 pub(super) struct Level {
     pub(super) filesystem: FilesystemId,
     pub(super) trigger: Trigger,
-    pub(super) strikes_below: u64,
+    pub(super) threshold: u64,
 }
 
 /// So many levels are scored at a time, 8 KiB each: five triggers with a handful of settings. Whoever may run a kubelet with
@@ -34,11 +34,8 @@ impl Scores {
     pub(super) fn record<'a>(&mut self, now: Timestamp, triggers: impl Iterator<Item = &'a TriggerAssessment>) {
         let mut seen = BTreeMap::new();
         for trigger in triggers {
-            let level = Level {
-                filesystem: trigger.filesystem,
-                trigger: trigger.trigger,
-                strikes_below: trigger.strikes_below,
-            };
+            let level =
+                Level { filesystem: trigger.filesystem, trigger: trigger.trigger, threshold: trigger.threshold };
             if seen.len() < MOST {
                 seen.entry(level).or_insert(trigger.forecast);
             }
@@ -97,14 +94,14 @@ mod tests {
         FilesystemId { dev, capacity: Bytes::from_gib(100), files: Inodes::new(1_000) }
     }
 
-    /// A trigger at `strikes_below` whose line will surely be crossed soon, or has been.
-    fn trigger(dev: u64, strikes_below: u64, crossed: bool) -> TriggerAssessment {
+    /// A trigger at `threshold` whose line will surely be crossed soon, or has been.
+    fn trigger(dev: u64, threshold: u64, crossed: bool) -> TriggerAssessment {
         let soon = Forecast { probability: [Ratio::new(0.9); 4], ..Forecast::REACHED };
         TriggerAssessment {
             trigger: Trigger::ImageGc,
             signal: None,
             filesystem: filesystem(dev),
-            strikes_below,
+            threshold,
             headroom: None,
             forecast: Some(if crossed { Forecast::REACHED } else { soon }),
             action: None,

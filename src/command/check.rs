@@ -1,6 +1,6 @@
 //! `highwater check`: what the running agent knows, or what a look of a few seconds shows; and by the exit code how bad it is.
 
-use super::remote::{Agent, Patience, get, local};
+use super::remote::{Agent, Timeouts, get, local};
 use super::run::{first_snapshot, terminal_width};
 use super::screen::Screen;
 use super::{Failure, colour, look, origin, print, report, waiting};
@@ -136,7 +136,7 @@ impl Origin {
 }
 
 async fn ask(agent: &Agent) -> Result<Document, Failure> {
-    get(agent, "/api/v1/snapshot", SCHEMA_VERSION, Patience::PATIENT).await.map_err(Failure::Agent)
+    get(agent, "/api/v1/snapshot", SCHEMA_VERSION, Timeouts::PATIENT).await.map_err(Failure::Agent)
 }
 
 /// This machine as it is.

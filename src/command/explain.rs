@@ -1,7 +1,7 @@
 //! `highwater explain`: which images each trigger would delete, which stay, and why; from the running agent, a recording, or one
 //! look at this machine.
 
-use super::remote::{Agent, Patience, RemoteError, get, local};
+use super::remote::{Agent, RemoteError, Timeouts, get, local};
 use super::run::terminal_width;
 use super::{Failure, look, origin, print, recording, waiting};
 use crate::access::socket::ReplyLimits;
@@ -68,7 +68,7 @@ async fn ask(agent: &Agent, question: Question<'_>) -> Result<Document, RemoteEr
         query.append_pair("if_write", &written.get().to_string());
     }
     let path = format!("/api/v1/explain?{}", query.finish());
-    get(agent, &path, SCHEMA_VERSION, Patience::PATIENT).await
+    get(agent, &path, SCHEMA_VERSION, Timeouts::PATIENT).await
 }
 
 /// This machine as it is.

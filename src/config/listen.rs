@@ -15,10 +15,10 @@ use thiserror::Error;
 /// of both families.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct ListenAddress(Place);
+pub struct ListenAddress(Location);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Place {
+enum Location {
     Everywhere { port: u16 },
     Address(SocketAddr),
     Unix(PathBuf),
@@ -74,9 +74,9 @@ impl ListenAddress {
     /// [`ListenError::Bind`] where the address is in use, not permitted or not of this machine.
     pub fn bind(&self) -> Result<Listening, ListenError> {
         let listening = match &self.0 {
-            Place::Address(address) => TcpListener::bind(address).map(Listening::Tcp),
+            Location::Address(address) => TcpListener::bind(address).map(Listening::Tcp),
             // A machine without IPv6 still has IPv4; a port in use is in use for both.
-            Place::Everywhere { port } => TcpListener::bind(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), *port))
+            Location::Everywhere { port } => TcpListener::bind(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), *port))
                 .or_else(|error| {
                     if error.kind() == ErrorKind::AddrInUse {
                         return Err(error);
@@ -84,7 +84,7 @@ impl ListenAddress {
                     TcpListener::bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), *port))
                 })
                 .map(Listening::Tcp),
-            Place::Unix(path) => bind_unix(path).map(Listening::Unix),
+            Location::Unix(path) => bind_unix(path).map(Listening::Unix),
         };
         listening
             .and_then(Listening::non_blocking)
@@ -141,7 +141,7 @@ impl Listening {
 
 impl Default for ListenAddress {
     fn default() -> Self {
-        Self(Place::Everywhere { port: Self::DEFAULT_PORT })
+        Self(Location::Everywhere { port: Self::DEFAULT_PORT })
     }
 }
 
@@ -153,12 +153,12 @@ impl FromStr for ListenAddress {
         if let Some(path) = text.strip_prefix("unix:") {
             // Both unix:///run/x and unix:/run/x are in use.
             let path = path.strip_prefix("//").unwrap_or(path);
-            return if path.starts_with('/') { Ok(Self(Place::Unix(path.into()))) } else { Err(form()) };
+            return if path.starts_with('/') { Ok(Self(Location::Unix(path.into()))) } else { Err(form()) };
         }
         if let Some(port) = text.strip_prefix(':') {
-            return port.parse().map(|port| Self(Place::Everywhere { port })).map_err(|_| form());
+            return port.parse().map(|port| Self(Location::Everywhere { port })).map_err(|_| form());
         }
-        text.parse().map(|address| Self(Place::Address(address))).map_err(|_| form())
+        text.parse().map(|address| Self(Location::Address(address))).map_err(|_| form())
     }
 }
 
@@ -173,9 +173,9 @@ impl TryFrom<String> for ListenAddress {
 impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Place::Everywhere { port } => write!(f, ":{port}"),
-            Place::Address(address) => address.fmt(f),
-            Place::Unix(path) => write!(f, "unix://{}", path.display()),
+            Location::Everywhere { port } => write!(f, ":{port}"),
+            Location::Address(address) => address.fmt(f),
+            Location::Unix(path) => write!(f, "unix://{}", path.display()),
         }
     }
 }

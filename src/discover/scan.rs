@@ -4,7 +4,7 @@
 use super::parse;
 use super::process::{ContainerRef, Process, Role, shim};
 use crate::access::AccessError;
-use crate::access::deadline::Lane;
+use crate::access::deadline::SingleFlight;
 use crate::access::proc::Procfs;
 use std::collections::HashMap;
 use std::path::Path;
@@ -134,8 +134,8 @@ fn read_process(procfs: &Procfs, pid: u32, own: Option<&str>) -> Option<Process>
 fn arguments(procfs: &Procfs, pid: u32) -> Vec<String> {
     let owned = procfs.clone();
     let path = format!("{pid}/cmdline");
-    let bytes =
-        Lane::new().call("read", Path::new(&path), CMDLINE_DEADLINE, move || owned.read(pid, "cmdline", CMDLINE_LIMIT));
+    let bytes = SingleFlight::new()
+        .call("read", Path::new(&path), CMDLINE_DEADLINE, move || owned.read(pid, "cmdline", CMDLINE_LIMIT));
     bytes.map(|bytes| parse::argv(&bytes)).unwrap_or_default()
 }
 

@@ -9,7 +9,7 @@ use crate::assess::{ImageNote, ImageState, Observed};
 use crate::model::Trigger;
 use crate::model::prediction::Prediction;
 use crate::model::recovery::Recoverable;
-use crate::model::victims::{Fate, Verdict};
+use crate::model::victims::{ImageOutcome, Outcome};
 use crate::sample::Image;
 use crate::units::Bytes;
 use std::cmp::Reverse;
@@ -64,13 +64,13 @@ fn victims(layer: &LayerView<'_>, prediction: &Prediction, all: &mut Vec<Series>
 pub(super) fn at_risk(layer: &LayerView<'_>, room: usize) -> Vec<Series> {
     let first = layer.assessment.and_then(|found| found.images.as_ref()).and_then(|images| images.predictions.first());
     let Some(first) = first else { return Vec::new() };
-    let mut victims: Vec<(&Image, &ImageNote, &Verdict)> = zipped(layer)
+    let mut victims: Vec<(&Image, &ImageNote, &ImageOutcome)> = zipped(layer)
         .zip(&first.verdicts)
         .map(|((image, note), verdict)| (image, note, verdict))
-        .filter(|(.., verdict)| !matches!(verdict.fate, Fate::Safe(_)))
+        .filter(|(.., verdict)| !matches!(verdict.outcome, Outcome::Safe(_)))
         .collect();
     victims.sort_by_key(|(image, note, verdict)| {
-        let kept = matches!(verdict.fate, Fate::Possible(_));
+        let kept = matches!(verdict.outcome, Outcome::Possible(_));
         (kept, Reverse(worse(note.recoverable)), note.critical.is_none(), Reverse(image.size), image.id.clone())
     });
     let named = victims.into_iter().take(MOST_AT_RISK.min(room)).map(|(image, note, verdict)| {
@@ -79,7 +79,7 @@ pub(super) fn at_risk(layer: &LayerView<'_>, room: usize) -> Vec<Series> {
             Recoverable::No => "no",
             Recoverable::Unknown => "unknown",
         };
-        let certainty = verdict.fate.certainty().unwrap_or("safe");
+        let certainty = verdict.outcome.certainty().unwrap_or("safe");
         let labels = [LabelValue::from(&layer.name), named(image.display_name()), certainty.into(), recoverable.into()];
         series(Name::ImageAtRisk, labels, Value::Count(1))
     });

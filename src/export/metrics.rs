@@ -216,7 +216,7 @@ fn policy(view: &View<'_>, layer: &LayerView<'_>, all: &mut Vec<Series>) {
     all.push(series(Name::ImageGcEnabled, [name()], Value::Count(u64::from(gc.enabled))));
     all.push(series(Name::ImageGcHigh, [name()], Value::Float(gc.high.value.ratio().get())));
     all.push(series(Name::ImageGcLow, [name()], Value::Float(gc.low.value.ratio().get())));
-    if let Some(next) = layer.next_gc_check() {
+    if let Some(next) = layer.next_image_gc_at() {
         all.push(series(Name::ImageGcNextCheck, [name()], Value::Float(next.as_secs_f64())));
     }
     for threshold in &policy.eviction_hard {

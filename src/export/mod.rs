@@ -3,6 +3,7 @@
 //! No clock, no disk, no socket: the time at which something is shown is an argument.
 
 pub mod catalogue;
+pub(crate) mod expected_triggers;
 pub mod explain;
 pub mod exposition;
 mod images;
@@ -14,7 +15,6 @@ pub mod protobuf;
 mod put;
 pub(crate) mod remedy;
 mod shell;
-pub(crate) mod strikes;
 pub mod table;
 pub mod text;
 pub mod view;

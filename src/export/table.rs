@@ -99,7 +99,7 @@ fn row(document: &Document, layer: &LayerEntry, depth: usize, now: Timestamp) ->
     let disk = document.filesystems.iter().find(on);
     let percent = |value: Option<i64>| value.map_or_else(|| "?".to_owned(), |value| format!("{value}%"));
     let (kubelet, df) = disk.map(|disk| (disk.kubelet_percent, disk.df_percent)).unwrap_or_default();
-    let next = layer.next_gc_check.as_deref().and_then(|at| at.parse::<Timestamp>().ok());
+    let next = layer.next_image_gc_at.as_deref().and_then(|at| at.parse::<Timestamp>().ok());
     let next = next.map(|at| at.since(now).max(Span::ZERO));
     let first = layer.triggers.iter().min_by_key(|trigger| nearness(trigger));
     let headroom = first.and_then(|found| found.headroom.map(|room| phrase::amount(&found.trigger, room)));
@@ -107,7 +107,7 @@ fn row(document: &Document, layer: &LayerEntry, depth: usize, now: Timestamp) ->
         Cell::new(tree(layer, depth)),
         Cell::new(&layer.kind),
         Cell::new(layer.mountpoint.as_deref().unwrap_or("?")),
-        Cell::new(layer.held_bytes.map_or_else(|| "?".to_owned(), |bytes| Bytes::new(bytes).to_string())),
+        Cell::new(layer.exclusive_bytes.map_or_else(|| "?".to_owned(), |bytes| Bytes::new(bytes).to_string())),
         Cell::new(format!("{} / {}", percent(kubelet), percent(df))),
         Cell::new(phrase::image_gc_of(layer.policy.as_ref(), layer.kubelet.is_some())),
         Cell::new(next.map_or_else(|| "-".to_owned(), |span| span.to_string())),

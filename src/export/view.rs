@@ -191,7 +191,7 @@ impl<'a> LayerView<'a> {
         self.triggers().into_values().min_by_key(|trigger| urgency_of(trigger))
     }
 
-    /// Smaller is more urgent: when the first trigger strikes, and where none is foreseen how near it is.
+    /// Smaller is more urgent: when the first trigger expected_triggers, and where none is foreseen how near it is.
     pub fn urgency(&self) -> (i64, i64) {
         self.first_trigger().map_or((i64::MAX, i64::MAX), urgency_of)
     }
@@ -215,9 +215,9 @@ impl<'a> LayerView<'a> {
     }
 
     /// When its kubelet looks next whether images must go, where that is known and would delete any.
-    pub fn next_gc_check(&self) -> Option<Timestamp> {
+    pub fn next_image_gc_at(&self) -> Option<Timestamp> {
         self.policy().filter(|policy| policy.image_gc.enabled)?;
-        self.assessment?.next_gc_check
+        self.assessment?.next_image_gc_at
     }
 
     /// All that it holds itself; what no layer claims is counted for the outermost one but is not its own.

@@ -17,7 +17,7 @@ use super::past::{Past, at, float};
 pub(super) struct Surface {
     /// The level it is seen from, a fraction of the capacity.
     pub(super) level: f64,
-    probability: Grid,
+    probability: GcSchedule,
 }
 
 /// A random walk with drift, a few pseudo-observations strong.
@@ -73,16 +73,16 @@ impl Walk {
 }
 
 /// One value for each horizon of the ladder and each distance.
-type Grid = [[f64; DISTANCES]; LADDER.len()];
+type GcSchedule = [[f64; DISTANCES]; LADDER.len()];
 
 /// What the node's own past says, with the pseudo-observations of the walk.
-fn own_past(past: &Past) -> Grid {
+fn own_past(past: &Past) -> GcSchedule {
     /// Up to this horizon minutes that began alike count most; beyond, one day has too few of them.
     const LONGEST_LIKENESS: usize = 60;
     let (walk, traits, bins, distances) = (Walk::new(past), Traits::new(past), Bins::new(), distances());
     let alike = likeness(&traits.written);
-    let mut grid = [[0.0; DISTANCES]; LADDER.len()];
-    for (row, record) in grid.iter_mut().zip(drawdowns(past)) {
+    let mut schedule = [[0.0; DISTANCES]; LADDER.len()];
+    for (row, record) in schedule.iter_mut().zip(drawdowns(past)) {
         let minutes = float(record.horizon);
         let persistence = record.persistence(&traits.rates);
         let weights = (record.horizon <= LONGEST_LIKENESS).then_some(alike.as_slice());
@@ -92,7 +92,7 @@ fn own_past(past: &Past) -> Grid {
             *cell = (reached + pseudo * walk.reaches(*distance, minutes)) / (shares.all + pseudo);
         }
     }
-    grid
+    schedule
 }
 
 /// What the fitted model weighs for a fall by `distance`: one row for each horizon of the ladder, in minutes.
@@ -133,15 +133,15 @@ impl Surface {
     }
 }
 
-/// The values along the ladder for a distance, linear in its logarithm between those of the grid.
-fn look_up(grid: &Grid, distance: f64) -> [f64; LADDER.len()] {
+/// The values along the ladder for a distance, linear in its logarithm between those of the schedule.
+fn look_up(schedule: &GcSchedule, distance: f64) -> [f64; LADDER.len()] {
     let distances = distances();
     let next = distances.partition_point(|d| *d <= distance);
     let (near, far) = (next.saturating_sub(1), next.min(DISTANCES - 1));
     let (d0, d1) = (at(&distances, near), at(&distances, far));
     let part = if next == 0 || near == far { 0.0 } else { ((distance / d0).ln() / (d1 / d0).ln()).clamp(0.0, 1.0) };
     let (near, far) = if next == 0 { (0, 0) } else { (near, far) };
-    grid.each_ref().map(|row| (1.0 - part) * at(row, near) + part * at(row, far))
+    schedule.each_ref().map(|row| (1.0 - part) * at(row, near) + part * at(row, far))
 }
 
 /// The indicators of `fitted` that do not depend on the distance.

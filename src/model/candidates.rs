@@ -1,12 +1,12 @@
-//! Which images may be deleted at all, by a pass at a given time? In use, pinned, too young, or a contender with its
+//! Which images may be deleted at all, by a pass at a given time? In use, pinned, too young, or a candidate with its
 //! place.
 //!
 //! Mirrors `images/image_gc_manager.go` detectImages, imagesInEvictionOrder and the two tests at the head of freeSpace,
 //! and `kuberuntime/kuberuntime_gc.go` evictContainers for what an eviction removes first.
 
 use super::inventory::{BEFORE_EVERYTHING, Inventory};
-use super::victims::{Contender, Place, SafeReason};
-use super::{Held, Release, Rule, recovery};
+use super::victims::{Candidate, LruKey, SafeReason};
+use super::{Release, Rule, TriState, recovery};
 use crate::sample::{Container, ContainerState, Image, ImageId, ImageStore, Pod};
 use crate::time::{Span, Timestamp};
 use crate::units::Bytes;
@@ -23,14 +23,14 @@ pub enum ContainersCounted {
 
 /// Whether an image may be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum Eligibility {
     /// It may, at its turn.
-    Contender(Contender),
+    Candidate(Candidate),
     /// It stays.
     Safe(SafeReason),
 }
 
-/// What decides on the standing of every image of one pass.
+/// What decides on the eligibility of every image of one pass.
 #[derive(Debug, Clone, Copy)]
 pub struct Pass<'a> {
     /// The kubelet's release.
@@ -45,12 +45,12 @@ pub struct Pass<'a> {
 
 /// The images in use.
 #[derive(Debug, Clone)]
-pub struct Uses<'a>(HashMap<&'a ImageId, Held>);
+pub struct Uses<'a>(HashMap<&'a ImageId, TriState>);
 
 impl Uses<'_> {
-    /// Whether an image is in use; [`Held::Unknown`] where that depends on something that cannot be seen.
-    pub fn of(&self, image: &ImageId) -> Held {
-        self.0.get(image).copied().unwrap_or(Held::No)
+    /// Whether an image is in use; [`TriState::Unknown`] where that depends on something that cannot be seen.
+    pub fn of(&self, image: &ImageId) -> TriState {
+        self.0.get(image).copied().unwrap_or(TriState::No)
     }
 }
 
@@ -58,38 +58,40 @@ impl Uses<'_> {
 pub fn uses(store: &ImageStore, release: Release, counted: ContainersCounted) -> Uses<'_> {
     let pods = PodStates::of(store);
     let mut uses = HashMap::new();
-    let mut note = |id, held: Held| {
+    let mut note = |id, held: TriState| {
         let known = uses.entry(id).or_insert(held);
-        if held.surely() {
+        if held.is_certain() {
             *known = held;
         }
     };
     for container in &store.containers {
         let counts = match counted {
-            ContainersCounted::All => Held::Yes,
+            ContainersCounted::All => TriState::Yes,
             ContainersCounted::AfterContainerRemoval => pods.keeps(container),
         };
-        if counts == Held::No {
+        if counts == TriState::No {
             continue;
         }
         let (by_id, by_ref) = (container.image_id.as_ref(), container.image_ref.as_ref());
         match release.holds(Rule::InUseByImageId) {
-            Held::Yes => by_id.or(by_ref).into_iter().for_each(|id| note(id, counts)),
-            Held::No => by_ref.into_iter().for_each(|id| note(id, counts)),
-            Held::Unknown if by_id.is_none() || by_id == by_ref => by_ref.into_iter().for_each(|id| note(id, counts)),
-            Held::Unknown => by_id.into_iter().chain(by_ref).for_each(|id| note(id, Held::Unknown)),
+            TriState::Yes => by_id.or(by_ref).into_iter().for_each(|id| note(id, counts)),
+            TriState::No => by_ref.into_iter().for_each(|id| note(id, counts)),
+            TriState::Unknown if by_id.is_none() || by_id == by_ref => {
+                by_ref.into_iter().for_each(|id| note(id, counts))
+            }
+            TriState::Unknown => by_id.into_iter().chain(by_ref).for_each(|id| note(id, TriState::Unknown)),
         }
         // A volume can only be mounted where the feature is on, and then it counts.
         container.image_volumes.iter().for_each(|id| note(id, counts));
     }
-    if store.hidden_volumes && release.holds(Rule::ImageVolumesByDefault).perhaps() {
+    if store.hidden_volumes && release.holds(Rule::ImageVolumesByDefault).is_possible() {
         // Any image may be mounted as a volume somewhere.
-        store.images.iter().for_each(|image| note(&image.id, Held::Unknown));
+        store.images.iter().for_each(|image| note(&image.id, TriState::Unknown));
     }
-    if release.holds(Rule::SandboxImageInUse).surely() {
+    if release.holds(Rule::SandboxImageInUse).is_certain() {
         // Up to 1.28 the image of --pod-infra-container-image counts; which one that is cannot be told for certain.
         for image in store.images.iter().filter(|image| recovery::is_sandbox(image)) {
-            note(&image.id, Held::Unknown);
+            note(&image.id, TriState::Unknown);
         }
     }
     Uses(uses)
@@ -118,30 +120,30 @@ impl<'a> PodStates<'a> {
     ///
     /// A sandbox that is not ready, in a pod without any that is, tells that the pod has ended. It can also be that the
     /// kubelet is about to start it anew, which happens after a restart of the machine; that is not told apart.
-    fn keeps(&self, container: &Container) -> Held {
+    fn keeps(&self, container: &Container) -> TriState {
         if container.state == ContainerState::Running {
-            return Held::Yes;
+            return TriState::Yes;
         }
         match self.by_sandbox.get(container.pod.as_str()) {
-            Some(pod) if self.alive.contains(pod.uid.as_str()) => Held::Yes,
-            Some(pod) if pod.ready == Some(false) => Held::No,
-            _ => Held::Unknown,
+            Some(pod) if self.alive.contains(pod.uid.as_str()) => TriState::Yes,
+            Some(pod) if pod.ready == Some(false) => TriState::No,
+            _ => TriState::Unknown,
         }
     }
 }
 
-/// The standing of each image, in the store's order.
-pub fn standings(store: &ImageStore, uses: &Uses<'_>, pass: Pass<'_>) -> Vec<Standing> {
-    store.images.iter().map(|image| standing(image, uses.of(&image.id), pass)).collect()
+/// The eligibility of each image, in the store's order.
+pub fn eligibilities(store: &ImageStore, uses: &Uses<'_>, pass: Pass<'_>) -> Vec<Eligibility> {
+    store.images.iter().map(|image| eligibility(image, uses.of(&image.id), pass)).collect()
 }
 
-fn standing(image: &Image, used: Held, pass: Pass<'_>) -> Standing {
-    if used.surely() {
-        return Standing::Safe(SafeReason::InUse);
+fn eligibility(image: &Image, used: TriState, pass: Pass<'_>) -> Eligibility {
+    if used.is_certain() {
+        return Eligibility::Safe(SafeReason::InUse);
     }
-    let pinned = if image.pinned { pass.release.holds(Rule::PinsRespected) } else { Held::No };
-    if pinned.surely() {
-        return Standing::Safe(SafeReason::Pinned);
+    let pinned = if image.pinned { pass.release.holds(Rule::PinsRespected) } else { TriState::No };
+    if pinned.is_certain() {
+        return Eligibility::Safe(SafeReason::Pinned);
     }
     let record = pass.inventory.record(&image.id);
     // Without a record this pass is the first to see the image.
@@ -149,15 +151,15 @@ fn standing(image: &Image, used: Held, pass: Pass<'_>) -> Standing {
     let latest = record.and_then(|record| record.first_detected_latest).unwrap_or(pass.at).min(pass.at);
     let old_enough = |first: Timestamp| pass.minimum_age.is_none_or(|age| pass.at.since(first) >= age);
     if !old_enough(earliest) {
-        return Standing::Safe(SafeReason::TooYoung);
+        return Eligibility::Safe(SafeReason::TooYoung);
     }
     let first_use = record.and_then(|record| record.last_used_earliest);
     let last_use = record.and_then(|record| record.last_used_latest);
-    Standing::Contender(Contender {
+    Eligibility::Candidate(Candidate {
         size: image.size.unwrap_or(Bytes::ZERO),
-        earliest: Place { last_used: first_use, first_detected: earliest.max(BEFORE_EVERYTHING) },
-        latest: Place { last_used: last_use, first_detected: latest },
-        may_stay: used.perhaps() || pinned.perhaps() || !old_enough(latest),
+        earliest: LruKey { last_used: first_use, first_detected: earliest.max(BEFORE_EVERYTHING) },
+        latest: LruKey { last_used: last_use, first_detected: latest },
+        may_stay: used.is_possible() || pinned.is_possible() || !old_enough(latest),
         may_be_gone: false,
     })
 }

@@ -1,11 +1,11 @@
 //! Images are gone: who deleted them, and was it foretold? Reads two listings of the same store, and compares with a prediction.
 //!
 //! The runtime does not tell who asked for a deletion. A collection is recognised by its tick, an eviction by its line;
-//! what fits neither was somebody else, or a kubelet whose grid is not known well enough.
+//! what fits neither was somebody else, or a kubelet whose schedule is not known well enough.
 
 use super::Trigger;
 use super::schedule::Expected;
-use super::victims::{Fate, Verdict};
+use super::victims::{ImageOutcome, Outcome};
 use crate::sample::{Image, ImageId, ImageStore};
 use crate::time::{Span, Timestamp};
 use crate::units::Bytes;
@@ -93,19 +93,19 @@ pub struct Score {
 
 impl Score {
     /// Counts verdicts against the images that are gone.
-    pub fn of(verdicts: &[Verdict], gone: &BTreeSet<ImageId>) -> Self {
+    pub fn of(verdicts: &[ImageOutcome], gone: &BTreeSet<ImageId>) -> Self {
         let mut score = Self::default();
         let mut foreseen = 0_usize;
         for verdict in verdicts {
             let is_gone = gone.contains(&verdict.image);
             foreseen = foreseen.saturating_add(usize::from(is_gone));
-            let count = match (verdict.fate, is_gone) {
-                (Fate::Certain(_), true) => &mut score.certain_gone,
-                (Fate::Certain(_), false) => &mut score.certain_kept,
-                (Fate::Possible(_), true) => &mut score.possible_gone,
-                (Fate::Possible(_), false) => &mut score.possible_kept,
-                (Fate::Safe(_), true) => &mut score.safe_gone,
-                (Fate::Safe(_), false) => &mut score.safe_kept,
+            let count = match (verdict.outcome, is_gone) {
+                (Outcome::Certain(_), true) => &mut score.certain_gone,
+                (Outcome::Certain(_), false) => &mut score.certain_kept,
+                (Outcome::Possible(_), true) => &mut score.possible_gone,
+                (Outcome::Possible(_), false) => &mut score.possible_kept,
+                (Outcome::Safe(_), true) => &mut score.safe_gone,
+                (Outcome::Safe(_), false) => &mut score.safe_kept,
             };
             *count = count.saturating_add(1);
         }
@@ -171,13 +171,13 @@ mod tests {
 
     #[test]
     fn a_prediction_is_scored_against_what_happened() {
-        let verdict = |id: &str, fate| Verdict { image: id.into(), size: None, fate };
-        let certain = Fate::Certain(Cause::Space);
+        let verdict = |id: &str, outcome| ImageOutcome { image: id.into(), size: None, outcome };
+        let certain = Outcome::Certain(Cause::Space);
         let verdicts = [
             verdict("a", certain),
-            verdict("b", Fate::Possible(Cause::Space)),
-            verdict("c", Fate::Possible(Cause::Space)),
-            verdict("d", Fate::Safe(SafeReason::InUse)),
+            verdict("b", Outcome::Possible(Cause::Space)),
+            verdict("c", Outcome::Possible(Cause::Space)),
+            verdict("d", Outcome::Safe(SafeReason::InUse)),
         ];
         let gone = |ids: &[&str]| ids.iter().map(|id| ImageId::from(*id)).collect();
         let score = Score::of(&verdicts, &gone(&["a", "b", "later"]));

@@ -23,6 +23,6 @@ pub mod victims;
 
 pub use inventory::Inventory;
 pub use policy::{EvictionThreshold, GcPolicy, ImageGcPolicy, Origin, Setting, SoftThreshold, ThresholdValue};
-pub use release::{Held, Release, Rule};
+pub use release::{Release, Rule, TriState};
 pub use trigger::{Signal, Trigger};
 pub use triggers::TriggerLevel;

@@ -2,7 +2,7 @@
 //! has to leave such images out.
 
 use super::release::leading_number;
-use super::{Held, Release, Rule};
+use super::{Release, Rule, TriState};
 use crate::sample::{RuntimeKind, RuntimeSample};
 
 /// Whether pins are honoured in one layer.
@@ -21,46 +21,48 @@ pub enum Pinning {
 /// Whether a kubelet of this release with this runtime leaves alone what somebody pins.
 pub fn pinning(release: Release, runtime: Option<&RuntimeSample>) -> Pinning {
     let by_kubelet = release.holds(Rule::PinsRespected);
-    match (by_kubelet, runtime.map_or(Held::Unknown, reports_pins)) {
-        (Held::No, _) => Pinning::IgnoredByKubelet,
-        (_, Held::No) => Pinning::IgnoredByRuntime,
-        (Held::Yes, Held::Yes) => Pinning::Honoured,
+    match (by_kubelet, runtime.map_or(TriState::Unknown, reports_pins)) {
+        (TriState::No, _) => Pinning::IgnoredByKubelet,
+        (_, TriState::No) => Pinning::IgnoredByRuntime,
+        (TriState::Yes, TriState::Yes) => Pinning::Honoured,
         _ => Pinning::Unknown,
     }
 }
 
 /// containerd takes its label for a pin from 1.6.30 and 1.7.14 on. CRI-O has `pinned_images` in its configuration: 1.34 was seen to
 /// report them, of older ones it is not known here. Docker has nothing of the kind.
-fn reports_pins(runtime: &RuntimeSample) -> Held {
+fn reports_pins(runtime: &RuntimeSample) -> TriState {
     match runtime.kind {
-        RuntimeKind::Docker => Held::No,
-        RuntimeKind::Crio => runtime.version.as_ref().map_or(Held::Unknown, |version| listed_pins(version.as_str())),
+        RuntimeKind::Docker => TriState::No,
+        RuntimeKind::Crio => {
+            runtime.version.as_ref().map_or(TriState::Unknown, |version| listed_pins(version.as_str()))
+        }
         RuntimeKind::Containerd => {
-            runtime.version.as_ref().map_or(Held::Unknown, |version| label_pins(version.as_str()))
+            runtime.version.as_ref().map_or(TriState::Unknown, |version| label_pins(version.as_str()))
         }
     }
 }
 
-fn listed_pins(version: &str) -> Held {
+fn listed_pins(version: &str) -> TriState {
     let mut numbers = version.strip_prefix('v').unwrap_or(version).splitn(3, '.').map(leading_number);
     match (numbers.next(), numbers.next()) {
-        (Some(Some(major)), Some(Some(minor))) if (major, minor) >= (1, 34) => Held::Yes,
-        _ => Held::Unknown,
+        (Some(Some(major)), Some(Some(minor))) if (major, minor) >= (1, 34) => TriState::Yes,
+        _ => TriState::Unknown,
     }
 }
 
-fn label_pins(version: &str) -> Held {
+fn label_pins(version: &str) -> TriState {
     let mut numbers = version.strip_prefix('v').unwrap_or(version).splitn(3, '.').map(leading_number);
     let (Some(Some(major)), Some(Some(minor)), Some(Some(patch))) = (numbers.next(), numbers.next(), numbers.next())
     else {
-        return Held::Unknown;
+        return TriState::Unknown;
     };
     let does = match (major, minor) {
         (1, 6) => patch >= 30,
         (1, 7) => patch >= 14,
         _ => major >= 2,
     };
-    if does { Held::Yes } else { Held::No }
+    if does { TriState::Yes } else { TriState::No }
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ use super::eviction::deletes_images;
 use super::freed::{Freed, Parts, freed};
 use super::image_eviction::{EvictionPass, evict};
 use super::image_gc::{Available, Tick, collect};
-use super::schedule::{Expected, Grid};
+use super::schedule::{Expected, GcSchedule};
 use super::triggers::{TriggerLevel, levels};
-use super::victims::{Fate, Verdict, Wanted};
+use super::victims::{ImageOutcome, Outcome, Wanted};
 use super::{GcPolicy, Inventory, Release, Signal, Trigger};
 use crate::sample::{FilesystemId, ImageStore, Space};
 use crate::time::Timestamp;
@@ -24,7 +24,7 @@ pub struct Subject<'a> {
     /// Its release.
     pub release: Release,
     /// When it looks.
-    pub grid: Grid,
+    pub schedule: GcSchedule,
     /// The present.
     pub now: Timestamp,
     /// The filesystem of the images and its numbers; `None` where it could not be measured.
@@ -50,8 +50,8 @@ pub struct Prediction {
     pub wanted: Option<Wanted>,
     /// Whether that is reached, where something is wanted and it can be told.
     pub suffices: Option<bool>,
-    /// The fate of every image, in the store's order.
-    pub verdicts: Vec<Verdict>,
+    /// The outcome of every image, in the store's order.
+    pub verdicts: Vec<ImageOutcome>,
     /// The bytes that become free; `None` where the layers of the images are not known.
     pub freed: Option<Freed>,
     /// What is available afterwards, if nothing else changes; `None` where `freed` is.
@@ -105,14 +105,14 @@ fn same_filesystem(subject: Subject<'_>) -> bool {
 }
 
 fn collection(subject: Subject<'_>, level: TriggerLevel, space: &Space, parts: &Parts) -> Prediction {
-    let at = subject.grid.next_check(subject.now);
-    let just_crossed = Bytes::new(level.strikes_below.saturating_sub(1));
+    let at = subject.schedule.next_check(subject.now);
+    let just_crossed = Bytes::new(level.threshold.saturating_sub(1));
     let crossed = space.available <= just_crossed;
     let available = space.available.min(just_crossed);
     let collection = collect(Tick {
         policy: subject.policy,
         release: subject.release,
-        grid: subject.grid,
+        schedule: subject.schedule,
         at: at.at,
         capacity: space.capacity,
         available: Available::exactly(available),
@@ -139,12 +139,12 @@ fn eviction(
     (same, space): (bool, &Space),
     parts: &Parts,
 ) -> Prediction {
-    let at = subject.grid.next_eviction_pass(Some(signal), subject.now);
+    let at = subject.schedule.next_eviction_pass(Some(signal), subject.now);
     let crossed = level.headroom.is_some_and(|headroom| headroom < 0);
     let available = if signal.counts_inodes() {
         space.available
     } else {
-        space.available.min(Bytes::new(level.strikes_below.saturating_sub(1)))
+        space.available.min(Bytes::new(level.threshold.saturating_sub(1)))
     };
     let verdicts = evict(EvictionPass {
         policy: subject.policy,
@@ -176,17 +176,17 @@ fn after(available: Bytes, freed: Freed, space: &Space) -> Available {
 impl Prediction {
     /// The certain victims.
     pub fn certain(&self) -> Total {
-        total(&self.verdicts, |fate| matches!(fate, Fate::Certain(_)))
+        total(&self.verdicts, |outcome| matches!(outcome, Outcome::Certain(_)))
     }
 
     /// The possible victims, the certain ones not among them.
     pub fn possible(&self) -> Total {
-        total(&self.verdicts, |fate| matches!(fate, Fate::Possible(_)))
+        total(&self.verdicts, |outcome| matches!(outcome, Outcome::Possible(_)))
     }
 }
 
-fn total(verdicts: &[Verdict], wanted: impl Fn(Fate) -> bool) -> Total {
-    let found = verdicts.iter().filter(|verdict| wanted(verdict.fate));
+fn total(verdicts: &[ImageOutcome], wanted: impl Fn(Outcome) -> bool) -> Total {
+    let found = verdicts.iter().filter(|verdict| wanted(verdict.outcome));
     found.fold(Total::default(), |total, verdict| Total {
         images: total.images.saturating_add(1),
         bytes: total.bytes.saturating_add(verdict.size.unwrap_or(Bytes::ZERO)),
@@ -232,7 +232,7 @@ mod tests {
         let subject = Subject {
             policy: &policy,
             release: V1_37,
-            grid: Grid::of(KUBELET),
+            schedule: GcSchedule::of(KUBELET),
             now: at(240),
             imagefs: Some((filesystem(1), &space)),
             nodefs: Some((filesystem(nodefs), &space)),
@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(collection.suffices, Some(true));
         assert_eq!(collection.freed, Some(Freed { least: Bytes::new(160), most: Bytes::new(160) }));
         assert_eq!(collection.available_after, Some(Available::exactly(Bytes::new(319))));
-        // Eviction strikes at 149 available, float32 included.
+        // Eviction expected_triggers at 149 available, float32 included.
         assert_eq!(predictions[1].available_after, Some(Available::exactly(Bytes::new(309))));
         assert_eq!(predictions[2].available_after, Some(Available::exactly(Bytes::new(660))));
     }

@@ -1,7 +1,7 @@
 //! Which of the kubelet's rules hold in which release? Version facts as data, in one table.
 //!
 //! Read in the sources of one patch release per minor, 1.27.16 to 1.37.2; a row names the function that it was read in.
-//! A kubelet whose release is not known gets an answer of its own, [`Held::Unknown`]: the caller then takes the union,
+//! A kubelet whose release is not known gets an answer of its own, [`TriState::Unknown`]: the caller then takes the union,
 //! so that more is possible and less is certain.
 
 use crate::sample::KubeletSample;
@@ -71,7 +71,7 @@ pub enum Rule {
 /// Whether a rule holds in a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Held {
+pub enum TriState {
     /// It does.
     Yes,
     /// It does not.
@@ -145,14 +145,14 @@ impl Release {
     }
 
     /// Whether a rule holds in this release.
-    pub fn holds(self, rule: Rule) -> Held {
-        let Self::V1 { minor, .. } = self else { return Held::Unknown };
-        let Some(row) = TABLE.iter().find(|row| row.rule == rule) else { return Held::Unknown };
+    pub fn holds(self, rule: Rule) -> TriState {
+        let Self::V1 { minor, .. } = self else { return TriState::Unknown };
+        let Some(row) = TABLE.iter().find(|row| row.rule == rule) else { return TriState::Unknown };
         if row.unread.is_some_and(|(first, last)| (first..=last).contains(&minor)) {
-            return Held::Unknown;
+            return TriState::Unknown;
         }
         let within = row.from.is_none_or(|from| minor >= from) && row.until.is_none_or(|until| minor <= until);
-        if within { Held::Yes } else { Held::No }
+        if within { TriState::Yes } else { TriState::No }
     }
 }
 
@@ -163,14 +163,14 @@ impl Rule {
     }
 }
 
-impl Held {
+impl TriState {
     /// Whether the rule certainly holds.
-    pub const fn surely(self) -> bool {
+    pub const fn is_certain(self) -> bool {
         matches!(self, Self::Yes)
     }
 
     /// Whether the rule may hold.
-    pub const fn perhaps(self) -> bool {
+    pub const fn is_possible(self) -> bool {
         matches!(self, Self::Yes | Self::Unknown)
     }
 }
@@ -229,30 +229,30 @@ mod tests {
     #[test]
     fn rules_hold_from_and_until_the_releases_that_were_read() {
         let cases = [
-            (Rule::StartVoidsMinimumAge, 28, Held::Yes),
-            (Rule::StartVoidsMinimumAge, 29, Held::No),
-            (Rule::TickRefreshesRecords, 28, Held::No),
-            (Rule::TickRefreshesRecords, 29, Held::Yes),
-            (Rule::HundredAloneDisables, 29, Held::Yes),
-            (Rule::HundredAloneDisables, 30, Held::No),
-            (Rule::ImagefsInodesDefault, 29, Held::No),
-            (Rule::ImagefsInodesDefault, 30, Held::Yes),
-            (Rule::MergeDefaultEvictionSettings, 32, Held::No),
-            (Rule::MergeDefaultEvictionSettings, 33, Held::Yes),
-            (Rule::ContainerfsSkipsReclaim, 28, Held::No),
-            (Rule::ContainerfsSkipsReclaim, 30, Held::Yes),
-            (Rule::ContainerfsSkipsReclaim, 32, Held::No),
-            (Rule::PinsRespected, 20, Held::No),
-            (Rule::PinsRespected, 24, Held::Unknown),
-            (Rule::PinsRespected, 27, Held::Yes),
-            (Rule::SlowStart, 20, Held::Yes),
-            (Rule::SlowStart, 33, Held::Unknown),
-            (Rule::SlowStart, 37, Held::No),
+            (Rule::StartVoidsMinimumAge, 28, TriState::Yes),
+            (Rule::StartVoidsMinimumAge, 29, TriState::No),
+            (Rule::TickRefreshesRecords, 28, TriState::No),
+            (Rule::TickRefreshesRecords, 29, TriState::Yes),
+            (Rule::HundredAloneDisables, 29, TriState::Yes),
+            (Rule::HundredAloneDisables, 30, TriState::No),
+            (Rule::ImagefsInodesDefault, 29, TriState::No),
+            (Rule::ImagefsInodesDefault, 30, TriState::Yes),
+            (Rule::MergeDefaultEvictionSettings, 32, TriState::No),
+            (Rule::MergeDefaultEvictionSettings, 33, TriState::Yes),
+            (Rule::ContainerfsSkipsReclaim, 28, TriState::No),
+            (Rule::ContainerfsSkipsReclaim, 30, TriState::Yes),
+            (Rule::ContainerfsSkipsReclaim, 32, TriState::No),
+            (Rule::PinsRespected, 20, TriState::No),
+            (Rule::PinsRespected, 24, TriState::Unknown),
+            (Rule::PinsRespected, 27, TriState::Yes),
+            (Rule::SlowStart, 20, TriState::Yes),
+            (Rule::SlowStart, 33, TriState::Unknown),
+            (Rule::SlowStart, 37, TriState::No),
         ];
         for (rule, minor, held) in cases {
             assert_eq!(v1(minor).holds(rule), held, "{rule:?} in 1.{minor}");
         }
-        assert_eq!(Release::Unknown.holds(Rule::PinsRespected), Held::Unknown);
+        assert_eq!(Release::Unknown.holds(Rule::PinsRespected), TriState::Unknown);
     }
 
     proptest! {

@@ -1,4 +1,4 @@
-//! When does a kubelet look at its disk? The grid of its collection ticks and eviction passes, from the time it
+//! When does a kubelet look at its disk? The schedule of its collection ticks and eviction passes, from the time it
 //! started.
 //!
 //! Mirrors `kubelet.go` StartGarbageCollection (every 5 minutes, counted from the end of the pass before) and
@@ -8,7 +8,7 @@
 //!
 //! Does not know whether the loop is on, see `GcPolicy`. The drift of a long life is taken out by a pass that was seen to delete.
 
-use super::{Held, Release, Rule, Signal, Trigger};
+use super::{Release, Rule, Signal, TriState, Trigger};
 use crate::sample::KubeletSample;
 use crate::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -95,9 +95,9 @@ impl Start {
             return Expected { earliest: first.earliest.max(self.process_at), ..first };
         }
         match self.release.holds(Rule::SlowStart) {
-            Held::Yes => after(self.process_at, 6_300, 6_700, 7_300),
-            Held::No => after(self.process_at, 150, 200, 500),
-            Held::Unknown => after(self.process_at, 150, 300, 7_300),
+            TriState::Yes => after(self.process_at, 6_300, 6_700, 7_300),
+            TriState::No => after(self.process_at, 150, 200, 500),
+            TriState::Unknown => after(self.process_at, 150, 300, 7_300),
         }
     }
 
@@ -129,13 +129,13 @@ impl From<&KubeletSample> for Start {
 
 /// The ticks of one kubelet's collection loop: from its start, and from the last pass that was seen to delete, if any was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Grid {
+pub struct GcSchedule {
     start: Start,
     seen: Option<Expected>,
     stats_period: Span,
 }
 
-impl Grid {
+impl GcSchedule {
     /// Of a kubelet with this start, nothing else known.
     pub const fn of(start: Start) -> Self {
         Self { start, seen: None, stats_period: Span::ZERO }
@@ -226,7 +226,7 @@ impl Grid {
 
     /// The first tick at which an image that is loaded at `loaded` and never used can be deleted: the next tick is the first to
     /// see it, and it must then reach the minimum age. Eviction can take it after the minimum age alone.
-    pub fn first_chance(&self, loaded: Timestamp, minimum_age: Span) -> Expected {
+    pub fn new_image_gc_eligible_at(&self, loaded: Timestamp, minimum_age: Span) -> Expected {
         let seen = self.next_check(loaded);
         // The tick itself, where no age is asked for; otherwise the first one that is late enough.
         self.next_check(seen.at + minimum_age - Span::from_micros(1))
@@ -257,7 +257,7 @@ mod tests {
     }
 
     fn check(started_at: f64, now: f64, release: Release) -> Expected {
-        Grid::of(Start::of(at(started_at), release)).next_check(at(now))
+        GcSchedule::of(Start::of(at(started_at), release)).next_check(at(now))
     }
 
     #[test]
@@ -299,7 +299,7 @@ mod tests {
         let process = Start::of(at(0.65), V1_37);
         let first = process.serving(Some(at(5.977))).first_pass();
         assert_eq!((first.earliest, first.at, first.latest), (at(5.777), at(5.997), at(6.277)));
-        let next = Grid::of(process.serving(Some(at(5.977)))).next_check(at(290.0));
+        let next = GcSchedule::of(process.serving(Some(at(5.977)))).next_check(at(290.0));
         assert!(next.earliest <= at(306.004) && at(306.004) <= next.latest, "{next:?}");
         // No release is needed for it, and no pass comes before the process.
         assert_eq!(Start::of(at(0.65), Release::Unknown).serving(Some(at(5.977))).first_pass(), first);
@@ -318,8 +318,9 @@ mod tests {
 
     #[test]
     fn collection_acts_at_the_first_tick_that_sees_the_crossing() {
-        let acts =
-            |crossed| Grid::of(Start::of(at(0.0), V1_37)).acts_at(Trigger::ImageGc, None, at(crossed), Span::ZERO);
+        let acts = |crossed| {
+            GcSchedule::of(Start::of(at(0.0), V1_37)).acts_at(Trigger::ImageGc, None, at(crossed), Span::ZERO)
+        };
         assert_eq!(acts(100.0).at, at(300.206));
         assert_eq!((acts(100.0).earliest, acts(100.0).latest), (at(300.152), at(300.511)));
         // So shortly before a tick that it may use a number from before the crossing.
@@ -330,26 +331,26 @@ mod tests {
 
     #[test]
     fn eviction_acts_in_the_next_pass_and_after_the_grace_period() {
-        let grid = Grid::of(Start::of(at(0.0), V1_37));
+        let schedule = GcSchedule::of(Start::of(at(0.0), V1_37));
         let acts = |grace| {
-            grid.acts_at(Trigger::ImageEviction, Some(Signal::ImagefsAvailable), at(25.0), Span::from_secs(grace))
+            schedule.acts_at(Trigger::ImageEviction, Some(Signal::ImagefsAvailable), at(25.0), Span::from_secs(grace))
         };
         assert_eq!((acts(0).at, acts(0).latest), (at(30.45), at(35.05)));
         // Seen on both releases: first seen at 41.2, grace of 30 s, acted at 71.6.
         assert_eq!((acts(30).earliest, acts(30).at, acts(30).latest), (at(55.0), at(70.5), at(75.1)));
-        let full = grid.acts_at(Trigger::DiskFull, None, at(25.0), Span::ZERO);
+        let full = schedule.acts_at(Trigger::DiskFull, None, at(25.0), Span::ZERO);
         assert_eq!((full.earliest, full.latest), (at(25.0), at(25.0)));
     }
 
     #[test]
     fn a_pass_that_was_seen_sets_the_grid_anew() {
         let seen = Expected { earliest: at(901.0), at: at(901.5), latest: at(902.0) };
-        let grid = Grid::of(Start::of(at(0.0), V1_37)).with(Some(seen));
-        let next = grid.next_check(at(1_000.0));
+        let schedule = GcSchedule::of(Start::of(at(0.0), V1_37)).with(Some(seen));
+        let next = schedule.next_check(at(1_000.0));
         assert_eq!((next.earliest, next.at, next.latest), (at(1_201.002), at(1_201.506), at(1_202.011)));
-        assert_eq!(grid.next_check(at(1_300.0)).at, at(1_501.512));
+        assert_eq!(schedule.next_check(at(1_300.0)).at, at(1_501.512));
         // Of the time before nothing is learned.
-        assert_eq!(grid.next_check(at(650.0)).at, at(900.218));
+        assert_eq!(schedule.next_check(at(650.0)).at, at(900.218));
     }
 
     #[test]
@@ -359,43 +360,45 @@ mod tests {
         assert!(expected.latest.since(expected.earliest) > Span::from_secs(25), "{expected:?}");
         // Images were there 3 s before and gone 4 s after the middle of it.
         let (after, before) = (expected.at - Span::from_secs(3), expected.at + Span::from_secs(4));
-        let seen = Grid::seen(expected, after, before);
+        let seen = GcSchedule::seen(expected, after, before);
         assert_eq!((seen.earliest, seen.at, seen.latest), (after, expected.at + Span::from_millis(200), before));
-        let next = Grid::of(Start::of(at(0.0), V1_37)).with(Some(seen)).next_check(before);
+        let next = GcSchedule::of(Start::of(at(0.0), V1_37)).with(Some(seen)).next_check(before);
         assert_eq!(next.at, seen.at + Span::from_millis(300_006));
         assert_eq!(next.latest.since(next.earliest), Span::from_millis(7_009));
         // Soon after a start the expectation is sharper than two looks 30 s apart.
         let expected = check(0.0, 0.0, V1_37);
-        let seen = Grid::seen(expected, at(290.0), at(320.0));
+        let seen = GcSchedule::seen(expected, at(290.0), at(320.0));
         assert_eq!((seen.earliest, seen.at, seen.latest), (at(300.152), at(300.406), at(305.511)));
-        // Passes that deleted for long, and were not seen, have moved the grid out of its bounds.
-        let seen = Grid::seen(expected, at(340.0), at(350.0));
+        // Passes that deleted for long, and were not seen, have moved the schedule out of its bounds.
+        let seen = GcSchedule::seen(expected, at(340.0), at(350.0));
         assert_eq!((seen.earliest, seen.at, seen.latest), (at(340.0), at(340.0), at(350.0)));
     }
 
     #[test]
     fn an_imagefs_signal_waits_for_a_new_figure_of_the_runtime() {
         let pass = |signal, seconds| {
-            let grid = Grid::of(Start::of(at(0.0), V1_37)).measured_every(Span::from_secs(seconds));
-            grid.next_eviction_pass(signal, at(25.0))
+            let schedule = GcSchedule::of(Start::of(at(0.0), V1_37)).measured_every(Span::from_secs(seconds));
+            schedule.next_eviction_pass(signal, at(25.0))
         };
-        let usual = Grid::of(Start::of(at(0.0), V1_37)).next_eviction_pass(None, at(25.0));
+        let usual = GcSchedule::of(Start::of(at(0.0), V1_37)).next_eviction_pass(None, at(25.0));
         assert_eq!(pass(Some(Signal::ImagefsAvailable), 10), usual, "the default never bites");
         assert_eq!(pass(Some(Signal::NodefsAvailable), 60), usual);
         // Seen on both releases with 60 s: crossed between 30.5 and 40.6 and acted on at 61.1, and from 81.7 to 122.3.
         let slow = pass(Some(Signal::ImagefsAvailable), 60);
         assert_eq!((slow.earliest, slow.at, slow.latest), (usual.earliest, at(60.6), at(95.05)));
-        let grid = Grid::of(Start::of(at(0.0), V1_37)).measured_every(Span::from_secs(60));
+        let schedule = GcSchedule::of(Start::of(at(0.0), V1_37)).measured_every(Span::from_secs(60));
         for (crossed, acted) in [(35.0, 61.1), (75.0, 122.3)] {
-            let acts = grid.acts_at(Trigger::ImageEviction, Some(Signal::ImagefsAvailable), at(crossed), Span::ZERO);
+            let acts =
+                schedule.acts_at(Trigger::ImageEviction, Some(Signal::ImagefsAvailable), at(crossed), Span::ZERO);
             assert!(acts.earliest <= at(acted) && at(acted) <= acts.latest, "{acts:?}");
         }
     }
 
     #[test]
     fn a_loaded_image_is_seen_by_one_tick_and_can_go_at_the_next() {
-        let chance =
-            |loaded, age| Grid::of(Start::of(at(0.0), V1_37)).first_chance(at(loaded), Span::from_secs(age)).at;
+        let chance = |loaded, age| {
+            GcSchedule::of(Start::of(at(0.0), V1_37)).new_image_gc_eligible_at(at(loaded), Span::from_secs(age)).at
+        };
         assert_eq!(chance(310.0, 120), at(900.218));
         assert_eq!(chance(599.0, 120), at(900.218));
         assert_eq!(chance(310.0, 0), at(600.212));
@@ -408,7 +411,7 @@ mod tests {
         fn the_next_check_lies_ahead_and_within_one_period(start in 0_i64..1 << 60, after in 0_i64..1 << 58, minor in 20_u32..40) {
             let started_at = Timestamp::from_micros(start);
             let now = Timestamp::from_micros(start + after);
-            let next = Grid::of(Start::of(started_at, Release::V1 { minor, patch: 0 })).next_check(now);
+            let next = GcSchedule::of(Start::of(started_at, Release::V1 { minor, patch: 0 })).next_check(now);
             prop_assert!(next.at > now);
             prop_assert!(next.at.since(now) <= Span::from_millis(307_400));
             prop_assert!(next.earliest <= next.at && next.at <= next.latest);
@@ -417,13 +420,13 @@ mod tests {
         #[test]
         fn any_instants_give_an_answer(start: i64, now: i64, serving_after in -1_000_i64..1_000) {
             let (start, now) = (Timestamp::from_micros(start), Timestamp::from_micros(now));
-            Grid::of(Start::of(start, Release::Unknown)).next_check(now);
-            let bounds = Grid::of(Start::of(start, Release::Unknown)).next_check(now);
-            Grid::of(Start::of(start, Release::Unknown)).with(Some(Grid::seen(bounds, now, start))).next_check(now);
+            GcSchedule::of(Start::of(start, Release::Unknown)).next_check(now);
+            let bounds = GcSchedule::of(Start::of(start, Release::Unknown)).next_check(now);
+            GcSchedule::of(Start::of(start, Release::Unknown)).with(Some(GcSchedule::seen(bounds, now, start))).next_check(now);
             Start::of(start, Release::Unknown).next_eviction_pass(now);
             let serving = Start::of(start, Release::Unknown).serving(Some(start + Span::from_secs(serving_after)));
             prop_assert!(serving.first_pass().earliest >= start);
-            Grid::of(serving).next_check(now);
+            GcSchedule::of(serving).next_check(now);
         }
     }
 }

@@ -17,10 +17,10 @@ pub struct TriggerLevel {
     pub signal: Option<Signal>,
     /// The filesystem that it watches.
     pub filesystem: FilesystemId,
-    /// The trigger strikes if and only if less than this is available: bytes, or inodes for inode_eviction. At least 1.
-    pub strikes_below: u64,
-    /// How many bytes (or inodes) can still be used up without striking: what is available less `strikes_below`. 0: one
-    /// more strikes; -1: one must be freed. `None` where the space was not measured.
+    /// The trigger expected_triggers if and only if less than this is available: bytes, or inodes for inode_eviction. At least 1.
+    pub threshold: u64,
+    /// How many bytes (or inodes) can still be used up without striking: what is available less `threshold`. 0: one
+    /// more expected_triggers; -1: one must be freed. `None` where the space was not measured.
     pub headroom: Option<i64>,
     /// How long the line must stay crossed before the kubelet acts: zero unless it is that of a soft threshold.
     pub grace_period: Span,
@@ -39,7 +39,7 @@ pub fn levels(policy: &GcPolicy, imagefs: Measured<'_>, nodefs: Measured<'_>) ->
     if let Some((id, space)) = imagefs
         && policy.image_gc.enabled
     {
-        let line = usage::strikes_below(space.capacity, policy.image_gc.high.value).get();
+        let line = usage::threshold(space.capacity, policy.image_gc.high.value).get();
         levels.extend(level(Trigger::ImageGc, None, id, line, space.available.get()));
     }
     levels.extend(evictions(policy, imagefs, nodefs).filter_map(|(hard, soft)| hard.or(soft)));
@@ -52,7 +52,7 @@ pub fn levels(policy: &GcPolicy, imagefs: Measured<'_>, nodefs: Measured<'_>) ->
 pub fn soft_levels(policy: &GcPolicy, imagefs: Measured<'_>, nodefs: Measured<'_>) -> Vec<TriggerLevel> {
     let beside = |(hard, soft): (Option<TriggerLevel>, Option<TriggerLevel>)| {
         let hard = hard?;
-        soft.filter(|soft| soft.strikes_below > hard.strikes_below)
+        soft.filter(|soft| soft.threshold > hard.threshold)
     };
     evictions(policy, imagefs, nodefs).filter_map(beside).collect()
 }
@@ -108,7 +108,7 @@ fn highest<'a>(
         Some(TriggerLevel { grace_period, ..line(threshold, trigger, id, space)? })
     });
     // `max_by_key` takes the last of equals; the first signal of Signal::ALL is the better name.
-    lines.rev().max_by_key(|level| level.strikes_below)
+    lines.rev().max_by_key(|level| level.threshold)
 }
 
 fn line(threshold: &EvictionThreshold, trigger: Trigger, id: FilesystemId, space: &Space) -> Option<TriggerLevel> {
@@ -134,7 +134,7 @@ fn level(
         trigger,
         signal,
         filesystem: id,
-        strikes_below: line,
+        threshold: line,
         headroom: Some(headroom),
         grace_period: Span::ZERO,
     })
@@ -170,7 +170,7 @@ mod tests {
     fn lines(levels: &[TriggerLevel]) -> Vec<(&'static str, &'static str, u64, u64, i64)> {
         let line = |level: &TriggerLevel| {
             let signal = level.signal.map_or("", Signal::as_str);
-            (level.trigger.as_str(), signal, level.filesystem.dev, level.strikes_below, level.headroom.unwrap())
+            (level.trigger.as_str(), signal, level.filesystem.dev, level.threshold, level.headroom.unwrap())
         };
         levels.iter().map(line).collect()
     }
@@ -214,11 +214,11 @@ mod tests {
         let mut policy = defaults();
         policy.eviction_hard.retain(|threshold| threshold.signal == Signal::NodefsAvailable);
         let space = space(20 * GIB, 500_000);
-        let strikes = |node| {
+        let expected_triggers = |node| {
             let levels = levels(&policy, Some((filesystem(1), &space)), Some((filesystem(node), &space)));
             levels.iter().filter(|level| level.trigger == Trigger::ImageEviction).count()
         };
-        assert_eq!((strikes(1), strikes(2)), (1, 0));
+        assert_eq!((expected_triggers(1), expected_triggers(2)), (1, 0));
     }
 
     #[test]
@@ -267,12 +267,12 @@ mod tests {
         let find = |policy: &GcPolicy| {
             let levels = levels(policy, Some((id, &space)), Some((id, &space)));
             let level = levels.into_iter().find(|level| level.trigger == Trigger::ImageEviction).unwrap();
-            (level.strikes_below, level.grace_period)
+            (level.threshold, level.grace_period)
         };
         assert_eq!(find(&policy), (16_106_128_000, Span::ZERO));
         let beside = |policy: &GcPolicy| {
             let levels = soft_levels(policy, Some((id, &space)), Some((id, &space)));
-            levels.iter().map(|level| (level.trigger, level.strikes_below)).collect::<Vec<_>>()
+            levels.iter().map(|level| (level.trigger, level.threshold)).collect::<Vec<_>>()
         };
         assert_eq!(beside(&policy), [(Trigger::ImageEviction, 50 * GIB), (Trigger::PodEviction, 50 * GIB)]);
         let lower = GcPolicy { eviction_soft: vec![soft(Signal::ImagefsAvailable, 0.02, 1)], ..policy.clone() };
@@ -317,7 +317,7 @@ mod tests {
             let after = levels(&defaults(), Some((id, &less)), Some((id, &less)));
             for (before, after) in before.iter().zip(&after) {
                 prop_assert!(after.headroom <= before.headroom);
-                prop_assert_eq!(after.strikes_below, before.strikes_below);
+                prop_assert_eq!(after.threshold, before.threshold);
             }
         }
     }

@@ -33,11 +33,11 @@ pub fn trips(capacity: Bytes, available: Bytes, high: Percent) -> bool {
     kubelet_percent(capacity, available).is_some_and(|usage| usage >= high)
 }
 
-/// The exact level: a tick deletes images if and only if less than this is available, `available < strikes_below`.
+/// The exact level: a tick deletes images if and only if less than this is available, `available < threshold`.
 ///
 /// With a high threshold of 85 it is 16 % of the capacity, not 15. 0, which nothing is below, for a capacity of 0 and
 /// for a threshold above 100; more than the capacity for a threshold of 0, which always trips.
-pub fn strikes_below(capacity: Bytes, high: Percent) -> Bytes {
+pub fn threshold(capacity: Bytes, high: Percent) -> Bytes {
     // usage >= high  <=>  floor(100 * available / capacity) <= 100 - high  <=>  100 * available < (101 - high) *
     // capacity
     let Ok(hundredths) = u128::try_from(101_i64.saturating_sub(high.get())) else { return Bytes::ZERO };
@@ -110,7 +110,7 @@ mod tests {
     fn the_prow_node_of_280_gib_trips_below_44_8_gib_available() {
         let capacity = Bytes::from_gib(280);
         // 44.8 GiB = 48,103,633,715.2 bytes: 715 bytes trip, 716 do not.
-        assert_eq!(strikes_below(capacity, Percent::new(85)), Bytes::new(48_103_633_716));
+        assert_eq!(threshold(capacity, Percent::new(85)), Bytes::new(48_103_633_716));
         assert!(trips(capacity, Bytes::new(48_103_633_715), Percent::new(85)));
         assert!(!trips(capacity, Bytes::new(48_103_633_716), Percent::new(85)));
         // 11.2 GiB wanted at the trip.
@@ -140,11 +140,11 @@ mod tests {
     fn unusual_thresholds_keep_the_kubelets_arithmetic() {
         let capacity = Bytes::new(1000);
         // 99 trips below 2 %, 100 below 1 %: the loop runs at 100 only when a maximum age is set.
-        assert_eq!(strikes_below(capacity, Percent::new(99)), Bytes::new(20));
-        assert_eq!(strikes_below(capacity, Percent::new(100)), Bytes::new(10));
-        assert_eq!(strikes_below(capacity, Percent::new(1)), Bytes::new(1000));
-        assert_eq!(strikes_below(capacity, Percent::new(0)), Bytes::new(1010));
-        assert_eq!(strikes_below(capacity, Percent::new(101)), Bytes::ZERO);
+        assert_eq!(threshold(capacity, Percent::new(99)), Bytes::new(20));
+        assert_eq!(threshold(capacity, Percent::new(100)), Bytes::new(10));
+        assert_eq!(threshold(capacity, Percent::new(1)), Bytes::new(1000));
+        assert_eq!(threshold(capacity, Percent::new(0)), Bytes::new(1010));
+        assert_eq!(threshold(capacity, Percent::new(101)), Bytes::ZERO);
         assert_eq!(bytes_wanted(capacity, Bytes::new(900), Percent::new(80)), -700);
     }
 
@@ -152,7 +152,7 @@ mod tests {
     fn a_capacity_of_zero_is_no_percentage_and_no_trip() {
         assert_eq!(kubelet_percent(Bytes::ZERO, Bytes::ZERO), None);
         assert!(!trips(Bytes::ZERO, Bytes::ZERO, Percent::new(0)));
-        assert_eq!(strikes_below(Bytes::ZERO, Percent::new(85)), Bytes::ZERO);
+        assert_eq!(threshold(Bytes::ZERO, Percent::new(85)), Bytes::ZERO);
         assert_eq!(df_percent(&ext4(0, 0, 0)), None);
     }
 
@@ -167,8 +167,8 @@ mod tests {
         let huge = Bytes::new(u64::MAX);
         assert_eq!(kubelet_percent(huge, huge), Some(Percent::new(0)));
         assert_eq!(kubelet_percent(huge, Bytes::ZERO), Some(Percent::new(100)));
-        assert_eq!(strikes_below(huge, Percent::new(85)), Bytes::new(2_951_479_051_793_528_259));
-        assert_eq!(strikes_below(huge, Percent::new(0)), huge);
+        assert_eq!(threshold(huge, Percent::new(85)), Bytes::new(2_951_479_051_793_528_259));
+        assert_eq!(threshold(huge, Percent::new(0)), huge);
     }
 
     prop_compose! {
@@ -187,7 +187,7 @@ mod tests {
         #[test]
         fn the_level_separates_tripping_from_not_tripping((capacity, available) in disk(), high in 1_i64..=100) {
             let high = Percent::new(high);
-            let level = strikes_below(capacity, high);
+            let level = threshold(capacity, high);
             prop_assert_eq!(trips(capacity, available, high), available < level);
             // On both sides of the very level.
             let below = Bytes::new(level.get() - 1);
@@ -215,7 +215,7 @@ mod tests {
 
         #[test]
         fn a_higher_threshold_never_strikes_earlier((capacity, _) in disk(), high in 0_i64..100) {
-            prop_assert!(strikes_below(capacity, Percent::new(high + 1)) <= strikes_below(capacity, Percent::new(high)));
+            prop_assert!(threshold(capacity, Percent::new(high + 1)) <= threshold(capacity, Percent::new(high)));
         }
     }
 }

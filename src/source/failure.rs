@@ -14,7 +14,7 @@ pub(super) trait Failure: std::error::Error {
 
 /// How much more of one daemon is tried in one round.
 #[derive(Debug, Default)]
-pub(super) struct Patience {
+pub(super) struct Timeouts {
     /// Calls in a row that brought nothing in time.
     silent: u32,
     refusal: Option<Absence>,
@@ -23,7 +23,7 @@ pub(super) struct Patience {
 /// Two, so that one slow call does not cost the others, and a dead daemon costs two limits and not five.
 const SILENT_CALLS: u32 = 2;
 
-impl Patience {
+impl Timeouts {
     /// Makes the call, unless the ones before it make it pointless.
     pub(super) async fn ask<T, E: Failure>(
         &mut self,

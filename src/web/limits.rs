@@ -8,7 +8,7 @@ use crate::time::Span;
 pub struct Limits {
     /// Connections at one time. When all are taken, the one that is longest without progress is closed for the next.
     pub connections: usize,
-    /// Connections that wait for a place, for each listener; at most a quarter of the files that the process may open. More wait in
+    /// Connections that wait for a slot, for each listener; at most a quarter of the files that the process may open. More wait in
     /// the kernel, or where that lasts, the oldest of the address with most are closed.
     pub waiting: usize,
     /// Bytes of answers that clients have not taken yet, of all connections together. Beyond it, of the connections that hold

@@ -2,12 +2,12 @@
 
 use super::answer::Answers;
 use super::guard::Guard;
+use super::idle::IdleTimeout;
 use super::limits::Limits;
-use super::patient::Patient;
-use super::places::{Place, Places};
+use super::request::{Connection, RequestHandler};
+use super::slots::{ConnectionSlot, ConnectionSlots};
 use super::stream::{Listener, Source, Stream};
 use super::tls::HTTP_2;
-use super::visitor::{Connection, Visitor};
 use super::waiting::Waiting;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -44,20 +44,20 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> Drained {
     limits.waiting = limits.waiting.min(open_files() / 4);
-    let places = Arc::new(Places::new(limits.connections, listeners.len(), limits.answer_bytes));
+    let slots = Arc::new(ConnectionSlots::new(limits.connections, listeners.len(), limits.answer_bytes));
     let (stop, stopped) = watch::channel(());
     let mut accepting = JoinSet::new();
     for listener in listeners {
         listener.prepare();
-        let (answers, guard, places) = (Arc::clone(&answers), Arc::clone(&guard), Arc::clone(&places));
-        let server = Server { answers, guard, limits, places, stopped: stopped.clone() };
+        let (answers, guard, slots) = (Arc::clone(&answers), Arc::clone(&guard), Arc::clone(&slots));
+        let server = Server { answers, guard, limits, slots, stopped: stopped.clone() };
         accepting.spawn(server.accept_until_stopped(listener));
     }
     drop(stopped);
     shutdown.await;
     drop(stop);
     while accepting.join_next().await.is_some() {}
-    match tokio::time::timeout(limits.drain_timeout.to_std(), places.all_free()).await {
+    match tokio::time::timeout(limits.drain_timeout.to_std(), slots.all_free()).await {
         Ok(()) => Drained::Complete,
         Err(_) => Drained::TimedOut,
     }
@@ -73,7 +73,7 @@ struct Server {
     answers: Arc<Answers>,
     guard: Arc<Guard>,
     limits: Limits,
-    places: Arc<Places>,
+    slots: Arc<ConnectionSlots>,
     /// Its sender is dropped to stop; it never sends.
     stopped: watch::Receiver<()>,
 }
@@ -82,12 +82,12 @@ struct Server {
 struct Accepted {
     stream: Box<dyn Stream>,
     source: Source,
-    place: Place,
+    slot: ConnectionSlot,
 }
 
 impl Server {
     /// What comes is accepted before any of it is served, which costs little, so that nobody waits in the kernel behind a flood;
-    /// who is served next is decided here, whenever a place is free. When as many wait as may, the others stay in the kernel, and
+    /// who is served next is decided here, whenever a slot is free. When as many wait as may, the others stay in the kernel, and
     /// only if that lasts, some of the flood are closed for them.
     async fn accept_until_stopped(self, listener: Listener) {
         let mut stopped = self.stopped.clone();
@@ -98,9 +98,9 @@ impl Server {
             tokio::select! {
                 biased;
                 _ = stopped.changed() => return,
-                place = self.places.take(), if !waiting.is_empty() => {
-                    if let (Some(place), Some((stream, source))) = (place, waiting.pop()) {
-                        self.spawn(Accepted { stream, source, place });
+                slot = self.slots.take(), if !waiting.is_empty() => {
+                    if let (Some(slot), Some((stream, source))) = (slot, waiting.pop()) {
+                        self.spawn(Accepted { stream, source, slot });
                     }
                 }
                 accepted = listener.accept(), if !full || closing => match accepted {
@@ -124,18 +124,18 @@ impl Server {
     }
 
     fn spawn(&self, mut accepted: Accepted) {
-        accepted.place.sit(accepted.source);
-        let leave = accepted.place.leave();
-        let visitor = Visitor::new(Connection {
+        accepted.slot.sit(accepted.source);
+        let leave = accepted.slot.leave();
+        let visitor = RequestHandler::new(Connection {
             answers: Arc::clone(&self.answers),
             guard: Arc::clone(&self.guard),
-            places: Arc::clone(&self.places),
-            held: accepted.place.held(),
+            slots: Arc::clone(&self.slots),
+            held: accepted.slot.held(),
             source: accepted.source,
             answered: AtomicBool::new(false),
             failures: AtomicU32::new(0),
         });
-        let connection = converse(accepted, visitor, self.limits, self.stopped.clone());
+        let connection = serve_connection(accepted, visitor, self.limits, self.stopped.clone());
         tokio::spawn(async move {
             let ended = tokio::select! {
                 biased;
@@ -175,15 +175,15 @@ const STRIDE: usize = 1_024;
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Speaks on one connection until its end.
-async fn converse(
+async fn serve_connection(
     accepted: Accepted,
-    visitor: Visitor,
+    visitor: RequestHandler,
     limits: Limits,
     mut stopped: watch::Receiver<()>,
 ) -> Result<(), Box<dyn StdError + Send + Sync>> {
-    let Accepted { stream, place, .. } = accepted;
+    let Accepted { stream, slot, .. } = accepted;
     let Some(tls) = visitor.rules().tls.clone() else {
-        return speak_http1(Patient::new(stream, place, limits), visitor, limits, stopped).await;
+        return speak_http1(IdleTimeout::new(stream, slot, limits), visitor, limits, stopped).await;
     };
     let handshake = tokio::time::timeout(limits.header_timeout.to_std(), TlsAcceptor::from(tls).accept(stream));
     let stream = tokio::select! {
@@ -191,7 +191,7 @@ async fn converse(
         _ = stopped.changed() => return Ok(()),
     };
     let http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
-    let stream = Patient::new(stream, place, limits);
+    let stream = IdleTimeout::new(stream, slot, limits);
     if http2 {
         speak_http2(stream, visitor, limits, stopped).await
     } else {
@@ -202,8 +202,8 @@ async fn converse(
 // All waiting is limited by the stream, so that hyper needs no timer.
 
 async fn speak_http1(
-    stream: Patient<impl Stream + 'static>,
-    visitor: Visitor,
+    stream: IdleTimeout<impl Stream + 'static>,
+    visitor: RequestHandler,
     limits: Limits,
     stopped: watch::Receiver<()>,
 ) -> Result<(), Box<dyn StdError + Send + Sync>> {
@@ -215,8 +215,8 @@ async fn speak_http1(
 }
 
 async fn speak_http2(
-    stream: Patient<impl Stream + 'static>,
-    visitor: Visitor,
+    stream: IdleTimeout<impl Stream + 'static>,
+    visitor: RequestHandler,
     limits: Limits,
     stopped: watch::Receiver<()>,
 ) -> Result<(), Box<dyn StdError + Send + Sync>> {

@@ -5,7 +5,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use highwater::assess::{State, assess};
 use highwater::layer::{LayerId, LayerKind};
 use highwater::model::prediction::{Subject, predict};
-use highwater::model::schedule::{Grid, Start};
+use highwater::model::schedule::{GcSchedule, Start};
 use highwater::model::{GcPolicy, Inventory, Release};
 use highwater::sample::{
     Container, ContainerState, FilesystemId, FilesystemName, FilesystemSample, Image, ImageStore, KubeletConfig,
@@ -170,7 +170,7 @@ fn model(criterion: &mut Criterion) {
             let subject = Subject {
                 policy: &policy,
                 release: RELEASE,
-                grid: Grid::of(Start::of(START, RELEASE)),
+                schedule: GcSchedule::of(Start::of(START, RELEASE)),
                 now: time(40),
                 imagefs: Some((DISK, &SPACE)),
                 nodefs: Some((DISK, &SPACE)),

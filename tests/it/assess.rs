@@ -1,7 +1,7 @@
 //! What does a series of samples of the fixed node mean: when do kubelets act, and who deleted what?
 
 use crate::node;
-use highwater::assess::{Assessment, ImageState, LastUsed, Observed, State, Strike, assess};
+use highwater::assess::{Assessment, ExpectedTrigger, ImageState, LastUsed, Observed, State, assess};
 use highwater::layer::LayerId;
 use highwater::model::Trigger;
 use highwater::model::recovery::{Critical, Recoverable};
@@ -77,7 +77,7 @@ fn pod_evictions(assessment: &Assessment) -> Vec<(u64, f64, f64)> {
     let seconds = |span: Option<Span>| span.map_or(f64::INFINITY, Span::as_secs_f64);
     let times = found.map(|found| {
         let (crossing, action) = (found.forecast.unwrap().p50, found.action.unwrap().p50);
-        (found.strikes_below >> 30, seconds(crossing), seconds(action))
+        (found.threshold >> 30, seconds(crossing), seconds(action))
     });
     times.collect()
 }
@@ -175,11 +175,11 @@ fn a_deletion_that_was_seen_sets_the_grid_of_checks_anew() {
     let prediction = |assessment: &Assessment| {
         let layer = &assessment.layers[OLD_CAPD];
         let at = layer.images.as_ref().unwrap().predictions[0].at;
-        (layer.next_gc_check.unwrap(), at.latest.since(at.earliest))
+        (layer.next_image_gc_at.unwrap(), at.latest.since(at.earliest))
     };
     let (before, width) = prediction(&last([with(290, false)]));
     assert!(width > Span::from_secs(250), "{width}");
-    // Seen between two lists 7 s apart, around a time of the grid as it is expected.
+    // Seen between two lists 7 s apart, around a time of the schedule as it is expected.
     let center = node::AT.since(before).micros() / 1_000_000;
     let samples = [with(center + 4, false), with(center - 3, true), with(0, true)];
     let (after, width) = prediction(&last(samples));
@@ -190,7 +190,7 @@ fn a_deletion_that_was_seen_sets_the_grid_of_checks_anew() {
 /// Seen with a kubelet that was restarted 8 s after its check: the list without the images came to be looked at when it was gone.
 #[test]
 fn a_kubelet_that_has_ended_since_has_deleted_what_went_at_its_check() {
-    let check = last([at(200, Bytes::from_gib(40))]).layers[OLD_CAPD].next_gc_check.unwrap();
+    let check = last([at(200, Bytes::from_gib(40))]).layers[OLD_CAPD].next_image_gc_at.unwrap();
     let check = node::AT.since(check).micros() / 1_000_000;
     let with = |seconds_before: i64, gone: bool, kubelet: bool| {
         let mut sample = at(seconds_before, Bytes::from_gib(40));
@@ -233,14 +233,14 @@ fn what_the_user_calls_critical_and_what_may_never_be_pulled_is_said() {
 /// The position of a layer, a trigger, and the position of a layer that spares it.
 type Short = (usize, Trigger, Option<(usize, bool)>);
 
-/// What strikes on the disk, in order.
-fn strikes(assessment: &Assessment) -> Vec<Short> {
+/// What expected_triggers on the disk, in order.
+fn expected_triggers(assessment: &Assessment) -> Vec<Short> {
     let position = |id: &LayerId| assessment.layers.iter().position(|layer| layer.id == *id).unwrap();
-    let of = |strike: &Strike| {
-        let spared = strike.spared_by.as_ref().map(|spared| (position(&spared.layer), spared.surely));
+    let of = |strike: &ExpectedTrigger| {
+        let spared = strike.preempted_by.as_ref().map(|spared| (position(&spared.layer), spared.is_certain));
         (position(&strike.layer), strike.trigger, spared)
     };
-    assessment.filesystems[0].strikes.iter().map(of).collect()
+    assessment.filesystems[0].expected_triggers.iter().map(of).collect()
 }
 
 #[test]
@@ -255,8 +255,8 @@ fn the_kubelet_that_looks_first_spares_the_others_if_it_has_something_to_delete(
         }))
     };
     let (gc, full) = (Trigger::ImageGc, Trigger::DiskFull);
-    assert_eq!(strikes(&with(50)), [(OLD_CAPD, gc, None), (0, gc, Some((OLD_CAPD, true))), (0, full, None)]);
-    assert_eq!(strikes(&with(-50)), [(0, gc, None), (OLD_CAPD, gc, None), (0, full, None)]);
+    assert_eq!(expected_triggers(&with(50)), [(OLD_CAPD, gc, None), (0, gc, Some((OLD_CAPD, true))), (0, full, None)]);
+    assert_eq!(expected_triggers(&with(-50)), [(0, gc, None), (OLD_CAPD, gc, None), (0, full, None)]);
 }
 
 #[test]
@@ -280,8 +280,8 @@ fn one_that_may_look_first_or_frees_enough_only_perhaps_spares_perhaps() {
             sample
         }))
     };
-    assert_eq!(strikes(&with(true))[1], (0, Trigger::ImageGc, Some((OLD_CAPD, false))));
-    assert_eq!(strikes(&with(false))[1], (0, Trigger::ImageGc, None));
+    assert_eq!(expected_triggers(&with(true))[1], (0, Trigger::ImageGc, Some((OLD_CAPD, false))));
+    assert_eq!(expected_triggers(&with(false))[1], (0, Trigger::ImageGc, None));
 }
 
 #[test]
@@ -297,7 +297,7 @@ fn a_kubelet_that_finds_nothing_to_delete_spares_nobody() {
         }
         sample
     }));
-    assert!(assessment.filesystems[0].strikes.iter().all(|strike| strike.acts_in.is_some()));
+    assert!(assessment.filesystems[0].expected_triggers.iter().all(|strike| strike.acts_in.is_some()));
     let (gc, full) = (Trigger::ImageGc, Trigger::DiskFull);
-    assert_eq!(strikes(&assessment), [(0, gc, None), (OLD_CAPD, gc, None), (0, full, None)]);
+    assert_eq!(expected_triggers(&assessment), [(0, gc, None), (OLD_CAPD, gc, None), (0, full, None)]);
 }

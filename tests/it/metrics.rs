@@ -286,7 +286,7 @@ fn a_layer_that_came_after_the_walk_holds_an_unknown_amount_and_one_that_holds_n
         }
         let held = json::snapshot(&snapshot, node::now());
         let held: serde_json::Value = serde_json::from_str(&held).expect("valid JSON");
-        held["layers"][3]["held_bytes"].clone()
+        held["layers"][3]["exclusive_bytes"].clone()
     };
     // The walk ended 240 seconds before the sample.
     assert_eq!(started(239), serde_json::Value::Null);

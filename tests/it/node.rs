@@ -2,8 +2,8 @@
 //! 280 GiB disk. The values are made up to differ from each other, not to be what assess would say.
 
 use highwater::assess::{
-    Action, Ahead, Assessment, Course, FilesystemAssessment, LayerAssessment, Observed, Spared, State, Strike,
-    TriggerAssessment, assess,
+    Action, Assessment, ExpectedTrigger, FilesystemAssessment, LayerAssessment, Observed, PreemptedBy, Projection,
+    State, Timeline, TriggerAssessment, assess,
 };
 use highwater::forecast::{Forecast, Moment, Tally};
 use highwater::layer::{LayerId, LayerKind};
@@ -83,20 +83,20 @@ pub(crate) fn seen_for_twenty_minutes(sample: &Sample) -> Assessment {
 }
 
 /// The old node acts first and spares the host.
-fn strikes() -> Vec<Strike> {
-    let strike = |layer: LayerId, acts_in: Option<i64>, chance: f64| Strike {
+fn expected_triggers() -> Vec<ExpectedTrigger> {
+    let strike = |layer: LayerId, acts_in: Option<i64>, chance: f64| ExpectedTrigger {
         layer,
         trigger: Trigger::ImageGc,
-        strikes_below: 48_103_633_716,
+        threshold: 48_103_633_716,
         acts_in: acts_in.map(Span::from_secs),
         within_an_hour: Some(Ratio::new(chance)),
-        spared_by: None,
+        preempted_by: None,
     };
-    let spared = Spared { layer: old_capd(), trigger: Trigger::ImageGc, surely: true };
+    let spared = PreemptedBy { layer: old_capd(), trigger: Trigger::ImageGc, is_certain: true };
     vec![
         strike(old_capd(), Some(1_000), 0.81),
-        Strike { spared_by: Some(spared), ..strike(host(), Some(1_090), 0.81) },
-        Strike { trigger: Trigger::DiskFull, strikes_below: 1, ..strike(host(), None, 0.001) },
+        ExpectedTrigger { preempted_by: Some(spared), ..strike(host(), Some(1_090), 0.81) },
+        ExpectedTrigger { trigger: Trigger::DiskFull, threshold: 1, ..strike(host(), None, 0.001) },
     ]
 }
 
@@ -113,15 +113,15 @@ fn without_images() -> Snapshot {
                 kubelet_percent: Some(Percent::new(83)),
                 df_percent: Some(Percent::new(82)),
                 fill_rate: Some(ByteRate::new(4_194_304.5)),
-                course: course(),
-                strikes: strikes(),
+                timeline: timeline(),
+                expected_triggers: expected_triggers(),
             }],
             layers: vec![
                 layer_assessment(host(), &Origin::Default),
                 LayerAssessment {
                     id: dind(),
                     policy: None,
-                    next_gc_check: None,
+                    next_image_gc_at: None,
                     triggers: vec![disk_full()],
                     images: None,
                     observed: BTreeMap::new(),
@@ -130,7 +130,7 @@ fn without_images() -> Snapshot {
                 LayerAssessment {
                     id: new_capd(),
                     policy: None,
-                    next_gc_check: None,
+                    next_image_gc_at: None,
                     triggers: vec![disk_full()],
                     images: None,
                     observed: BTreeMap::new(),
@@ -155,7 +155,7 @@ fn without_images() -> Snapshot {
 }
 
 /// A job that ended three hours ago, a quarter of an hour in which nothing was measured, and the present fill.
-fn course() -> Course {
+fn timeline() -> Timeline {
     let available = |minutes_ago: i64| match minutes_ago {
         240.. => Some(60_000 + 100 * (minutes_ago - 240)),
         180.. => Some(200_000),
@@ -166,7 +166,7 @@ fn course() -> Course {
         let mib = u64::try_from(available(minutes_ago)?).ok()?;
         Some(Moment { at: AT - Span::from_secs(60 * minutes_ago), available: Bytes::from_mib(mib) })
     });
-    let ahead = (0..12_u64).map(|step| Ahead {
+    let ahead = (0..12_u64).map(|step| Projection {
         available: Bytes::from_mib(49_152 - 4_096 * (step + 1)),
         forecast: Forecast {
             p10: Some(Span::from_secs(i64::try_from(step + 1).unwrap() * 700)),
@@ -175,7 +175,7 @@ fn course() -> Course {
             probability: [0.0, 0.0, 0.5, 0.9].map(Ratio::new),
         },
     });
-    Course { past: past.collect(), ahead: ahead.collect() }
+    Timeline { past: past.collect(), ahead: ahead.collect() }
 }
 
 fn run(collector: &str, success: bool, millis: i64) -> CollectorRun {
@@ -444,13 +444,13 @@ fn layer_assessment(id: LayerId, origin: &Origin) -> LayerAssessment {
     LayerAssessment {
         id,
         policy: Some(policy(origin)),
-        next_gc_check: Some(AT + Span::from_secs(100)),
+        next_image_gc_at: Some(AT + Span::from_secs(100)),
         triggers: vec![
             TriggerAssessment {
                 trigger: Trigger::ImageGc,
                 signal: None,
                 filesystem: DISK,
-                strikes_below: Bytes::from_mib(45_875).get(),
+                threshold: Bytes::from_mib(45_875).get(),
                 headroom: Some(Bytes::from_mib(3_277).as_i64()),
                 forecast: Some(Forecast {
                     p10: Some(Span::from_secs(540)),
@@ -468,7 +468,7 @@ fn layer_assessment(id: LayerId, origin: &Origin) -> LayerAssessment {
                 trigger: Trigger::PodEviction,
                 signal: Some(Signal::NodefsAvailable),
                 filesystem: DISK,
-                strikes_below: Bytes::from_gib(28).get(),
+                threshold: Bytes::from_gib(28).get(),
                 headroom: Some(Bytes::from_gib(20).as_i64()),
                 forecast: Some(Forecast {
                     p10: Some(Span::from_secs(3_000)),
@@ -482,7 +482,7 @@ fn layer_assessment(id: LayerId, origin: &Origin) -> LayerAssessment {
                 trigger: Trigger::InodeEviction,
                 signal: Some(Signal::NodefsInodesFree),
                 filesystem: DISK,
-                strikes_below: 917_504,
+                threshold: 917_504,
                 headroom: Some(11_082_496),
                 forecast: None,
                 action: None,
@@ -511,7 +511,7 @@ fn disk_full() -> TriggerAssessment {
         trigger: Trigger::DiskFull,
         signal: None,
         filesystem: DISK,
-        strikes_below: 1,
+        threshold: 1,
         headroom: Some(Bytes::from_gib(48).as_i64()),
         forecast: Some(Forecast {
             p10: None,

@@ -2,14 +2,14 @@
 
 use crate::node;
 use highwater::assess::remedies::{Case, Change, Field, Raise, Remedies, Remedy, remedies};
-use highwater::assess::{Ahead, Course};
+use highwater::assess::{Projection, Timeline};
 use highwater::export::explain::{Question, json, table};
 use highwater::export::page::{self, PageOptions};
 use highwater::forecast::Forecast;
 use highwater::layer::LayerKind;
 use highwater::model::pins::Pinning;
 use highwater::model::recovery::Recoverable;
-use highwater::model::victims::{Fate, SafeReason};
+use highwater::model::victims::{Outcome, SafeReason};
 use highwater::model::{Origin, Signal};
 use highwater::sample::{
     Component, KubeletConfig, KubeletSettings, KubeletVersion, LayerOrigin, LayerSample, LayerUsage, Reading,
@@ -36,8 +36,8 @@ fn snapshot(change: impl FnOnce(&mut LayerSample)) -> Snapshot {
 }
 
 /// A disk of which so much stays available for six hours, and less than that for shorter.
-fn course(floor: Bytes) -> Course {
-    let ahead = |available, probability: f64| Ahead {
+fn timeline(floor: Bytes) -> Timeline {
+    let ahead = |available, probability: f64| Projection {
         available,
         forecast: Forecast {
             p10: None,
@@ -47,16 +47,16 @@ fn course(floor: Bytes) -> Course {
         },
     };
     let above = floor.saturating_add(Bytes::from_gib(1));
-    Course { past: Vec::new(), ahead: vec![ahead(above, 0.1), ahead(floor, 0.099), ahead(Bytes::ZERO, 0.0)] }
+    Timeline { past: Vec::new(), ahead: vec![ahead(above, 0.1), ahead(floor, 0.099), ahead(Bytes::ZERO, 0.0)] }
 }
 
-fn with_course(snapshot: &Snapshot, course: Option<&Course>, written: Bytes) -> Option<Remedies> {
+fn with_course(snapshot: &Snapshot, timeline: Option<&Timeline>, written: Bytes) -> Option<Remedies> {
     let assessment = &snapshot.assessment.layers[OLD];
     remedies(Case {
         sample: &snapshot.sample,
         layer: &snapshot.sample.layers[OLD],
         assessment,
-        course,
+        timeline,
         predictions: &assessment.images.as_ref().unwrap().predictions,
         written,
     })
@@ -68,7 +68,7 @@ fn of(snapshot: &Snapshot) -> Option<Remedies> {
 
 fn names(remedies: &Remedies) -> Vec<&'static str> {
     let name = |remedy: &Remedy| match remedy {
-        Remedy::Pin(pin) if pin.surely => "pin",
+        Remedy::Pin(pin) if pin.is_certain => "pin",
         Remedy::Pin(_) => "pin perhaps",
         Remedy::MakeRoom(_) => "make room",
         Remedy::RaiseThresholds(_) => "raise",
@@ -91,15 +91,15 @@ fn just_the_fatal_images_that_would_go_are_pinned() {
     assert_eq!(pinned(of(&found)), Some(fatal.to_vec()));
 
     // Saved only by another: pinned as well, since that one will stay then.
-    let with = |fates: [Fate; 2]| {
+    let with = |outcomes: [Outcome; 2]| {
         let mut changed = found.clone();
         let images = changed.assessment.layers[OLD].images.as_mut().unwrap();
         for prediction in &mut images.predictions {
-            (prediction.verdicts[2].fate, prediction.verdicts[4].fate) = (fates[0], fates[1]);
+            (prediction.verdicts[2].outcome, prediction.verdicts[4].outcome) = (outcomes[0], outcomes[1]);
         }
         pinned(of(&changed))
     };
-    let safe = Fate::Safe;
+    let safe = Outcome::Safe;
     let first = || Some(vec!["example.com/capi/controller:dev".to_owned()]);
     assert_eq!(with([safe(SafeReason::TooYoung), safe(SafeReason::NotNeeded)]), Some(fatal.to_vec()));
     assert_eq!(with([safe(SafeReason::TooYoung), safe(SafeReason::InUse)]), first());
@@ -176,8 +176,8 @@ fn the_pod_that_holds_most_is_another_one_with_all_that_is_in_it() {
     assert!(text.contains("\n         kubectl --namespace ci delete pod great\n"), "{text}");
 }
 
-fn raise(snapshot: &Snapshot, course: Option<&Course>, written: Bytes) -> Option<Raise> {
-    with_course(snapshot, course, written)?.best_first.into_iter().find_map(|remedy| match remedy {
+fn raise(snapshot: &Snapshot, timeline: Option<&Timeline>, written: Bytes) -> Option<Raise> {
+    with_course(snapshot, timeline, written)?.best_first.into_iter().find_map(|remedy| match remedy {
         Remedy::RaiseThresholds(raise) => Some(raise),
         _ => None,
     })
@@ -190,11 +190,11 @@ fn values(changes: &[Change]) -> Vec<(Field, &str)> {
 #[test]
 fn thresholds_are_raised_just_beyond_what_is_foreseen_and_eviction_with_them() {
     let found = snapshot(|_| ());
-    let at = |gib| raise(&found, Some(&course(Bytes::from_gib(gib))), Bytes::ZERO);
+    let at = |gib| raise(&found, Some(&timeline(Bytes::from_gib(gib))), Bytes::ZERO);
     // 280 GiB, of which 48 are available; 85 is the line of 44.8.
     assert_eq!(at(45), None, "what is foreseen does not reach it");
     let raised = at(40).unwrap();
-    assert_eq!((raised.strikes_below, raised.suffices), (Bytes::new(42_090_679_501), Some(true)));
+    assert_eq!((raised.threshold, raised.suffices), (Bytes::new(42_090_679_501), Some(true)));
     let expected = [
         (Field::HighThreshold, "87"),
         (Field::LowThreshold, "82"),
@@ -213,7 +213,7 @@ fn thresholds_are_raised_just_beyond_what_is_foreseen_and_eviction_with_them() {
     let unknown = raise(&found, None, Bytes::ZERO).unwrap();
     assert_eq!((values(&unknown.changes)[0].1, unknown.suffices), ("95", None));
     // What is to be written comes on top; with 32 GiB more, 16 are left, less than 95 leaves.
-    assert_eq!(raise(&found, Some(&course(Bytes::from_gib(45))), Bytes::from_gib(5)).unwrap().suffices, Some(true));
+    assert_eq!(raise(&found, Some(&timeline(Bytes::from_gib(45))), Bytes::from_gib(5)).unwrap().suffices, Some(true));
     assert_eq!(raise(&found, None, Bytes::from_gib(32)), None);
 }
 
@@ -342,7 +342,7 @@ fn a_hostile_name_adds_no_command_to_what_is_copied() {
 
 #[test]
 fn a_hostile_pod_is_no_way_in() {
-    let way_in = |pod: &str, container: &str| {
+    let exec_command = |pod: &str, container: &str| {
         let mut snapshot = snapshot(|_| ());
         snapshot.sample.layers[1].origin.pod = Some(Label::new(pod));
         let id = snapshot.sample.layers[1].id.child(&[container]);
@@ -352,12 +352,12 @@ fn a_hostile_pod_is_no_way_in() {
         text.lines().find_map(|line| line.strip_prefix("  A shell in this layer: ").map(str::to_owned))
     };
     let usual = "kubectl --namespace test-pods exec -it p -- docker exec -it c bash";
-    assert_eq!(way_in("p", "c").as_deref(), Some(usual));
+    assert_eq!(exec_command("p", "c").as_deref(), Some(usual));
     let quoted = "kubectl --namespace test-pods exec -it 'p;reboot' -- docker exec -it 'c$(reboot)' bash";
-    assert_eq!(way_in("p;reboot", "c$(reboot)").as_deref(), Some(quoted));
-    assert_eq!(way_in("p\nreboot", "c"), None);
-    assert_eq!(way_in("-p", "c"), None);
-    assert_eq!(way_in("p", "a/b"), None, "a slash was replaced");
+    assert_eq!(exec_command("p;reboot", "c$(reboot)").as_deref(), Some(quoted));
+    assert_eq!(exec_command("p\nreboot", "c"), None);
+    assert_eq!(exec_command("-p", "c"), None);
+    assert_eq!(exec_command("p", "a/b"), None, "a slash was replaced");
     // A second runtime is called after its container and itself; docker knows the container by its id.
-    assert!(way_in("p", "c:containerd").unwrap().ends_with("docker exec -it 0123456789ab bash"));
+    assert!(exec_command("p", "c:containerd").unwrap().ends_with("docker exec -it 0123456789ab bash"));
 }

@@ -28,8 +28,8 @@ fn every_recording_of_a_real_kubelet_replays_to_the_same_rows() {
     let mut text = String::new();
     for (name, rows) in replays() {
         for row in rows {
-            let count = |fate: &str| {
-                let part = |what: &str| row["score"][format!("{fate}_{what}")].as_u64().unwrap();
+            let count = |outcome: &str| {
+                let part = |what: &str| row["score"][format!("{outcome}_{what}")].as_u64().unwrap();
                 format!("{}/{}", part("gone"), part("gone") + part("kept"))
             };
             let level = &row["level"]["off_ratio"];

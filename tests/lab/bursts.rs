@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 const MIB: u64 = 1 << 20;
 const SIZE: u64 = 512 * MIB;
-/// What the kubelet's default of 85 % leaves available: it strikes below 16 % by its own integer arithmetic.
+/// What the kubelet's default of 85 % leaves available: it expected_triggers below 16 % by its own integer arithmetic.
 const LINE: f64 = 0.16;
 
 /// A loop-mounted ext4 disk in the lab's folder, where `tests/lab/test` looks for remains.

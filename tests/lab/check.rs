@@ -84,7 +84,7 @@ fn check_in_json_agrees_with_the_lab() {
     let disk = snapshot.disk().expect("one filesystem");
     assert!(disk.avail_bytes.expect("measured").abs_diff(lab.space().available) < QUIET);
     for layer in &snapshot.layers {
-        assert!(layer.held_bytes.is_some_and(|bytes| bytes > MIB), "{}: has been walked", layer.id);
+        assert!(layer.exclusive_bytes.is_some_and(|bytes| bytes > MIB), "{}: has been walked", layer.id);
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) fn unused(lab: &Lab, name: &str) -> BTreeSet<(String, String)> {
 pub(crate) fn victims(trigger: &Value) -> BTreeSet<String> {
     let verdicts = trigger["verdicts"].as_array().expect("a list").iter();
     verdicts
-        .filter(|verdict| verdict["fate"] != "safe")
+        .filter(|verdict| verdict["outcome"] != "safe")
         .map(|v| v["image"].as_str().expect("an id").to_owned())
         .collect()
 }

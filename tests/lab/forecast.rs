@@ -54,7 +54,7 @@ fn a_steady_fill_is_foreseen_within_a_fifth_of_the_true_time() {
 
     let lab = Lab::take();
     let (_, facts, snapshot) = complete(&lab);
-    let line = snapshot.layer("host").expect("the host").trigger("image_gc").strikes_below;
+    let line = snapshot.layer("host").expect("the host").trigger("image_gc").threshold;
     let capd = &facts.layer("capd-old-worker").id;
     lab.fill("host", lab.space().available - line - BYTES_PER_SECOND * SECONDS);
 

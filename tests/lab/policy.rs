@@ -101,7 +101,7 @@ fn every_trigger_strikes_where_the_kubelet_would_and_no_other_is_armed() {
             "capd-old-worker" => vec![image_gc, full],
             _ => vec![full],
         };
-        let armed: Vec<_> = found.triggers.iter().map(|each| (&*each.name, each.strikes_below)).collect();
+        let armed: Vec<_> = found.triggers.iter().map(|each| (&*each.name, each.threshold)).collect();
         assert_eq!(armed, expected, "{}", told.name);
     }
 }

@@ -65,7 +65,7 @@ pub(crate) struct Layer {
     pub(crate) test_cluster: Option<String>,
     pub(crate) node_role: Option<String>,
     pub(crate) container: Option<String>,
-    pub(crate) held_bytes: Option<u64>,
+    pub(crate) exclusive_bytes: Option<u64>,
     pub(crate) runtime_used_bytes: Option<u64>,
     pub(crate) policy: Option<Policy>,
     pub(crate) triggers: Vec<Trigger>,
@@ -108,7 +108,7 @@ pub(crate) struct Trigger {
     #[serde(rename = "trigger")]
     pub(crate) name: String,
     pub(crate) unit: String,
-    pub(crate) strikes_below: u64,
+    pub(crate) threshold: u64,
     pub(crate) headroom: Option<i64>,
     pub(crate) forecast: Option<Forecast>,
 }

@@ -77,7 +77,7 @@ fn a_file_counts_for_the_layer_it_is_written_in_and_for_no_other() {
         for layer in &after.layers {
             // What belongs to nobody stands in the host's row and is not held by it.
             let own = rows[&*layer.id] - if layer.id == "host" { other } else { 0 };
-            assert_eq!(layer.held_bytes, Some(own), "{}", layer.id);
+            assert_eq!(layer.exclusive_bytes, Some(own), "{}", layer.id);
         }
         before = after;
     }
@@ -120,7 +120,7 @@ fn each_layer_holds_what_du_says() {
         *sums.entry(layer).or_default() += bytes;
     }
     for layer in &snapshot.layers {
-        let (found, du) = (layer.held_bytes.expect("walked"), sums[&*layer.id]);
+        let (found, du) = (layer.exclusive_bytes.expect("walked"), sums[&*layer.id]);
         assert!(found.abs_diff(du) <= ELSE, "{}: {found}, du: {du}", layer.id);
     }
 }

@@ -1,7 +1,7 @@
 //! The file of the state as bytes: a line that says what it is, how long and with which checksum; a line about its origin; and a
 //! line of JSON for each piece. Pure.
 
-use crate::assess::Kept;
+use crate::assess::PersistedState;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -26,7 +26,7 @@ struct Header {
 /// The second line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Origin {
-    /// [`Kept::HISTORY_VERSION`] of the writer.
+    /// [`PersistedState::HISTORY_VERSION`] of the writer.
     history: u32,
     /// The time of the last sample in it.
     pub(super) at: Timestamp,
@@ -55,12 +55,12 @@ pub(super) enum Damage {
 
 impl Origin {
     pub(super) fn new(at: Timestamp, boot_id: Option<String>, booted_at: Option<Timestamp>) -> Self {
-        Self { history: Kept::HISTORY_VERSION, at, boot_id, booted_at }
+        Self { history: PersistedState::HISTORY_VERSION, at, boot_id, booted_at }
     }
 }
 
 /// The whole file.
-pub(super) fn encode<'a>(origin: &Origin, pieces: impl Iterator<Item = Kept<'a>>) -> Vec<u8> {
+pub(super) fn encode<'a>(origin: &Origin, pieces: impl Iterator<Item = PersistedState<'a>>) -> Vec<u8> {
     let mut body = Vec::new();
     append(&mut body, origin);
     for piece in pieces {
@@ -87,7 +87,7 @@ fn append(body: &mut Vec<u8>, line: &impl Serialize) {
 ///
 /// # Errors
 /// Anything that it did not write, as a whole.
-pub(super) fn decode(file: &[u8]) -> Result<(Origin, Vec<Kept<'static>>), Damage> {
+pub(super) fn decode(file: &[u8]) -> Result<(Origin, Vec<PersistedState<'static>>), Damage> {
     if file.len() > MOST_BYTES {
         return Err(Damage::TooLarge);
     }
@@ -108,7 +108,7 @@ pub(super) fn decode(file: &[u8]) -> Result<(Origin, Vec<Kept<'static>>), Damage
     }
     let mut lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     let origin: Origin = line(2, lines.next().unwrap_or_default())?;
-    if origin.history != Kept::HISTORY_VERSION {
+    if origin.history != PersistedState::HISTORY_VERSION {
         return Err(Damage::Version);
     }
     let pieces = lines.enumerate().map(|(index, text)| line(index + 3, text)).collect::<Result<_, _>>()?;

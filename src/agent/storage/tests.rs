@@ -6,7 +6,7 @@ use super::directory::{ASIDE, Directory, NAME};
 use super::form::{self, MOST_BYTES, Origin};
 use super::keeper::Keeper;
 use super::{Boot, Storage};
-use crate::assess::{Assessment, Kept, State, assess};
+use crate::assess::{Assessment, PersistedState, State, assess};
 use crate::demo::Scenario;
 use crate::sample::Sample;
 use crate::time::{Span, Timestamp};
@@ -49,7 +49,7 @@ fn now() -> Timestamp {
     EXAMPLE.0[59].at
 }
 
-fn kept(state: &State) -> Vec<Kept<'_>> {
+fn kept(state: &State) -> Vec<PersistedState<'_>> {
     state.kept().collect()
 }
 
@@ -75,10 +75,10 @@ fn names(path: &Path) -> Vec<String> {
 #[test]
 fn the_example_has_something_of_everything() {
     let pieces = kept(&EXAMPLE.1);
-    let count = |is: fn(&Kept<'_>) -> bool| pieces.iter().filter(|piece| is(piece)).count();
-    assert_eq!(count(|piece| matches!(piece, Kept::Filesystem { .. })), 1);
-    assert!(count(|piece| matches!(piece, Kept::Layer { .. })) >= 3);
-    assert!(count(|piece| matches!(piece, Kept::Scorer { .. })) >= 4);
+    let count = |is: fn(&PersistedState<'_>) -> bool| pieces.iter().filter(|piece| is(piece)).count();
+    assert_eq!(count(|piece| matches!(piece, PersistedState::Filesystem { .. })), 1);
+    assert!(count(|piece| matches!(piece, PersistedState::Layer { .. })) >= 3);
+    assert!(count(|piece| matches!(piece, PersistedState::Scorer { .. })) >= 4);
 }
 
 /// How many were seen since the start.
@@ -89,7 +89,7 @@ fn deletions(assessment: &Assessment) -> u64 {
 /// The same without what follows from when a kubelet looks.
 fn without_ticks(mut assessment: Assessment) -> Assessment {
     for filesystem in &mut assessment.filesystems {
-        filesystem.strikes.clear();
+        filesystem.expected_triggers.clear();
     }
     for trigger in assessment.layers.iter_mut().flat_map(|layer| &mut layer.triggers) {
         trigger.action = None;
@@ -296,7 +296,7 @@ fn after_a_restart_of_the_machine_only_the_scores_are_left() {
     for other in [boot("another"), Boot::default()] {
         let found = Keeper::new(directory.path().to_owned()).take_up(now(), &other);
         assert_eq!(found.booted_at, None);
-        assert!(found.state.kept().all(|piece| matches!(piece, Kept::Scores { .. })));
+        assert!(found.state.kept().all(|piece| matches!(piece, PersistedState::Scores { .. })));
         assert!(found.state.kept().count() > 0);
     }
 }
@@ -304,7 +304,7 @@ fn after_a_restart_of_the_machine_only_the_scores_are_left() {
 #[test]
 fn pieces_that_do_not_fit_are_left_out() {
     let (_, state, _) = &*EXAMPLE;
-    let history = kept(state).into_iter().find(|piece| matches!(piece, Kept::Filesystem { .. })).unwrap();
+    let history = kept(state).into_iter().find(|piece| matches!(piece, PersistedState::Filesystem { .. })).unwrap();
     let many = std::iter::repeat_n(history, 3_000).chain(kept(state));
     let bytes = form::encode(&Origin::new(now(), None, None), many);
     assert!(bytes.len() <= MOST_BYTES && bytes.len() > MOST_BYTES / 2, "{}", bytes.len());
@@ -330,5 +330,5 @@ fn the_thread_writes_at_the_end_and_reads_at_the_start() {
 fn the_version_of_a_history_is_part_of_the_file() {
     let text = String::from_utf8(EXAMPLE.2.clone()).unwrap();
     let origin = text.lines().nth(1).unwrap();
-    assert!(origin.starts_with(&format!("{{\"history\":{},", Kept::HISTORY_VERSION)), "{origin}");
+    assert!(origin.starts_with(&format!("{{\"history\":{},", PersistedState::HISTORY_VERSION)), "{origin}");
 }

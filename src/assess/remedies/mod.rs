@@ -9,11 +9,11 @@ mod settings;
 pub use settings::{Change, Field, Raise};
 
 use super::holders::Nesting;
-use super::{Course, ImagesAssessment, LayerAssessment};
+use super::{ImagesAssessment, LayerAssessment, Timeline};
 use crate::layer::{LayerId, LayerKind};
 use crate::model::pins::{Pinning, pinning};
 use crate::model::prediction::Prediction;
-use crate::model::victims::{Fate, SafeReason};
+use crate::model::victims::{Outcome, SafeReason};
 use crate::model::{GcPolicy, Release};
 use crate::sample::{FilesystemSample, ImageId, KubeletSample, LayerSample, Sample, Space};
 use crate::units::Bytes;
@@ -28,7 +28,7 @@ pub struct Case<'a> {
     /// What it means.
     pub assessment: &'a LayerAssessment,
     /// The past and the future of the filesystem of its images.
-    pub course: Option<&'a Course>,
+    pub timeline: Option<&'a Timeline>,
     /// What each trigger would delete.
     pub predictions: &'a [Prediction],
     /// Bytes that are assumed to be written first, and that the predictions count already.
@@ -63,7 +63,7 @@ pub struct Pin {
     /// The fatal ones that would go, and those whose turn it were if these stayed; in the order of the runtime's list.
     pub images: Vec<ImageId>,
     /// Whether it is known that pins are honoured here.
-    pub surely: bool,
+    pub is_certain: bool,
 }
 
 /// The pod, other than the layer's own, that holds most on the disk of its images.
@@ -87,7 +87,7 @@ pub fn remedies(case: Case<'_>) -> Option<Remedies> {
     let images = fatal(case.predictions, known.images)?;
     let release = Release::of(known.kubelet);
     let pinning = pinning(release, case.layer.runtime.as_ref());
-    let pin = |when| (pinning == when).then(|| Pin { images: images.clone(), surely: when == Pinning::Honoured });
+    let pin = |when| (pinning == when).then(|| Pin { images: images.clone(), is_certain: when == Pinning::Honoured });
     let lives_for_one_test = matches!(case.layer.kind, LayerKind::CapdNode | LayerKind::KindNode);
     let off = lives_for_one_test.then(|| settings::switch_off(&known)).flatten();
     let best_first = [
@@ -133,11 +133,13 @@ fn fatal(predictions: &[Prediction], images: &ImagesAssessment) -> Option<Vec<Im
     let mut lost = false;
     let mut found = Vec::new();
     for (position, note) in images.images.iter().enumerate().filter(|(_, note)| note.is_fatal()) {
-        let fates = || predictions.iter().filter_map(|found| found.verdicts.get(position)).map(|verdict| verdict.fate);
-        let goes =
-            fates().any(|fate| matches!(fate, Fate::Certain(_) | Fate::Possible(_) | Fate::Safe(SafeReason::TooYoung)));
+        let outcomes =
+            || predictions.iter().filter_map(|found| found.verdicts.get(position)).map(|verdict| verdict.outcome);
+        let goes = outcomes().any(|outcome| {
+            matches!(outcome, Outcome::Certain(_) | Outcome::Possible(_) | Outcome::Safe(SafeReason::TooYoung))
+        });
         lost |= goes;
-        if goes || fates().any(|fate| fate == Fate::Safe(SafeReason::NotNeeded)) {
+        if goes || outcomes().any(|outcome| outcome == Outcome::Safe(SafeReason::NotNeeded)) {
             found.push(note.id.clone());
         }
     }

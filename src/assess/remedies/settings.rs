@@ -3,7 +3,7 @@
 //! Image GC and eviction stand a hundredth of the disk apart, and eviction deletes every unused image: both have to move, or
 //! nothing is won.
 
-use super::{Case, Course, Known};
+use super::{Case, Known, Timeline};
 use crate::model::eviction::deletes_images;
 use crate::model::quantity::parse_threshold;
 use crate::model::{EvictionThreshold, Origin, Signal, ThresholdValue, Trigger, usage};
@@ -44,7 +44,7 @@ pub struct Raise {
     /// The settings; those of image GC only where it is on.
     pub changes: Vec<Change>,
     /// Bytes available below which images then go.
-    pub strikes_below: Bytes,
+    pub threshold: Bytes,
     /// Whether more than that stays available for six hours with a probability of 90 %; `None`: too little was seen.
     pub suffices: Option<bool>,
 }
@@ -59,21 +59,21 @@ const DEFAULT_MEMORY: &str = "100Mi";
 pub(super) fn raise(case: Case<'_>, known: &Known<'_>) -> Option<Raise> {
     let (capacity, gc) = (known.space.capacity, &known.policy.image_gc);
     let available = known.space.available.saturating_sub(case.written);
-    let floor = case.course.and_then(Course::floor);
+    let floor = case.timeline.and_then(Timeline::floor);
     let floor = floor.map(|floor| floor.min(known.space.available).saturating_sub(case.written));
     let by_space = |trigger| matches!(trigger, Trigger::ImageGc | Trigger::ImageEviction);
     let mut lines = case.predictions.iter().map(|found| &found.level).filter(|level| by_space(level.trigger));
     let is_reached = |line: u64| floor.is_none_or(|floor| Bytes::new(line) > floor);
-    if !lines.any(|level| is_reached(level.strikes_below)) {
+    if !lines.any(|level| is_reached(level.threshold)) {
         return None;
     }
-    let line = |high: i64| usage::strikes_below(capacity, Percent::new(high));
+    let line = |high: i64| usage::threshold(capacity, Percent::new(high));
     let (high, low) = (gc.high.value.get(), gc.low.value.get());
     let highest = if gc.enabled { HIGHEST.max(high) } else { HIGHEST };
     let lowest = if gc.enabled { high } else { 1 };
     let raised = (lowest..=highest).find(|high| !is_reached(line(*high).get())).unwrap_or(highest);
-    let strikes_below = line(raised);
-    if available < strikes_below {
+    let threshold = line(raised);
+    if available < threshold {
         return None;
     }
     let mut changes = Vec::new();
@@ -89,8 +89,8 @@ pub(super) fn raise(case: Case<'_>, known: &Known<'_>) -> Option<Raise> {
     changes.extend(evictions(known, &percent, |threshold| {
         !threshold.signal.counts_inodes() && threshold.value.of(capacity.get()) > level
     }));
-    let suffices = floor.map(|floor| strikes_below <= floor);
-    (!changes.is_empty()).then_some(Raise { changes, strikes_below, suffices })
+    let suffices = floor.map(|floor| threshold <= floor);
+    (!changes.is_empty()).then_some(Raise { changes, threshold, suffices })
 }
 
 /// Everything off by which images go; `None` where nothing is on.

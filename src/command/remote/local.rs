@@ -1,7 +1,7 @@
 //! Does an agent of this very machine run? Whoever listens at the usual places is asked, and has to name this machine's boot.
 
 use super::address::AgentAddress;
-use super::client::{Patience, get};
+use super::client::{Timeouts, get};
 use super::error::RemoteError;
 use super::setup::Agent;
 use crate::agent::boot_id;
@@ -45,7 +45,7 @@ fn usual_places() -> impl Iterator<Item = Agent> {
 async fn first(places: impl Iterator<Item = Agent>) -> Option<Result<(Agent, Document), RemoteError>> {
     let mut last = None;
     for agent in places {
-        let answer = get(&agent, "/api/v1/snapshot", SCHEMA_VERSION, Patience::BRIEF).await;
+        let answer = get(&agent, "/api/v1/snapshot", SCHEMA_VERSION, Timeouts::BRIEF).await;
         let refused = matches!(&answer, Err(RemoteError::Connect { source, .. }) if source.kind() == ErrorKind::ConnectionRefused);
         last = Some(answer.map(|document| (agent, document)));
         if !refused {

@@ -10,7 +10,7 @@ mod tls;
 mod trust;
 
 pub use address::{AddressError, AgentAddress, AgentChoice};
-pub(super) use client::{Patience, get};
+pub(super) use client::{Timeouts, get};
 pub use error::RemoteError;
 pub(super) use local::local;
 pub(crate) use setup::Agent;

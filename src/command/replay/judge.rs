@@ -2,13 +2,13 @@
 //!
 //! Draws no conclusion about the node: predictions and the trigger of a deletion are those of `assess`.
 
-use super::outcome::{LevelScore, Levels, Outcome};
+use super::outcome::{AvailableAfter, LevelScore, Levels};
 use crate::assess::{Assessment, LayerAssessment};
 use crate::model::Trigger;
 use crate::model::deletions::Score;
 use crate::model::prediction::Prediction;
 use crate::model::schedule::Expected;
-use crate::model::victims::{Cause, Fate, SafeReason, Verdict as Judged};
+use crate::model::victims::{Cause, ImageOutcome as Judged, Outcome, SafeReason};
 use crate::sample::{Image, ImageId, LayerSample, Reading, Sample};
 use crate::time::{Span, Timestamp};
 use crate::units::Bytes;
@@ -40,7 +40,7 @@ pub(super) struct Row {
     /// What people call the images that make the prediction wrong.
     pub(super) names: BTreeMap<ImageId, String>,
     /// When it was and what it left, as far as the levels of the disk tell; `None` where nothing went, or none is known.
-    pub(super) outcome: Option<Outcome>,
+    pub(super) outcome: Option<AvailableAfter>,
 }
 
 /// A prediction and the sample that it was made from.
@@ -267,10 +267,10 @@ impl Watched {
             // Lists in between are equal, or the prediction would have been given up.
             let seen = foretold.listed_at < earliest && latest + DELETED_AFTER_TICK <= now;
             let trips = self.crossed_since.is_some_and(|since| since + CROSSED_BEFORE_TICK <= earliest);
-            let goes = |verdict: &Judged| match verdict.fate {
-                Fate::Certain(Cause::Age) => true,
-                Fate::Certain(Cause::Space) => trips,
-                Fate::Possible(_) | Fate::Safe(_) => false,
+            let goes = |verdict: &Judged| match verdict.outcome {
+                Outcome::Certain(Cause::Age) => true,
+                Outcome::Certain(Cause::Space) => trips,
+                Outcome::Possible(_) | Outcome::Safe(_) => false,
             };
             seen && foretold.kubelet == self.kubelet && foretold.verdicts().iter().any(goes)
         })?;
@@ -297,9 +297,9 @@ impl Foretold {
     fn verdicts(&self) -> Vec<Judged> {
         let happens = self.prediction.crossed || self.prediction.level.trigger != Trigger::ImageGc;
         let verdicts = self.prediction.verdicts.iter().cloned();
-        let effective = verdicts.map(|verdict| match verdict.fate {
-            Fate::Certain(Cause::Space) | Fate::Possible(Cause::Space) if !happens => {
-                Judged { fate: Fate::Safe(SafeReason::NotNeeded), ..verdict }
+        let effective = verdicts.map(|verdict| match verdict.outcome {
+            Outcome::Certain(Cause::Space) | Outcome::Possible(Cause::Space) if !happens => {
+                Judged { outcome: Outcome::Safe(SafeReason::NotNeeded), ..verdict }
             }
             _ => verdict,
         });
@@ -339,9 +339,9 @@ impl Row {
         let mut found = (Vec::new(), Vec::new());
         for verdict in self.foretold.iter().flat_map(Foretold::verdicts) {
             let Some(name) = self.names.get(&verdict.image).map(String::as_str) else { continue };
-            match (verdict.fate, self.gone.contains_key(&verdict.image)) {
-                (Fate::Certain(_), false) => found.0.push(name),
-                (Fate::Safe(_), true) => found.1.push(name),
+            match (verdict.outcome, self.gone.contains_key(&verdict.image)) {
+                (Outcome::Certain(_), false) => found.0.push(name),
+                (Outcome::Safe(_), true) => found.1.push(name),
                 _ => {}
             }
         }

@@ -13,7 +13,7 @@ pub(super) struct Levels(Vec<(Timestamp, Bytes)>);
 
 /// What the samples tell of one burst of deletions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Outcome {
+pub(super) struct AvailableAfter {
     /// It came after this.
     pub(super) earliest: Timestamp,
     /// It came before this.
@@ -52,22 +52,22 @@ impl Levels {
 
     /// The outcome of a burst between two lists, in which images of so many bytes went. Told by the first rise that is as much as
     /// half of these; without one any time in between is possible. `None` where no level is known.
-    pub(super) fn outcome(&self, after: Timestamp, before: Timestamp, gone: Bytes) -> Option<Outcome> {
+    pub(super) fn outcome(&self, after: Timestamp, before: Timestamp, gone: Bytes) -> Option<AvailableAfter> {
         let enough = Bytes::new((gone.get() / 2).max(1));
         let risen = |from: Bytes, to: Bytes| to.saturating_sub(from);
         let mut steps = self.0.iter().zip(self.0.iter().skip(1)).zip(self.0.iter().skip(2).map(Some).chain([None]));
         let found = steps.find(|(((_, low), (to, high)), _)| *to > after && risen(*low, *high) >= enough);
         let Some((((from, low), (to, high)), next)) = found else {
-            return Some(Outcome { earliest: after, latest: before, available: self.0.last()?.1 });
+            return Some(AvailableAfter { earliest: after, latest: before, available: self.0.last()?.1 });
         };
         // The sample may have come in the midst of it; what frees even more at once is something else.
         let rest = next.filter(|(_, next)| risen(*high, *next) <= risen(*low, *high)).map(|(_, next)| *next);
         let available = rest.map_or(*high, |rest| rest.max(*high));
-        Some(Outcome { earliest: *from.max(&after), latest: *to.min(&before), available })
+        Some(AvailableAfter { earliest: *from.max(&after), latest: *to.min(&before), available })
     }
 }
 
-impl Outcome {
+impl AvailableAfter {
     /// How much later it came than foretold, negative where it came sooner; zero where both may be the same moment.
     pub(super) fn late(&self, foretold: Expected) -> Span {
         if self.earliest > foretold.latest {
@@ -114,15 +114,15 @@ mod tests {
         // Somebody gives back even more later.
         let levels = levels(&[(0, 100), (5, 90), (10, 190), (15, 170), (20, 925)]);
         let outcome = levels.outcome(at(0), at(30), Bytes::new(200)).unwrap();
-        assert_eq!(outcome, Outcome { earliest: at(5), latest: at(10), available: Bytes::new(190) });
+        assert_eq!(outcome, AvailableAfter { earliest: at(5), latest: at(10), available: Bytes::new(190) });
         // Or the rest of it comes then.
         let two = self::levels(&[(5, 90), (10, 190), (15, 240)]).outcome(at(0), at(30), Bytes::new(150)).unwrap();
-        assert_eq!(two, Outcome { earliest: at(5), latest: at(10), available: Bytes::new(240) });
+        assert_eq!(two, AvailableAfter { earliest: at(5), latest: at(10), available: Bytes::new(240) });
         let outcome = levels.outcome(at(12), at(30), Bytes::new(200)).unwrap();
-        assert_eq!(outcome, Outcome { earliest: at(15), latest: at(20), available: Bytes::new(925) });
+        assert_eq!(outcome, AvailableAfter { earliest: at(15), latest: at(20), available: Bytes::new(925) });
         // Too little for what went: anything else may have been removed then.
         let outcome = levels.outcome(at(0), at(30), Bytes::new(3_000)).unwrap();
-        assert_eq!(outcome, Outcome { earliest: at(0), latest: at(30), available: Bytes::new(925) });
+        assert_eq!(outcome, AvailableAfter { earliest: at(0), latest: at(30), available: Bytes::new(925) });
         assert_eq!(Levels::default().outcome(at(0), at(30), Bytes::new(1)), None);
     }
 
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn only_what_lies_outside_of_the_bounds_is_off() {
-        let outcome = Outcome { earliest: at(100), latest: at(105), available: Bytes::new(300) };
+        let outcome = AvailableAfter { earliest: at(100), latest: at(105), available: Bytes::new(300) };
         let expected = |earliest, latest| Expected { earliest: at(earliest), at: at(earliest), latest: at(latest) };
         assert_eq!(outcome.late(expected(104, 110)), Span::ZERO);
         assert_eq!(outcome.late(expected(90, 97)), Span::from_secs(3));

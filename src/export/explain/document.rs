@@ -5,13 +5,13 @@
 
 use super::{Question, UnknownLayer, chosen, critical, known, predictions_after, recoverable};
 use crate::assess::LastUsed;
+use crate::export::expected_triggers::{ExpectedTriggerEntry, expected_triggers};
 use crate::export::json::describe::{kubelet, policy};
 use crate::export::json::{KubeletEntry, PolicyEntry};
 use crate::export::remedy::{Help, RemedyEntry, help};
-use crate::export::strikes::{StrikeEntry, strikes};
 use crate::export::view::{FilesystemView, LayerView, View};
 use crate::model::prediction::{Prediction, Total};
-use crate::model::victims::{Cause, Fate};
+use crate::model::victims::{Cause, Outcome};
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 use crate::units::Bytes;
@@ -35,7 +35,7 @@ pub(crate) struct Document {
 pub(crate) struct DiskEntry {
     pub(crate) device: String,
     pub(crate) mountpoint: String,
-    pub(crate) strikes: Vec<StrikeEntry>,
+    pub(crate) expected_triggers: Vec<ExpectedTriggerEntry>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,8 +45,8 @@ pub(crate) struct LayerEntry {
     pub(crate) kubelet: Option<KubeletEntry>,
     pub(crate) policy: Option<PolicyEntry>,
     pub(crate) avail_bytes: Option<u64>,
-    pub(crate) next_gc_check: Option<String>,
-    pub(crate) loaded_now_goes_from: Option<String>,
+    pub(crate) next_image_gc_at: Option<String>,
+    pub(crate) new_image_gc_eligible_at: Option<String>,
     pub(crate) listed_at: Option<String>,
     pub(crate) complete: Option<bool>,
     pub(crate) image_volumes_known: Option<bool>,
@@ -60,7 +60,7 @@ pub(crate) struct LayerEntry {
     #[serde(default)]
     pub(crate) pins_ignored_by: Option<String>,
     #[serde(default)]
-    pub(crate) way_in: Option<String>,
+    pub(crate) exec_command: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,7 +73,7 @@ pub(crate) struct ImageEntry {
     pub(crate) critical: Option<String>,
     pub(crate) last_use: String,
     pub(crate) last_used_at: Option<String>,
-    pub(crate) seen_by_check: bool,
+    pub(crate) seen_by_kubelet: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -81,7 +81,7 @@ pub(crate) struct TriggerEntry {
     pub(crate) trigger: String,
     pub(crate) signal: Option<String>,
     pub(crate) crossed: bool,
-    pub(crate) strikes_below: u64,
+    pub(crate) threshold: u64,
     pub(crate) headroom: Option<i64>,
     pub(crate) grace_period_seconds: f64,
     pub(crate) acts_at: Moment,
@@ -116,7 +116,7 @@ pub(crate) struct TotalEntry {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct VerdictEntry {
     pub(crate) image: String,
-    pub(crate) fate: String,
+    pub(crate) outcome: String,
     pub(crate) reason: String,
 }
 
@@ -146,7 +146,7 @@ fn disks(view: &View<'_>, question: Question<'_>) -> Vec<DiskEntry> {
     let disk = |disk: &FilesystemView<'_>| DiskEntry {
         device: disk.device.to_string(),
         mountpoint: disk.mountpoint.to_string(),
-        strikes: strikes(view, disk),
+        expected_triggers: expected_triggers(view, disk),
     };
     view.filesystems.iter().map(disk).collect()
 }
@@ -154,15 +154,16 @@ fn disks(view: &View<'_>, question: Question<'_>) -> Vec<DiskEntry> {
 fn layer(snapshot: &Snapshot, view: &View<'_>, layer: &LayerView<'_>, written: Option<Bytes>) -> LayerEntry {
     let images = layer.assessment.and_then(|found| found.images.as_ref());
     let predictions = predictions_after(&snapshot.sample, layer, written);
-    let Help { remedies, pins_ignored_by, way_in } = help(view, layer, &predictions, written.unwrap_or(Bytes::ZERO));
+    let Help { remedies, pins_ignored_by, exec_command } =
+        help(view, layer, &predictions, written.unwrap_or(Bytes::ZERO));
     LayerEntry {
         layer: layer.name.to_string(),
         kind: layer.sample.kind.to_string(),
         kubelet: layer.sample.kubelet.as_ref().map(kubelet),
         policy: layer.policy().map(policy),
         avail_bytes: view.imagefs(layer).and_then(|disk| disk.space()).map(|space| space.available.get()),
-        next_gc_check: layer.next_gc_check().map(|at| at.to_string()),
-        loaded_now_goes_from: images.and_then(|images| images.first_chance).map(|at| at.to_string()),
+        next_image_gc_at: layer.next_image_gc_at().map(|at| at.to_string()),
+        new_image_gc_eligible_at: images.and_then(|images| images.new_image_gc_eligible_at).map(|at| at.to_string()),
         listed_at: images.map(|images| images.listed_at.to_string()),
         complete: images.map(|images| images.complete),
         image_volumes_known: layer.sample.images.value().map(|store| !store.hidden_volumes),
@@ -187,13 +188,13 @@ fn layer(snapshot: &Snapshot, view: &View<'_>, layer: &LayerView<'_>, written: O
                     LastUsed::At(at) => Some(at.to_string()),
                     LastUsed::Unknown | LastUsed::Never => None,
                 },
-                seen_by_check: known.note.seen,
+                seen_by_kubelet: known.note.seen,
             })
             .collect(),
         triggers: predictions.iter().map(trigger).collect(),
         remedies,
         pins_ignored_by,
-        way_in,
+        exec_command,
     }
 }
 
@@ -204,7 +205,7 @@ fn trigger(prediction: &Prediction) -> TriggerEntry {
         trigger: level.trigger.to_string(),
         signal: level.signal.map(|signal| signal.to_string()),
         crossed: prediction.crossed,
-        strikes_below: level.strikes_below,
+        threshold: level.threshold,
         headroom: level.headroom,
         grace_period_seconds: level.grace_period.as_secs_f64(),
         acts_at: Moment {
@@ -225,11 +226,11 @@ fn trigger(prediction: &Prediction) -> TriggerEntry {
             .iter()
             .map(|verdict| VerdictEntry {
                 image: verdict.image.as_str().to_owned(),
-                fate: verdict.fate.certainty().unwrap_or("safe").to_owned(),
-                reason: match verdict.fate {
-                    Fate::Certain(Cause::Space) | Fate::Possible(Cause::Space) => "space",
-                    Fate::Certain(Cause::Age) | Fate::Possible(Cause::Age) => "age",
-                    Fate::Safe(reason) => reason.as_str(),
+                outcome: verdict.outcome.certainty().unwrap_or("safe").to_owned(),
+                reason: match verdict.outcome {
+                    Outcome::Certain(Cause::Space) | Outcome::Possible(Cause::Space) => "space",
+                    Outcome::Certain(Cause::Age) | Outcome::Possible(Cause::Age) => "age",
+                    Outcome::Safe(reason) => reason.as_str(),
                 }
                 .to_owned(),
             })

@@ -18,8 +18,8 @@ pub(super) fn help(text: &mut String, layer: &LayerEntry) {
         return;
     }
     text.push_str("\n  What helps, best first:\n");
-    if let Some(way_in) = &layer.way_in {
-        put!(text, "  A shell in this layer: {way_in}\n");
+    if let Some(exec_command) = &layer.exec_command {
+        put!(text, "  A shell in this layer: {exec_command}\n");
     }
     for (remedy, number) in remedies.iter().zip(1_u32..) {
         put!(text, "  {number}. {}\n     Price: {}\n", remedy.what, remedy.price);

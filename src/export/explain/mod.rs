@@ -9,7 +9,7 @@ use super::view::{LayerView, View};
 use crate::assess::{ImageNote, LastUsed, after_writing};
 use crate::model::prediction::Prediction;
 use crate::model::recovery::{Critical, Recoverable};
-use crate::model::victims::Verdict;
+use crate::model::victims::ImageOutcome;
 use crate::sample::{Image, Sample};
 use crate::units::Bytes;
 use crate::untrusted::Label;
@@ -89,7 +89,10 @@ fn predictions_after<'a>(sample: &Sample, layer: &LayerView<'a>, written: Option
 }
 
 /// The verdicts of a prediction with the images that they are of.
-pub(in crate::export) fn judged<'a>(prediction: &'a Prediction, images: &[Known<'a>]) -> Vec<(Known<'a>, &'a Verdict)> {
+pub(in crate::export) fn judged<'a>(
+    prediction: &'a Prediction,
+    images: &[Known<'a>],
+) -> Vec<(Known<'a>, &'a ImageOutcome)> {
     images.iter().zip(&prediction.verdicts).map(|(known, verdict)| (*known, verdict)).collect()
 }
 

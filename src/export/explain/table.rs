@@ -4,10 +4,10 @@ use super::document::{Document, ImageEntry, LayerEntry, TotalEntry, TriggerEntry
 use super::help;
 use super::{Question, UnknownLayer};
 use crate::assess::ImageState;
+use crate::export::expected_triggers::line;
 use crate::export::json::PolicyEntry;
 use crate::export::phrase::{self, count};
 use crate::export::put::put;
-use crate::export::strikes::line;
 use crate::model::Trigger;
 use crate::snapshot::Snapshot;
 use crate::time::{Span, Timestamp};
@@ -41,9 +41,9 @@ pub(crate) fn show(document: &Document, width: Option<u16>) -> String {
         width,
     };
     let mut text = String::new();
-    for disk in document.disks.iter().filter(|disk| !disk.strikes.is_empty()) {
-        put!(text, "{} on {}, what strikes first:\n", disk.device, disk.mountpoint);
-        for (strike, number) in disk.strikes.iter().zip(1_u32..) {
+    for disk in document.disks.iter().filter(|disk| !disk.expected_triggers.is_empty()) {
+        put!(text, "{} on {}, what is expected first:\n", disk.device, disk.mountpoint);
+        for (strike, number) in disk.expected_triggers.iter().zip(1_u32..) {
             put!(text, "  {number}. {}\n", line(strike));
         }
     }
@@ -102,7 +102,7 @@ impl Shown {
             put!(text, "  Only {available} are available on its disk: {written} more do not fit.\n");
         }
         self.triggers(text, layer, policy);
-        if let Some(at) = layer.loaded_now_goes_from.as_deref().and_then(|at| at.parse::<Timestamp>().ok()) {
+        if let Some(at) = layer.new_image_gc_eligible_at.as_deref().and_then(|at| at.parse::<Timestamp>().ok()) {
             let soonest = at.since(self.now);
             put!(text, "\n  An image loaded now and not used could be collected in {soonest} at the earliest.\n");
         }
@@ -143,7 +143,7 @@ impl Shown {
             );
         }
         // What a one-shot look cannot know.
-        let unseen = can_go(|image| !image.seen_by_check);
+        let unseen = can_go(|image| !image.seen_by_kubelet);
         if unseen > 0 {
             put!(
                 text,
@@ -239,9 +239,9 @@ impl Shown {
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(["   FATE", "IMAGE", "SIZE", "WHY", "CAN BE PULLED", "NEEDED BY"]);
         for (image, verdict) in &judged {
-            let fate = if verdict.fate == "safe" { "stays" } else { &verdict.fate };
+            let outcome = if verdict.outcome == "safe" { "stays" } else { &verdict.outcome };
             table.add_row([
-                Cell::new(format!("   {fate}")),
+                Cell::new(format!("   {outcome}")),
                 Cell::new(&image.name),
                 Cell::new(image.size_bytes.map_or_else(|| "?".to_owned(), |size| Bytes::new(size).to_string())),
                 Cell::new(self.why(image, verdict)),
@@ -262,7 +262,7 @@ impl Shown {
     }
 
     fn why(&self, image: &ImageEntry, verdict: &VerdictEntry) -> String {
-        match (verdict.fate.as_str(), verdict.reason.as_str()) {
+        match (verdict.outcome.as_str(), verdict.reason.as_str()) {
             ("safe", reason) => phrase::stays(reason),
             (_, "age") => "unused for too long",
             (_, "space") => match image.last_use.as_str() {
@@ -286,8 +286,8 @@ impl Shown {
 fn losses(text: &mut String, judged: &[Judged<'_>]) {
     let gone = |image: &ImageEntry| image.recoverable == "no";
     let needed = |image: &ImageEntry| image.critical.is_some();
-    let of = |fates: &[&str], is: &dyn Fn(&ImageEntry) -> bool| {
-        judged.iter().filter(|(image, verdict)| fates.contains(&verdict.fate.as_str()) && is(image)).count()
+    let of = |outcomes: &[&str], is: &dyn Fn(&ImageEntry) -> bool| {
+        judged.iter().filter(|(image, verdict)| outcomes.contains(&verdict.outcome.as_str()) && is(image)).count()
     };
     let fatal = |image: &ImageEntry| gone(image) || needed(image);
     let (sure, perhaps) = (of(&["certain"], &fatal), of(&["possible"], &fatal));
@@ -308,7 +308,7 @@ fn losses(text: &mut String, judged: &[Judged<'_>]) {
 fn rank(verdict: &VerdictEntry) -> (usize, usize) {
     let place = |list: &[&str], word: &str| list.iter().position(|known| *known == word).unwrap_or(list.len());
     let reasons = ["space", "age", "in_use", "pinned", "too_young", "gc_disabled", "not_needed"];
-    (place(&["certain", "possible", "safe"], &verdict.fate), place(&reasons, &verdict.reason))
+    (place(&["certain", "possible", "safe"], &verdict.outcome), place(&reasons, &verdict.reason))
 }
 
 fn needed_by(critical: &str) -> &str {

@@ -7,8 +7,8 @@ use super::document::{
     SettingEntry, SourceEntry, ThresholdEntry, TriggerEntry, UsageEntry, UsageLayerEntry, VictimsEntry,
 };
 use crate::assess::{ImageState, TriggerAssessment};
+use crate::export::expected_triggers::expected_triggers;
 use crate::export::remedy::best;
-use crate::export::strikes::strikes;
 use crate::export::view::{FilesystemView, LayerView, View};
 use crate::forecast::{Forecast, Horizon, Tally};
 use crate::model::prediction::Total;
@@ -74,7 +74,7 @@ fn filesystem(all: &View<'_>, view: &FilesystemView<'_>) -> FilesystemEntry {
                 .collect(),
         }),
         usage_error: error_of(&sample.usage),
-        strikes: strikes(all, view),
+        expected_triggers: expected_triggers(all, view),
     }
 }
 
@@ -104,14 +104,14 @@ fn layer(view: &View<'_>, layer: &LayerView<'_>) -> LayerEntry {
         test_cluster: label(origin.test_cluster.as_ref()),
         node_role: label(origin.node_role.as_ref()),
         container: label(origin.container.as_ref()),
-        held_bytes: layer.held_total().map(Bytes::get),
-        held_by_component: layer
+        exclusive_bytes: layer.held_total().map(Bytes::get),
+        exclusive_bytes_by_component: layer
             .held
             .as_ref()
             .map(|held| held.iter().map(|(part, bytes)| (part.as_str().to_owned(), bytes.get())).collect()),
         runtime_used_bytes: sample.runtime_used.value().map(|bytes| bytes.get()),
         policy: layer.policy().map(policy),
-        next_gc_check: layer.next_gc_check().map(|at| at.to_string()),
+        next_image_gc_at: layer.next_image_gc_at().map(|at| at.to_string()),
         triggers: layer.triggers().into_values().map(|found| trigger(view, found)).collect(),
         images: images(layer),
         images_error: error_of(&sample.images),
@@ -227,7 +227,7 @@ fn trigger(view: &View<'_>, found: &TriggerAssessment) -> TriggerEntry {
         unit: if found.trigger == Trigger::InodeEviction { "inodes" } else { "bytes" }.to_owned(),
         device: disk.map(|disk| disk.device.to_string()),
         mountpoint: disk.map(|disk| disk.mountpoint.to_string()),
-        strikes_below: found.strikes_below,
+        threshold: found.threshold,
         headroom: found.headroom,
         forecast: found.forecast.as_ref().map(forecast),
         acts_in: found.action.map(|action| ActionEntry {

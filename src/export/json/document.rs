@@ -2,7 +2,7 @@
 //!
 //! Each field is described in docs/json.md. Text read from another machine has to be made harmless before it is shown.
 
-use crate::export::strikes::StrikeEntry;
+use crate::export::expected_triggers::ExpectedTriggerEntry;
 use crate::sample::Source;
 use crate::time::Span;
 use crate::verdict::{Verdict, Windows};
@@ -41,7 +41,7 @@ pub(crate) struct FilesystemEntry {
     pub(crate) error: Option<ErrorEntry>,
     pub(crate) usage: Option<UsageEntry>,
     pub(crate) usage_error: Option<ErrorEntry>,
-    pub(crate) strikes: Vec<StrikeEntry>,
+    pub(crate) expected_triggers: Vec<ExpectedTriggerEntry>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,11 +78,11 @@ pub(crate) struct LayerEntry {
     pub(crate) test_cluster: Option<String>,
     pub(crate) node_role: Option<String>,
     pub(crate) container: Option<String>,
-    pub(crate) held_bytes: Option<u64>,
-    pub(crate) held_by_component: Option<BTreeMap<String, u64>>,
+    pub(crate) exclusive_bytes: Option<u64>,
+    pub(crate) exclusive_bytes_by_component: Option<BTreeMap<String, u64>>,
     pub(crate) runtime_used_bytes: Option<u64>,
     pub(crate) policy: Option<PolicyEntry>,
-    pub(crate) next_gc_check: Option<String>,
+    pub(crate) next_image_gc_at: Option<String>,
     pub(crate) triggers: Vec<TriggerEntry>,
     pub(crate) images: Option<ImagesEntry>,
     pub(crate) images_error: Option<ErrorEntry>,
@@ -150,7 +150,7 @@ pub(crate) struct TriggerEntry {
     pub(crate) unit: String,
     pub(crate) device: Option<String>,
     pub(crate) mountpoint: Option<String>,
-    pub(crate) strikes_below: u64,
+    pub(crate) threshold: u64,
     pub(crate) headroom: Option<i64>,
     pub(crate) forecast: Option<ForecastEntry>,
     pub(crate) acts_in: Option<ActionEntry>,

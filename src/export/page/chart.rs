@@ -6,7 +6,7 @@
 
 use super::disk::{Line, lines};
 use super::html::Escaped;
-use crate::assess::Ahead;
+use crate::assess::Projection;
 use crate::export::phrase;
 use crate::export::put::put;
 use crate::export::view::{FilesystemView, View};
@@ -40,11 +40,11 @@ struct Frame {
 
 /// The figure; nothing where too little was measured to draw a line.
 pub(super) fn figure(page: &mut String, view: &View<'_>, disk: &FilesystemView<'_>, space: &Space) {
-    let Some(course) = disk.assessment.map(|found| &found.course) else { return };
+    let Some(timeline) = disk.assessment.map(|found| &found.timeline) else { return };
     let lines = lines(view, disk);
-    let frame = Frame::new(view, &course.past, &lines, space);
+    let frame = Frame::new(view, &timeline.past, &lines, space);
     let shown: Vec<Moment> =
-        course.past.iter().copied().filter(|moment| frame.x(moment.at.since(view.at)) >= 0.0).collect();
+        timeline.past.iter().copied().filter(|moment| frame.x(moment.at.since(view.at)) >= 0.0).collect();
     if shown.len() < 2 {
         return;
     }
@@ -61,11 +61,11 @@ pub(super) fn figure(page: &mut String, view: &View<'_>, disk: &FilesystemView<'
         "<svg y=\"{TOP}\" width=\"100%\" height=\"{HEIGHT}\" viewBox=\"0 0 {BOX} {BOX}\" preserveAspectRatio=\"none\">\n"
     );
     used(page, view, &frame, &shown);
-    fan(page, &frame, space.available, &course.ahead);
+    fan(page, &frame, space.available, &timeline.ahead);
     page.push_str("</svg>\n");
     thresholds(page, &frame, &lines);
     page.push_str("</svg>\n");
-    let band = if course.ahead.is_empty() {
+    let band = if timeline.ahead.is_empty() {
         "There is no forecast yet."
     } else {
         "Dashed: the middle of the forecast. Each level is reached within the band with a probability of 80 %."
@@ -188,7 +188,7 @@ fn used(page: &mut String, view: &View<'_>, frame: &Frame, shown: &[Moment]) {
 }
 
 /// The future: the band between the early and the late course, and the middle one.
-fn fan(page: &mut String, frame: &Frame, available: Bytes, ahead: &[Ahead]) {
+fn fan(page: &mut String, frame: &Frame, available: Bytes, ahead: &[Projection]) {
     if ahead.is_empty() {
         return;
     }
@@ -211,7 +211,12 @@ fn fan(page: &mut String, frame: &Frame, available: Bytes, ahead: &[Ahead]) {
 
 /// The course on which each level is reached at one quantile, up to the right edge. A level that is not reached keeps the course
 /// above it.
-fn falls(frame: &Frame, available: Bytes, ahead: &[Ahead], quantile: fn(&Forecast) -> Option<Span>) -> Vec<(f64, f64)> {
+fn falls(
+    frame: &Frame,
+    available: Bytes,
+    ahead: &[Projection],
+    quantile: fn(&Forecast) -> Option<Span>,
+) -> Vec<(f64, f64)> {
     let mut course = vec![(frame.x(Span::ZERO), frame.y(available))];
     for level in ahead {
         let (from, at) = course.last().copied().unwrap_or_default();
@@ -237,7 +242,7 @@ fn thresholds(page: &mut String, frame: &Frame, lines: &[Line]) {
     // One is enough: where the lines are close, so are their times.
     let next = lines.iter().position(|line| !line.crossed);
     for (position, line) in lines.iter().enumerate() {
-        let y = TOP + HEIGHT * frame.y(line.strikes_below);
+        let y = TOP + HEIGHT * frame.y(line.threshold);
         let class = if line.crossed { " class=\"crossed\"" } else { "" };
         put!(page, "<line{class} x1=\"0\" x2=\"100%\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\n");
         if let Some((p10, p50)) =
@@ -297,14 +302,14 @@ mod tests {
     const FRAME: Frame =
         Frame { past: 7_200.0, future: 3_600.0, step: 3_600.0, capacity: 107_374_182_400.0, floor: 0.4 };
 
-    fn ahead(gib: u64, quantiles: [Option<i64>; 3]) -> Ahead {
+    fn ahead(gib: u64, quantiles: [Option<i64>; 3]) -> Projection {
         let [p10, p50, p90] = quantiles.map(|minutes| minutes.map(|minutes| Span::from_secs(60 * minutes)));
         let forecast = Forecast { p10, p50, p90, probability: [Ratio::new(0.5); 4] };
-        Ahead { available: Bytes::from_gib(gib), forecast }
+        Projection { available: Bytes::from_gib(gib), forecast }
     }
 
     /// As minutes from now and GiB available.
-    fn course(levels: &[Ahead], quantile: fn(&Forecast) -> Option<Span>) -> Vec<(i32, i32)> {
+    fn course(levels: &[Projection], quantile: fn(&Forecast) -> Option<Span>) -> Vec<(i32, i32)> {
         #[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "small numbers of a test")]
         let whole = |value: f64| value.round() as i32;
         falls(&FRAME, Bytes::from_gib(30), levels, quantile)

@@ -30,7 +30,7 @@ const MOST_NAMES: usize = 8;
 pub(super) struct Line {
     pub(super) trigger: Trigger,
     /// It is crossed while less than this is available.
-    pub(super) strikes_below: Bytes,
+    pub(super) threshold: Bytes,
     /// Whether it is.
     pub(super) crossed: bool,
     /// When it is crossed.
@@ -144,7 +144,7 @@ fn bar(page: &mut String, view: &View<'_>, disk: &FilesystemView<'_>, space: &Sp
 }
 
 fn mark(page: &mut String, space: &Space, row: usize, line: &Line) {
-    let at = (100.0 - percent_of(line.strikes_below.as_f64(), space)).clamp(0.0, 100.0);
+    let at = (100.0 - percent_of(line.threshold.as_f64(), space)).clamp(0.0, 100.0);
     let class = if line.crossed { "line crossed" } else { "line" };
     let bottom = BAR + ROW * row + 15;
     let whose = match line.layers.as_slice() {
@@ -167,7 +167,7 @@ fn mark(page: &mut String, space: &Space, row: usize, line: &Line) {
          <tspan class=\"whose\"> available · {}</tspan></text></g>\n",
         Escaped(&title),
         phrase::trigger(line.trigger),
-        line.strikes_below,
+        line.threshold,
         Escaped(&whose),
         shift = if anchor == "end" { "-5" } else { "5" },
     );
@@ -192,9 +192,9 @@ pub(super) fn lines(view: &View<'_>, disk: &FilesystemView<'_>) -> Vec<Line> {
         for (trigger, found) in layer.triggers() {
             let in_bytes = !matches!(trigger, Trigger::InodeEviction | Trigger::DiskFull);
             if in_bytes && found.filesystem == disk.sample.id {
-                let line = lines.entry((found.strikes_below, trigger)).or_insert_with(|| Line {
+                let line = lines.entry((found.threshold, trigger)).or_insert_with(|| Line {
                     trigger,
-                    strikes_below: Bytes::new(found.strikes_below),
+                    threshold: Bytes::new(found.threshold),
                     crossed: found.headroom.is_some_and(|headroom| headroom < 0),
                     forecast: found.forecast,
                     layers: Vec::new(),

@@ -74,7 +74,7 @@ fn row(page: &mut String, view: &View<'_>, layer: &LayerView<'_>, windows: Windo
     }
     let first = layer.first_trigger();
     let headroom = first.and_then(|found| found.headroom.map(|room| phrase::headroom(found.trigger, room)));
-    let next = layer.next_gc_check().map(|at| at.since(view.now).max(Span::ZERO));
+    let next = layer.next_image_gc_at().map(|at| at.since(view.now).max(Span::ZERO));
     put!(
         page,
         "</th><td data-label=\"First trigger\">{}</td><td data-label=\"Line is crossed\" class=\"{}\">{}</td>\

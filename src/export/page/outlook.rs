@@ -2,7 +2,7 @@
 
 use super::html::{Escaped, Short};
 use super::victims::{Losses, losses};
-use crate::assess::{Action, Spared, TriggerAssessment};
+use crate::assess::{Action, PreemptedBy, TriggerAssessment};
 use crate::export::explain::predictions;
 use crate::export::phrase;
 use crate::export::put::put;
@@ -29,7 +29,7 @@ struct Foreseen<'v, 'a> {
     /// Whether the same line has pods evicted.
     and_pods: bool,
     /// What may free enough before, so that it does not come.
-    spared: Option<&'a Spared>,
+    spared: Option<&'a PreemptedBy>,
 }
 
 /// A sentence for each thing that is foreseen in earnest, the rest of six hours in one quiet line.
@@ -65,7 +65,7 @@ fn in_short(line: &Foreseen<'_, '_>) -> String {
         }
     }
     put!(text, " {}", phrase::when(line.action));
-    if let Some(spared) = line.spared.filter(|spared| spared.surely) {
+    if let Some(spared) = line.spared.filter(|spared| spared.is_certain) {
         put!(text, ", spared by {} of {}", phrase::trigger(spared.trigger), Short(spared.layer.as_str()));
     } else if line.is_harmless() {
         text.push_str(", which finds no image");
@@ -95,7 +95,7 @@ fn foreseen<'v, 'a>(view: &'v View<'a>, disk: &FilesystemView<'a>, windows: Wind
         let alone = losses.is_some_and(Losses::any);
         let spared = spared(disk, layer, trigger.trigger);
         let alike = |line: &&mut Foreseen<'_, '_>| {
-            let of = |trigger: &TriggerAssessment| (trigger.trigger, trigger.strikes_below);
+            let of = |trigger: &TriggerAssessment| (trigger.trigger, trigger.threshold);
             of(line.trigger) == of(trigger) && line.spared == spared && !line.losses.is_some_and(Losses::any)
         };
         match all.iter_mut().find(alike) {
@@ -110,7 +110,7 @@ fn foreseen<'v, 'a>(view: &'v View<'a>, disk: &FilesystemView<'a>, windows: Wind
     // Eviction at one line deletes images and kills pods: one thing to its layers.
     let pods = |line: &Foreseen<'_, '_>| line.trigger.trigger == Trigger::PodEviction;
     let alike = |one: &Foreseen<'_, '_>, other: &Foreseen<'_, '_>| {
-        one.trigger.strikes_below == other.trigger.strikes_below
+        one.trigger.threshold == other.trigger.threshold
             && one.layers.iter().map(|layer| &layer.name).eq(other.layers.iter().map(|layer| &layer.name))
     };
     let (evictions, mut all): (Vec<_>, Vec<_>) = all.into_iter().partition(pods);
@@ -132,16 +132,16 @@ fn foreseen<'v, 'a>(view: &'v View<'a>, disk: &FilesystemView<'a>, windows: Wind
 }
 
 /// What acts before a trigger of a layer and may free enough.
-fn spared<'a>(disk: &FilesystemView<'a>, layer: &LayerView<'_>, trigger: Trigger) -> Option<&'a Spared> {
-    let mut strikes = disk.assessment?.strikes.iter();
-    strikes.find(|strike| strike.layer == layer.sample.id && strike.trigger == trigger)?.spared_by.as_ref()
+fn spared<'a>(disk: &FilesystemView<'a>, layer: &LayerView<'_>, trigger: Trigger) -> Option<&'a PreemptedBy> {
+    let mut expected_triggers = disk.assessment?.expected_triggers.iter();
+    expected_triggers.find(|strike| strike.layer == layer.sample.id && strike.trigger == trigger)?.preempted_by.as_ref()
 }
 
 impl Foreseen<'_, '_> {
     /// Whether it will surely not come to that, or does no harm: a kubelet that finds no image to delete.
     fn is_harmless(&self) -> bool {
         let finds_none = self.trigger.trigger == Trigger::ImageGc && self.losses.is_some_and(|losses| !losses.any());
-        finds_none || self.spared.is_some_and(|spared| spared.surely)
+        finds_none || self.spared.is_some_and(|spared| spared.is_certain)
     }
 }
 
@@ -196,7 +196,7 @@ fn sentence(page: &mut String, view: &View<'_>, line: &Foreseen<'_, '_>, windows
     if let Some(spared) = line.spared {
         let before = phrase::trigger(spared.trigger);
         let whose = Short(spared.layer.as_str());
-        if spared.surely {
+        if spared.is_certain {
             put!(page, " It will not come to that: {before} of {whose} frees enough before.");
         } else {
             put!(page, " It comes to that only if {before} of {whose} does not free enough before.");

@@ -31,9 +31,9 @@ fn of_layer(page: &mut String, layer: &LayerView<'_>, help: &Help) {
     }
     page.push_str(".</p>\n");
     // By itself: where it fails, what follows must not run on the reader's own machine.
-    if let Some(way_in) = &help.way_in {
+    if let Some(exec_command) = &help.exec_command {
         page.push_str("<p>A shell in this layer:</p>\n");
-        block(page, [way_in].into_iter());
+        block(page, [exec_command].into_iter());
     }
     page.push_str("<dl>\n");
     for remedy in &help.remedies {

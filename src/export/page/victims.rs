@@ -7,7 +7,7 @@ use crate::export::phrase;
 use crate::export::put::put;
 use crate::export::view::{LayerView, View};
 use crate::model::recovery::{Critical, Recoverable};
-use crate::model::victims::{Fate, SafeReason, Verdict};
+use crate::model::victims::{ImageOutcome, Outcome, SafeReason};
 use crate::units::Bytes;
 use std::cmp::Reverse;
 
@@ -52,10 +52,10 @@ pub(super) fn losses(layer: &LayerView<'_>) -> Losses {
     let images = known(layer);
     let mut losses = Losses::default();
     for (known, verdict) in judged(first, &images) {
-        match verdict.fate {
-            Fate::Certain(_) => losses.certain += 1,
-            Fate::Possible(_) => losses.possible += 1,
-            Fate::Safe(_) => continue,
+        match verdict.outcome {
+            Outcome::Certain(_) => losses.certain += 1,
+            Outcome::Possible(_) => losses.possible += 1,
+            Outcome::Safe(_) => continue,
         }
         losses.nowhere_else += usize::from(known.note.recoverable == Recoverable::No);
     }
@@ -83,10 +83,10 @@ fn of_layer(page: &mut String, view: &View<'_>, position: usize, layer: &LayerVi
     let Some(first) = predictions(layer).first() else { return };
     let images = known(layer);
     let (mut stay, mut go): (Vec<_>, Vec<_>) =
-        judged(first, &images).into_iter().partition(|(_, verdict)| matches!(verdict.fate, Fate::Safe(_)));
+        judged(first, &images).into_iter().partition(|(_, verdict)| matches!(verdict.outcome, Outcome::Safe(_)));
     // Worst first in both.
-    let key = |(known, verdict): &(Known<'_>, &Verdict)| {
-        (verdict.fate.certainty(), !known.is_fatal(), Reverse(known.image.size), known.image.id.clone())
+    let key = |(known, verdict): &(Known<'_>, &ImageOutcome)| {
+        (verdict.outcome.certainty(), !known.is_fatal(), Reverse(known.image.size), known.image.id.clone())
     };
     go.sort_by_cached_key(key);
     stay.sort_by_cached_key(key);
@@ -106,7 +106,7 @@ fn of_layer(page: &mut String, view: &View<'_>, position: usize, layer: &LayerVi
             "<tr><th scope=\"row\">{}</th><td data-label=\"Goes\">{}</td><td data-label=\"Size\" class=\"number\">{}</td>\
              <td data-label=\"Last use\">{}</td><td data-label=\"Can be pulled again\" class=\"{severity}\">{}</td></tr>\n",
             Short(known.image.display_name()),
-            verdict.fate.certainty().map_or_else(String::new, |certainty| Escaped(certainty).to_string()),
+            verdict.outcome.certainty().map_or_else(String::new, |certainty| Escaped(certainty).to_string()),
             size(known),
             known.last_used(view.now),
             whether_it_comes_back(known),
@@ -135,7 +135,7 @@ fn whether_it_comes_back(known: &Known<'_>) -> String {
 }
 
 /// The images that stay, folded up: the reader's first question is what goes.
-fn staying(page: &mut String, position: usize, stay: &[(Known<'_>, &Verdict)]) {
+fn staying(page: &mut String, position: usize, stay: &[(Known<'_>, &ImageOutcome)]) {
     if stay.is_empty() {
         page.push_str("<p class=\"aside\">No image stays.</p>\n");
         return;
@@ -148,7 +148,7 @@ fn staying(page: &mut String, position: usize, stay: &[(Known<'_>, &Verdict)]) {
     );
     let reasons =
         [SafeReason::InUse, SafeReason::Pinned, SafeReason::TooYoung, SafeReason::GcDisabled, SafeReason::NotNeeded];
-    let count = |reason| stay.iter().filter(|(_, verdict)| verdict.fate == Fate::Safe(reason)).count();
+    let count = |reason| stay.iter().filter(|(_, verdict)| verdict.outcome == Outcome::Safe(reason)).count();
     let parts: Vec<String> = reasons
         .into_iter()
         .map(|reason| (count(reason), reason))
@@ -157,7 +157,7 @@ fn staying(page: &mut String, position: usize, stay: &[(Known<'_>, &Verdict)]) {
         .collect();
     put!(page, "{}</summary>\n<ul>\n", parts.join(", "));
     for (known, verdict) in stay.iter().take(MOST_IMAGES) {
-        let Fate::Safe(reason) = verdict.fate else { continue };
+        let Outcome::Safe(reason) = verdict.outcome else { continue };
         put!(
             page,
             "<li>{} <span class=\"quiet\">{}, {}</span></li>\n",

@@ -4,7 +4,7 @@
 //! trusted to be what they were is withheld and counted.
 
 mod edits;
-mod way_in;
+mod exec_command;
 
 use super::explain::{known, predictions};
 use super::phrase;
@@ -26,7 +26,7 @@ pub(crate) use edits::EditEntry;
 #[derive(Debug, Default)]
 pub(super) struct Help {
     /// Opens a shell in the layer; `None` on the node itself, or where it is not known.
-    pub(super) way_in: Option<String>,
+    pub(super) exec_command: Option<String>,
     /// `kubelet`, `runtime`; `None`: pins are honoured, or it is not known.
     pub(super) pins_ignored_by: Option<String>,
     pub(super) remedies: Vec<RemedyEntry>,
@@ -93,7 +93,7 @@ pub(super) fn help(view: &View<'_>, layer: &LayerView<'_>, predictions: &[Predic
         Remedy::SwitchOff(changes) => switch_off(layer, changes),
     };
     Help {
-        way_in: way_in::way_in(view, layer),
+        exec_command: exec_command::exec_command(view, layer),
         pins_ignored_by: ignored_by.map(str::to_owned),
         remedies: best_first.iter().map(entry).collect(),
     }
@@ -101,8 +101,8 @@ pub(super) fn help(view: &View<'_>, layer: &LayerView<'_>, predictions: &[Predic
 
 fn conclude(view: &View<'_>, layer: &LayerView<'_>, predictions: &[Prediction], written: Bytes) -> Option<Remedies> {
     let assessment = layer.assessment?;
-    let course = view.imagefs(layer).and_then(|disk| disk.assessment).map(|disk| &disk.course);
-    remedies(Case { sample: view.sample, layer: layer.sample, assessment, course, predictions, written })
+    let timeline = view.imagefs(layer).and_then(|disk| disk.assessment).map(|disk| &disk.timeline);
+    remedies(Case { sample: view.sample, layer: layer.sample, assessment, timeline, predictions, written })
 }
 
 fn pin(layer: &LayerView<'_>, pin: &Pin) -> RemedyEntry {
@@ -117,7 +117,7 @@ fn pin(layer: &LayerView<'_>, pin: &Pin) -> RemedyEntry {
          leaves pinned images alone, without a restart.",
         phrase::count(images.len(), "image")
     );
-    if !pin.surely {
+    if !pin.is_certain {
         what.push_str(" Whether pins are honoured by this kubelet and runtime is not known.");
     }
     let in_a_file = layer.sample.runtime.as_ref().is_some_and(|runtime| runtime.kind == RuntimeKind::Crio);
@@ -206,7 +206,7 @@ fn raise(layer: &LayerView<'_>, raise: &Raise) -> RemedyEntry {
         what: format!(
             "Raise the thresholds of {}: no image goes for want of space before less than {} is available; {enough}.",
             subject(&raise.changes),
-            raise.strikes_below
+            raise.threshold
         ),
         price,
         ..by_settings(layer, &raise.changes)

@@ -4,7 +4,7 @@
 //! kubelets 1.20 and 1.37 with containerd the bytes freed were the blobs and unpacked files of unshared layers, within
 //! 0.7 MiB.
 
-use super::victims::{Cause, Counted, Fate, Verdict};
+use super::victims::{Cause, Counted, ImageOutcome, Outcome};
 use crate::sample::ImageStore;
 use crate::units::Bytes;
 use serde::{Deserialize, Serialize};
@@ -60,14 +60,14 @@ impl Parts {
 /// keep all of them.
 ///
 /// `counted`: what the loop counts in CRI sizes before it ends. Of a class of equals each may go, but not all do.
-pub fn freed(parts: &Parts, verdicts: &[Verdict], counted: Option<Counted>) -> Option<Freed> {
+pub fn freed(parts: &Parts, verdicts: &[ImageOutcome], counted: Option<Counted>) -> Option<Freed> {
     if !parts.complete || parts.images.len() != verdicts.len() {
         return None;
     }
     let mut kept = vec![Kept { by: None, users: 0 }; parts.bytes.len()];
     let mut survivor_unknown = false;
     for ((_, image), verdict) in parts.images.iter().zip(verdicts) {
-        let keeps = Keeps::of(verdict.fate);
+        let keeps = Keeps::of(verdict.outcome);
         let Some(image) = image else {
             if keeps != Keeps::Stays {
                 return None;
@@ -98,16 +98,16 @@ pub fn freed(parts: &Parts, verdicts: &[Verdict], counted: Option<Counted>) -> O
 /// At least: the images that free least for what they count go, and each frees only what it has alone. At most: those go that
 /// free most, and each frees all that no survivor keeps. Both allow a part of an image, which makes them bounds for every
 /// choice of whole ones (the fractional knapsack).
-fn some_of(parts: &Parts, verdicts: &[Verdict], kept: &[Kept], counted: Counted) -> (Bytes, Bytes) {
+fn some_of(parts: &Parts, verdicts: &[ImageOutcome], kept: &[Kept], counted: Counted) -> (Bytes, Bytes) {
     let mut wanted = (u128::from(counted.least.get()), u128::from(counted.most.get()));
     let mut alone = Vec::new();
     let mut shared = Vec::new();
     for ((size, image), verdict) in parts.images.iter().zip(verdicts) {
-        match verdict.fate {
-            Fate::Certain(Cause::Space) => {
+        match verdict.outcome {
+            Outcome::Certain(Cause::Space) => {
                 wanted = (wanted.0.saturating_sub(*size), wanted.1.saturating_sub(*size));
             }
-            Fate::Possible(_) => {
+            Outcome::Possible(_) => {
                 let (mut own, mut all) = (0_u128, 0_u128);
                 for part in image.iter().flatten() {
                     let (Some(bytes), Some(kept)) = (parts.bytes.get(*part), kept.get(*part)) else { continue };
@@ -119,7 +119,7 @@ fn some_of(parts: &Parts, verdicts: &[Verdict], kept: &[Kept], counted: Counted)
                 alone.push((*size, own));
                 shared.push((*size, all));
             }
-            Fate::Certain(Cause::Age) | Fate::Safe(_) => {}
+            Outcome::Certain(Cause::Age) | Outcome::Safe(_) => {}
         }
     }
     // Bytes freed for each byte counted; what counts nothing is last where little is wanted, and first where much is.
@@ -152,7 +152,7 @@ fn take(images: &[(u128, u128)], wanted: u128, up: bool) -> Bytes {
 /// Who keeps one part of the disk.
 #[derive(Debug, Clone, Copy)]
 struct Kept {
-    /// The fate of the image that keeps it longest.
+    /// The outcome of the image that keeps it longest.
     by: Option<Keeps>,
     /// How many images that may go have it.
     users: usize,
@@ -166,11 +166,11 @@ enum Keeps {
 }
 
 impl Keeps {
-    const fn of(fate: Fate) -> Self {
-        match fate {
-            Fate::Certain(_) => Self::Goes,
-            Fate::Possible(_) => Self::MayGo,
-            Fate::Safe(_) => Self::Stays,
+    const fn of(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Certain(_) => Self::Goes,
+            Outcome::Possible(_) => Self::MayGo,
+            Outcome::Safe(_) => Self::Stays,
         }
     }
 }

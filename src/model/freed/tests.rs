@@ -15,13 +15,13 @@ fn image(id: &str, layers: &[(&str, u64)]) -> Image {
     }
 }
 
-fn verdicts(fates: &[(&str, Fate)]) -> Vec<Verdict> {
-    fates.iter().map(|(id, fate)| Verdict { image: (*id).into(), size: None, fate: *fate }).collect()
+fn verdicts(outcomes: &[(&str, Outcome)]) -> Vec<ImageOutcome> {
+    outcomes.iter().map(|(id, outcome)| ImageOutcome { image: (*id).into(), size: None, outcome: *outcome }).collect()
 }
 
-const CERTAIN: Fate = Fate::Certain(Cause::Space);
-const POSSIBLE: Fate = Fate::Possible(Cause::Space);
-const SAFE: Fate = Fate::Safe(SafeReason::InUse);
+const CERTAIN: Outcome = Outcome::Certain(Cause::Space);
+const POSSIBLE: Outcome = Outcome::Possible(Cause::Space);
+const SAFE: Outcome = Outcome::Safe(SafeReason::InUse);
 
 fn store() -> ImageStore {
     ImageStore {
@@ -45,10 +45,10 @@ fn a_layer_goes_with_the_last_image_that_uses_it() {
         ([POSSIBLE, POSSIBLE, POSSIBLE], 0, 1_111),
         ([SAFE, SAFE, SAFE], 0, 0),
     ];
-    for (fates, least, most) in cases {
-        let verdicts = verdicts(&[("a", fates[0]), ("b", fates[1]), ("c", fates[2])]);
+    for (outcomes, least, most) in cases {
+        let verdicts = verdicts(&[("a", outcomes[0]), ("b", outcomes[1]), ("c", outcomes[2])]);
         let expected = Freed { least: Bytes::new(least), most: Bytes::new(most) };
-        assert_eq!(freed(&Parts::of(&store()), &verdicts, None), Some(expected), "{fates:?}");
+        assert_eq!(freed(&Parts::of(&store()), &verdicts, None), Some(expected), "{outcomes:?}");
     }
 }
 
@@ -83,12 +83,12 @@ fn of_equals_some_go_and_not_all() {
         complete: true,
         ..ImageStore::default()
     };
-    let fates: Vec<(&str, Fate)> = names.iter().map(|name| (name.as_str(), POSSIBLE)).collect();
+    let outcomes: Vec<(&str, Outcome)> = names.iter().map(|name| (name.as_str(), POSSIBLE)).collect();
     let counted = Counted { least: Bytes::new(25), most: Bytes::new(34) };
-    let found = freed(&Parts::of(&equals), &verdicts(&fates), Some(counted));
+    let found = freed(&Parts::of(&equals), &verdicts(&outcomes), Some(counted));
     assert_eq!(found, Some(Freed { least: Bytes::new(75), most: Bytes::new(102) }));
     let nothing = Counted { least: Bytes::ZERO, most: Bytes::new(u64::MAX) };
-    let found = freed(&Parts::of(&equals), &verdicts(&fates), Some(nothing));
+    let found = freed(&Parts::of(&equals), &verdicts(&outcomes), Some(nothing));
     assert_eq!(found, Some(Freed { least: Bytes::ZERO, most: Bytes::new(300) }));
 }
 
@@ -121,9 +121,9 @@ proptest! {
             complete: true,
             ..ImageStore::default()
         };
-        let fate = |kind: usize| [CERTAIN, POSSIBLE, SAFE][kind];
-        let verdicts: Vec<Verdict> = store.images.iter().zip(&images)
-            .map(|(image, (_, _, kind))| Verdict { image: image.id.clone(), size: image.size, fate: fate(*kind) })
+        let outcome = |kind: usize| [CERTAIN, POSSIBLE, SAFE][kind];
+        let verdicts: Vec<ImageOutcome> = store.images.iter().zip(&images)
+            .map(|(image, (_, _, kind))| ImageOutcome { image: image.id.clone(), size: image.size, outcome: outcome(*kind) })
             .collect();
         // The certain ones go, and of the possible ones those that the bits say.
         let gone: Vec<bool> = images.iter().enumerate()

@@ -4,10 +4,10 @@
 //! Mirrors `eviction/eviction_manager.go` reclaimNodeLevelResources and `images/image_gc_manager.go`
 //! DeleteUnusedImages. Not modelled: which pod goes when images were not enough.
 
-use super::candidates::{ContainersCounted, Pass, Standing, standings, uses};
+use super::candidates::{ContainersCounted, Eligibility, Pass, eligibilities, uses};
 use super::eviction::deletes_images;
 use super::image_gc::verdicts;
-use super::victims::{Cause, Fate, SafeReason, Verdict};
+use super::victims::{Cause, ImageOutcome, Outcome, SafeReason};
 use super::{GcPolicy, Inventory, Release, Rule, Signal};
 use crate::sample::ImageStore;
 use crate::time::Timestamp;
@@ -31,11 +31,11 @@ pub struct EvictionPass<'a> {
     pub inventory: &'a Inventory,
 }
 
-/// The fate of every image, in the store's order, if the threshold of the signal is met at this pass.
+/// The outcome of every image, in the store's order, if the threshold of the signal is met at this pass.
 ///
 /// [`SafeReason::NotNeeded`] for all others where this signal deletes no image, which leaves pods to pay at once. From
 /// 1.29 to 1.31 image pressure on a disk of its own may pass the images over, so that none is certain.
-pub fn evict(pass: EvictionPass<'_>) -> Vec<Verdict> {
+pub fn evict(pass: EvictionPass<'_>) -> Vec<ImageOutcome> {
     let EvictionPass { release, store, .. } = pass;
     let counted = if deletes_images(pass.signal, pass.same_filesystem) {
         ContainersCounted::AfterContainerRemoval
@@ -44,18 +44,19 @@ pub fn evict(pass: EvictionPass<'_>) -> Vec<Verdict> {
     };
     let uses = uses(store, release, counted);
     let minimum_age = Some(pass.policy.image_gc.minimum_age.value);
-    let standings = standings(store, &uses, Pass { release, at: pass.at, minimum_age, inventory: pass.inventory });
+    let eligibilities =
+        eligibilities(store, &uses, Pass { release, at: pass.at, minimum_age, inventory: pass.inventory });
     let deletes = deletes_images(pass.signal, pass.same_filesystem);
-    let may_skip = !pass.same_filesystem && release.holds(Rule::ContainerfsSkipsReclaim).perhaps();
-    let fates = standings.into_iter().map(|standing| match standing {
-        Standing::Safe(reason) => Fate::Safe(reason),
-        Standing::Contender(_) if !deletes => Fate::Safe(SafeReason::NotNeeded),
-        Standing::Contender(contender) if contender.may_stay || may_skip || !store.complete => {
-            Fate::Possible(Cause::Space)
+    let may_skip = !pass.same_filesystem && release.holds(Rule::ContainerfsSkipsReclaim).is_possible();
+    let outcomes = eligibilities.into_iter().map(|eligibility| match eligibility {
+        Eligibility::Safe(reason) => Outcome::Safe(reason),
+        Eligibility::Candidate(_) if !deletes => Outcome::Safe(SafeReason::NotNeeded),
+        Eligibility::Candidate(candidate) if candidate.may_stay || may_skip || !store.complete => {
+            Outcome::Possible(Cause::Space)
         }
-        Standing::Contender(_) => Fate::Certain(Cause::Space),
+        Eligibility::Candidate(_) => Outcome::Certain(Cause::Space),
     });
-    verdicts(store, fates)
+    verdicts(store, outcomes)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::sample::{ContainerState, ImageStore};
 use crate::time::Span;
 
 /// What a pass does to a store that has been there since before the start.
-fn fates(store: &ImageStore, seconds: i64, change: impl FnOnce(&mut EvictionPass<'_>)) -> Vec<String> {
+fn outcomes(store: &ImageStore, seconds: i64, change: impl FnOnce(&mut EvictionPass<'_>)) -> Vec<String> {
     let mut inventory = Inventory::default();
     for look in [-5, 5] {
         inventory.observe(at(look), KUBELET, store, false);
@@ -26,9 +26,9 @@ fn fates(store: &ImageStore, seconds: i64, change: impl FnOnce(&mut EvictionPass
     evict(pass)
         .iter()
         .map(|verdict| {
-            let word = match verdict.fate {
-                Fate::Safe(reason) => reason.as_str(),
-                fate => fate.certainty().unwrap(),
+            let word = match verdict.outcome {
+                Outcome::Safe(reason) => reason.as_str(),
+                outcome => outcome.certainty().unwrap(),
             };
             format!("{}:{word}", verdict.image)
         })
@@ -39,15 +39,15 @@ fn fates(store: &ImageStore, seconds: i64, change: impl FnOnce(&mut EvictionPass
 #[test]
 fn everything_unused_goes_whatever_its_size() {
     let store = store(&["a=1", "b=1000", "c*=5", "d!=5"]);
-    assert_eq!(fates(&store, 200, |_| ()), ["a:certain", "b:certain", "c:in_use", "d:pinned"]);
+    assert_eq!(outcomes(&store, 200, |_| ()), ["a:certain", "b:certain", "c:in_use", "d:pinned"]);
 }
 
 /// TestDeleteUnusedImagesLimitByImageLiveTime of the kubelet.
 #[test]
 fn for_the_minimum_age_after_a_start_nothing_goes() {
     let store = store(&["a"]);
-    assert_eq!(fates(&store, 119, |_| ()), ["a:too_young"]);
-    assert_eq!(fates(&store, 121, |_| ()), ["a:certain"]);
+    assert_eq!(outcomes(&store, 119, |_| ()), ["a:too_young"]);
+    assert_eq!(outcomes(&store, 121, |_| ()), ["a:certain"]);
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn an_ended_pod_shields_its_image_no_longer() {
     store.pods.push(pod("goes on", Some(true)));
     store.containers.push(container("2", "not listed", "unknown", ContainerState::Exited));
     let expected = ["ended:certain", "crashing:in_use", "unknown:possible", "run:in_use"];
-    assert_eq!(fates(&store, 200, |_| ()), expected);
+    assert_eq!(outcomes(&store, 200, |_| ()), expected);
 }
 
 #[test]
@@ -67,13 +67,13 @@ fn an_old_sandbox_of_a_pod_that_goes_on_does_not_count_as_ended() {
     store.containers.push(container("1", "old", "a", ContainerState::Exited));
     store.pods.extend([pod("old", Some(false)), pod("new", Some(true))]);
     store.pods[1].uid = store.pods[0].uid.clone();
-    assert_eq!(fates(&store, 200, |_| ()), ["a:in_use"]);
+    assert_eq!(outcomes(&store, 200, |_| ()), ["a:in_use"]);
 }
 
 #[test]
 fn nodefs_pressure_spares_images_on_a_disk_of_their_own() {
     let store = store(&["a", "ended+"]);
-    let with = |signal, same| fates(&store, 200, |pass| (pass.signal, pass.same_filesystem) = (signal, same));
+    let with = |signal, same| outcomes(&store, 200, |pass| (pass.signal, pass.same_filesystem) = (signal, same));
     assert_eq!(with(Signal::NodefsAvailable, true), ["a:certain", "ended:certain"]);
     assert_eq!(with(Signal::NodefsAvailable, false), ["a:not_needed", "ended:in_use"]);
     assert_eq!(with(Signal::ImagefsInodesFree, false), ["a:certain", "ended:certain"]);
@@ -84,7 +84,7 @@ fn from_1_29_to_1_31_a_disk_of_its_own_may_be_passed_over() {
     let store = store(&["a"]);
     let with = |minor, same| {
         let release = Release::V1 { minor, patch: 0 };
-        fates(&store, 200, |pass| (pass.release, pass.same_filesystem) = (release, same))
+        outcomes(&store, 200, |pass| (pass.release, pass.same_filesystem) = (release, same))
     };
     assert_eq!(with(30, false), ["a:possible"]);
     assert_eq!(with(30, true), ["a:certain"]);
@@ -107,7 +107,7 @@ fn up_to_1_28_a_kubelet_that_starts_under_pressure_empties_the_store_at_once() {
         store: &store,
         inventory: &inventory,
     };
-    assert_eq!(evict(pass)[0].fate, Fate::Certain(Cause::Space));
+    assert_eq!(evict(pass)[0].outcome, Outcome::Certain(Cause::Space));
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn images_that_arrived_lately_wait_for_their_age() {
     inventory.observe(at(30), KUBELET, &before, false);
     inventory.observe(at(60), KUBELET, &after, true);
     let policy = GcPolicy::effective(None, V1_37);
-    let fate = |at| {
+    let outcome = |at| {
         let pass = EvictionPass {
             policy: &policy,
             release: V1_37,
@@ -129,12 +129,12 @@ fn images_that_arrived_lately_wait_for_their_age() {
             store: &after,
             inventory: &inventory,
         };
-        evict(pass)[1].fate
+        evict(pass)[1].outcome
     };
     // Under pressure a pass may have seen it from 30 s on.
-    assert_eq!(fate(at(149)), Fate::Safe(SafeReason::TooYoung));
-    assert_eq!(fate(at(151)), Fate::Possible(Cause::Space));
-    assert_eq!(fate(time_of(1) + Span::from_secs(1)), Fate::Possible(Cause::Space));
+    assert_eq!(outcome(at(149)), Outcome::Safe(SafeReason::TooYoung));
+    assert_eq!(outcome(at(151)), Outcome::Possible(Cause::Space));
+    assert_eq!(outcome(time_of(1) + Span::from_secs(1)), Outcome::Possible(Cause::Space));
 }
 
 #[test]
@@ -154,6 +154,6 @@ fn nothing_is_certain_of_lists_that_are_not_whole() {
         store: &store,
         inventory: &inventory,
     };
-    let fates: Vec<_> = evict(pass).iter().map(|verdict| verdict.fate).collect();
-    assert_eq!(fates, [Fate::Possible(Cause::Space), Fate::Safe(SafeReason::InUse)]);
+    let outcomes: Vec<_> = evict(pass).iter().map(|verdict| verdict.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Possible(Cause::Space), Outcome::Safe(SafeReason::InUse)]);
 }

@@ -33,14 +33,14 @@ fn followed(history: &History, until: Timestamp) -> Inventory {
     inventory
 }
 
-/// The verdicts for pass `number`, taken 5 seconds before it, as `name:fate`.
+/// The verdicts for pass `number`, taken 5 seconds before it, as `name:outcome`.
 fn verdicts_at(history: &History, number: i64, policy: &GcPolicy, available: u64) -> Vec<String> {
     let look = time_of(number) - Span::from_secs(5);
     let (inventory, store) = (followed(history, look), store_at(history, look));
     let collection = collect(Tick {
         policy,
         release: V1_37,
-        grid: Grid::of(KUBELET),
+        schedule: GcSchedule::of(KUBELET),
         at: time_of(number),
         capacity: CAPACITY,
         available: Available::exactly(Bytes::new(available)),
@@ -50,15 +50,15 @@ fn verdicts_at(history: &History, number: i64, policy: &GcPolicy, available: u64
     written(&collection.verdicts)
 }
 
-fn written(verdicts: &[Verdict]) -> Vec<String> {
-    let word = |fate| match fate {
-        Fate::Certain(Cause::Space) => "certain",
-        Fate::Certain(Cause::Age) => "certain by age",
-        Fate::Possible(Cause::Space) => "possible",
-        Fate::Possible(Cause::Age) => "possible by age",
-        Fate::Safe(reason) => reason.as_str(),
+fn written(verdicts: &[ImageOutcome]) -> Vec<String> {
+    let word = |outcome| match outcome {
+        Outcome::Certain(Cause::Space) => "certain",
+        Outcome::Certain(Cause::Age) => "certain by age",
+        Outcome::Possible(Cause::Space) => "possible",
+        Outcome::Possible(Cause::Age) => "possible by age",
+        Outcome::Safe(reason) => reason.as_str(),
     };
-    verdicts.iter().map(|verdict| format!("{}:{}", verdict.image, word(verdict.fate))).collect()
+    verdicts.iter().map(|verdict| format!("{}:{}", verdict.image, word(verdict.outcome))).collect()
 }
 
 /// The same store at all times.
@@ -135,7 +135,7 @@ fn a_restart_voids_the_history_and_begins_the_minimum_age_anew() {
         let collection = collect(Tick {
             policy,
             release: V1_37,
-            grid: Grid::of(Start::of(restart, V1_37)),
+            schedule: GcSchedule::of(Start::of(restart, V1_37)),
             at: Start::of(restart, V1_37).pass(1).at,
             capacity: CAPACITY,
             available: Available::exactly(Bytes::new(available)),
@@ -212,11 +212,11 @@ fn space_does_not_see_what_age_has_just_freed() {
 fn pins_are_doubtful_where_the_release_is_not_known_and_void_in_1_20() {
     let store = store(&["a!"]);
     let inventory = followed(&always(&["a!"]), at(290));
-    let fate = |release| {
+    let outcome = |release| {
         let collection = collect(Tick {
             policy: &policy(|_| ()),
             release,
-            grid: Grid::of(KUBELET),
+            schedule: GcSchedule::of(KUBELET),
             at: time_of(1),
             capacity: CAPACITY,
             available: Available::exactly(Bytes::ZERO),
@@ -225,9 +225,9 @@ fn pins_are_doubtful_where_the_release_is_not_known_and_void_in_1_20() {
         });
         written(&collection.verdicts).remove(0)
     };
-    assert_eq!(fate(Release::V1 { minor: 20, patch: 2 }), "a:certain");
-    assert_eq!(fate(Release::Unknown), "a:possible");
-    assert_eq!(fate(V1_28), "a:pinned");
+    assert_eq!(outcome(Release::V1 { minor: 20, patch: 2 }), "a:certain");
+    assert_eq!(outcome(Release::Unknown), "a:possible");
+    assert_eq!(outcome(V1_28), "a:pinned");
 }
 
 #[test]
@@ -236,9 +236,9 @@ fn use_is_told_by_id_from_1_30_on_and_by_reference_before() {
     let container = crate::model::simulated::container("c", "pod", "a", crate::sample::ContainerState::Running);
     store.containers.push(crate::sample::Container { image_ref: Some("registry/a@sha256:0".into()), ..container });
     let used = |release| uses(&store, release, ContainersCounted::All).of(&"a".into());
-    assert_eq!(used(Release::V1 { minor: 30, patch: 0 }), Held::Yes);
-    assert_eq!(used(Release::V1 { minor: 29, patch: 0 }), Held::No);
-    assert_eq!(used(Release::Unknown), Held::Unknown);
+    assert_eq!(used(Release::V1 { minor: 30, patch: 0 }), TriState::Yes);
+    assert_eq!(used(Release::V1 { minor: 29, patch: 0 }), TriState::No);
+    assert_eq!(used(Release::Unknown), TriState::Unknown);
 }
 
 #[test]
@@ -251,13 +251,13 @@ fn an_image_volume_is_in_use() {
 #[test]
 fn an_image_that_may_be_mounted_unseen_is_possible_where_that_counts() {
     let store = ImageStore { hidden_volumes: true, ..store(&["a=50", "b*=50", "c!=50"]) };
-    let fates = |release| {
+    let outcomes = |release| {
         let uses = uses(&store, release, ContainersCounted::All);
         ["a", "b", "c"].map(|id| uses.of(&id.into()))
     };
-    assert_eq!(fates(V1_37), [Held::Unknown, Held::Yes, Held::Unknown]);
-    assert_eq!(fates(Release::Unknown), [Held::Unknown, Held::Yes, Held::Unknown]);
-    assert_eq!(fates(V1_28), [Held::No, Held::Yes, Held::No]);
+    assert_eq!(outcomes(V1_37), [TriState::Unknown, TriState::Yes, TriState::Unknown]);
+    assert_eq!(outcomes(Release::Unknown), [TriState::Unknown, TriState::Yes, TriState::Unknown]);
+    assert_eq!(outcomes(V1_28), [TriState::No, TriState::Yes, TriState::No]);
     let history = vec![(-1_000, store.clone())];
     assert_eq!(verdicts_at(&history, 1, &policy(|_| ()), 0), ["a:possible", "b:in_use", "c:pinned"]);
 }
@@ -270,7 +270,7 @@ fn nothing_is_certain_of_lists_that_are_not_whole() {
         let collection = collect(Tick {
             policy: &policy(|_| ()),
             release: V1_37,
-            grid: Grid::of(KUBELET),
+            schedule: GcSchedule::of(KUBELET),
             at: time_of(1),
             capacity: CAPACITY,
             available: Available::exactly(Bytes::new(available)),
@@ -294,7 +294,7 @@ fn it_says_whether_the_goal_is_reached() {
         collect(Tick {
             policy: &policy(|_| ()),
             release: V1_37,
-            grid: Grid::of(KUBELET),
+            schedule: GcSchedule::of(KUBELET),
             at: time_of(1),
             capacity: CAPACITY,
             available: Available { least: Bytes::new(least), most: Bytes::new(most) },
@@ -324,7 +324,7 @@ fn a_large_store_is_judged_like_a_small_one() {
     let collection = collect(Tick {
         policy: &policy(|_| ()),
         release: V1_37,
-        grid: Grid::of(KUBELET),
+        schedule: GcSchedule::of(KUBELET),
         at: time_of(1),
         capacity: Bytes::new(30_000),
         available: Available::exactly(Bytes::ZERO),
@@ -332,9 +332,9 @@ fn a_large_store_is_judged_like_a_small_one() {
         inventory: &inventory,
     });
     assert_eq!(collection.wanted, Some(Wanted { least: Some(6_000), most: 6_000 }));
-    let count = |fate| collection.verdicts.iter().filter(|verdict| verdict.fate == fate).count();
-    assert_eq!(count(Fate::Certain(Cause::Space)), 3_000);
-    assert_eq!(count(Fate::Safe(SafeReason::InUse)), 2_000);
+    let count = |outcome| collection.verdicts.iter().filter(|verdict| verdict.outcome == outcome).count();
+    assert_eq!(count(Outcome::Certain(Cause::Space)), 3_000);
+    assert_eq!(count(Outcome::Safe(SafeReason::InUse)), 2_000);
 }
 
 fn any_store() -> impl Strategy<Value = ImageStore> {
@@ -385,18 +385,18 @@ proptest! {
         let Collection { verdicts, counted, .. } = collect(Tick {
             policy: &policy,
             release: V1_37,
-            grid: Grid::of(KUBELET),
+            schedule: GcSchedule::of(KUBELET),
             at: time_of(number),
             capacity: CAPACITY,
             available: Available { least: Bytes::new(available), most: Bytes::new(available + blur) },
             store: &store,
             inventory: &inventory,
         });
-        let sum = |counts: &dyn Fn(&Verdict) -> bool| -> u64 {
+        let sum = |counts: &dyn Fn(&ImageOutcome) -> bool| -> u64 {
             verdicts.iter().filter(|verdict| counts(verdict)).filter_map(|verdict| verdict.size).map(Bytes::get).sum()
         };
-        let certain = sum(&|verdict| matches!(verdict.fate, Fate::Certain(_)));
-        let most = certain + sum(&|verdict| matches!(verdict.fate, Fate::Possible(_)));
+        let certain = sum(&|verdict| matches!(verdict.outcome, Outcome::Certain(_)));
+        let most = certain + sum(&|verdict| matches!(verdict.outcome, Outcome::Possible(_)));
         for round in 0..8_u64 {
             let orders = Orders {
                 high: 85,
@@ -417,10 +417,10 @@ proptest! {
                 prop_assert!(counted.least.get() <= bytes && bytes <= counted.most.get(), "{counted:?} {bytes}");
             }
             for verdict in &verdicts {
-                match verdict.fate {
-                    Fate::Certain(_) => prop_assert!(gone.contains(&verdict.image), "{verdict:?} stayed"),
-                    Fate::Safe(_) => prop_assert!(!gone.contains(&verdict.image), "{verdict:?} went"),
-                    Fate::Possible(_) => {}
+                match verdict.outcome {
+                    Outcome::Certain(_) => prop_assert!(gone.contains(&verdict.image), "{verdict:?} stayed"),
+                    Outcome::Safe(_) => prop_assert!(!gone.contains(&verdict.image), "{verdict:?} went"),
+                    Outcome::Possible(_) => {}
                 }
             }
         }
@@ -437,14 +437,14 @@ proptest! {
             let collection = collect(Tick {
                 policy: &policy,
                 release: V1_37,
-                grid: Grid::of(KUBELET),
+                schedule: GcSchedule::of(KUBELET),
                 at: time_of(1),
                 capacity: CAPACITY,
                 available: Available::exactly(Bytes::new(available)),
                 store: &store,
                 inventory: &inventory,
             });
-            collection.verdicts.iter().map(|verdict| verdict.fate.certainty()).collect::<Vec<_>>()
+            collection.verdicts.iter().map(|verdict| verdict.outcome.certainty()).collect::<Vec<_>>()
         };
         for (lower, higher) in victims(high).into_iter().zip(victims(high + 1)) {
             prop_assert!(higher.is_none() || higher == lower);
@@ -457,11 +457,11 @@ proptest! {
     ) {
         prop_assume!(index < store.images.len());
         let inventory = followed(&vec![(-1_000, store.clone())], at(290));
-        let fates = |store: &ImageStore| {
+        let outcomes = |store: &ImageStore| {
             collect(Tick {
                 policy: &policy(|_| ()),
                 release: V1_37,
-                grid: Grid::of(KUBELET),
+                schedule: GcSchedule::of(KUBELET),
                 at: time_of(1),
                 capacity: CAPACITY,
                 available: Available::exactly(Bytes::new(available)),
@@ -471,13 +471,13 @@ proptest! {
         };
         let mut pinned = store.clone();
         pinned.images[index].pinned = true;
-        let (before, after) = (fates(&store), fates(&pinned));
-        let was_victim = before.verdicts[index].fate.certainty().is_some();
+        let (before, after) = (outcomes(&store), outcomes(&pinned));
+        let was_victim = before.verdicts[index].outcome.certainty().is_some();
         for (before, after) in before.verdicts.iter().zip(&after.verdicts) {
-            let newly = before.fate.certainty().is_none() && after.fate.certainty().is_some();
+            let newly = before.outcome.certainty().is_none() && after.outcome.certainty().is_some();
             prop_assert!(!newly || was_victim);
             // Never because it was in use, pinned or too young before.
-            prop_assert!(!newly || before.fate == Fate::Safe(SafeReason::NotNeeded));
+            prop_assert!(!newly || before.outcome == Outcome::Safe(SafeReason::NotNeeded));
         }
     }
 }

@@ -9,8 +9,8 @@
 //! Taken for granted: what is there, or in use, in two observations less than 7.5 minutes apart was so in between.
 
 use super::candidates::{ContainersCounted, uses};
-use super::schedule::{DRIFT_LATEST, Expected, GC_PERIOD, Grid, Start};
-use super::{Held, Release, Rule};
+use super::schedule::{DRIFT_LATEST, Expected, GC_PERIOD, GcSchedule, Start};
+use super::{Release, Rule, TriState};
 use crate::sample::{ImageId, ImageStore};
 use crate::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -46,7 +46,7 @@ pub struct Inventory {
     unseen: Option<Record>,
     /// The end of the last tick that was seen to delete.
     tick: Option<Expected>,
-    /// The end of a pass that may have been a tick, but did not fit the grid: two that fit each other are a grid.
+    /// The end of a pass that may have been a tick, but did not fit the schedule: two that fit each other are a schedule.
     suspected: Option<Expected>,
     records: BTreeMap<ImageId, Record>,
     #[serde(skip)]
@@ -70,7 +70,7 @@ pub struct Record {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Observation {
     at: Timestamp,
-    images: Arc<BTreeMap<ImageId, Held>>,
+    images: Arc<BTreeMap<ImageId, TriState>>,
 }
 
 /// The last observations, oldest first. Not written down, and so no part of what makes two inventories equal: what they tell is
@@ -197,24 +197,24 @@ impl Inventory {
     }
 
     /// When the kubelet looks, as far as its ticks were seen.
-    pub fn grid(&self, start: Start) -> Grid {
-        Grid::of(start).with(self.tick.filter(|_| self.kubelet == Some(start.process_at())))
+    pub fn schedule(&self, start: Start) -> GcSchedule {
+        GcSchedule::of(start).with(self.tick.filter(|_| self.kubelet == Some(start.process_at())))
     }
 
     /// Takes note of a tick that deleted images which were there at `after` and no more at `before`; `expected`: the tick that
     /// it was, as it was expected.
     pub fn ticked(&mut self, expected: Expected, after: Timestamp, before: Timestamp) {
-        self.tick = Some(Grid::seen(expected, after, before));
+        self.tick = Some(GcSchedule::seen(expected, after, before));
         self.suspected = None;
     }
 
     /// Takes note of deletions that no tick is known for, while the line of collection was crossed. A long life with passes that
-    /// deleted moves the grid: two of them at a distance of whole periods are taken for ticks.
+    /// deleted moves the schedule: two of them at a distance of whole periods are taken for ticks.
     pub fn may_have_ticked(&mut self, after: Timestamp, before: Timestamp, start: Start) {
         let at = after + Span::from_micros(before.since(after).micros() / 2);
         let earlier = self.suspected.replace(Expected { earliest: after, at, latest: before });
         let fits = earlier.and_then(|earlier| {
-            let next = Grid::of(start).with(Some(earlier)).next_check(after.max(earlier.latest));
+            let next = GcSchedule::of(start).with(Some(earlier)).next_check(after.max(earlier.latest));
             (next.earliest <= before && after <= next.latest).then_some(next)
         });
         if let Some(expected) = fits {
@@ -230,10 +230,11 @@ impl Inventory {
     /// The pass of this number came after `before` and before `now`.
     fn passed(&mut self, now: &Observation, number: i64, start: Start) {
         let (time, release) = (start.pass(number).at, start.release());
-        let voids = number == 0 && release.holds(Rule::StartVoidsMinimumAge).perhaps();
+        let voids = number == 0 && release.holds(Rule::StartVoidsMinimumAge).is_possible();
         let earliest = if voids { BEFORE_EVERYTHING } else { time };
         // Where it is not known whether the release voids the age, the image may be young.
-        let latest = if voids && release.holds(Rule::StartVoidsMinimumAge).surely() { BEFORE_EVERYTHING } else { time };
+        let latest =
+            if voids && release.holds(Rule::StartVoidsMinimumAge).is_certain() { BEFORE_EVERYTHING } else { time };
         let continuous = self.before.as_ref().is_some_and(|before| now.at.since(before.at) <= CONTINUITY);
         if !continuous {
             // What was there before and after may have been deleted and pulled again in between.
@@ -259,11 +260,11 @@ impl Inventory {
             if was.is_some() && is.is_some() && continuous && record.first_detected_latest.is_none() {
                 record.first_detected_latest = Some(latest);
             }
-            let (used_then, used_now) = (was.unwrap_or(Held::No), is.unwrap_or(Held::No));
-            if used_then.surely() && used_now.surely() && continuous {
+            let (used_then, used_now) = (was.unwrap_or(TriState::No), is.unwrap_or(TriState::No));
+            if used_then.is_certain() && used_now.is_certain() && continuous {
                 record.last_used_earliest = Some(time);
             }
-            if used_then.perhaps() || used_now.perhaps() || !continuous {
+            if used_then.is_possible() || used_now.is_possible() || !continuous {
                 // An eviction pass may have come after this one.
                 record.last_used_latest = record.last_used_latest.max(Some(time));
             }
@@ -278,7 +279,7 @@ impl Inventory {
         }
         for (id, used) in now.images.iter() {
             let record = self.records.entry(id.clone()).or_insert(Record::unseen(since));
-            if used.perhaps() {
+            if used.is_possible() {
                 record.last_used_latest = record.last_used_latest.max(Some(now.at));
             }
         }
@@ -311,7 +312,7 @@ fn passes_until(start: Start, at: Timestamp) -> i64 {
     if since_first < 0 { 0 } else { after_first.saturating_add(1) }
 }
 
-fn images(release: Release, store: &ImageStore) -> BTreeMap<ImageId, Held> {
+fn images(release: Release, store: &ImageStore) -> BTreeMap<ImageId, TriState> {
     let uses = uses(store, release, ContainersCounted::All);
     store.images.iter().map(|image| (image.id.clone(), uses.of(&image.id))).collect()
 }

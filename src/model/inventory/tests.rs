@@ -85,7 +85,7 @@ fn a_first_pass_that_turns_out_to_be_late_saw_what_came_before_it() {
         assert_eq!(bounds(&inventory, name), Some((first, Some(first), None, None)), "{name}");
     }
     assert_eq!(bounds(&inventory, "late"), Some((first, None, None, None)));
-    assert_eq!(inventory.grid(late).next_check(at(33)).at, late.pass(1).at);
+    assert_eq!(inventory.schedule(late).next_check(at(33)).at, late.pass(1).at);
     // What was learned stays when the socket cannot be seen for once.
     inventory.observe(at(63), KUBELET, &store(&["a", "new", "late"]), false);
     assert_eq!(bounds(&inventory, "new"), Some((first, Some(first), None, None)));
@@ -303,17 +303,17 @@ fn two_deletions_at_a_distance_of_whole_periods_are_taken_for_ticks() {
         for (after, before) in bursts {
             inventory.may_have_ticked(at(*after), at(*before), KUBELET);
         }
-        inventory.grid(KUBELET).next_check(at(2_000)).at
+        inventory.schedule(KUBELET).next_check(at(2_000)).at
     };
-    let from_start = Grid::of(KUBELET).next_check(at(2_000)).at;
+    let from_start = GcSchedule::of(KUBELET).next_check(at(2_000)).at;
     assert_eq!(next(&[(1_040, 1_050)]), from_start, "one may have been anybody's");
     assert_eq!(next(&[(1_040, 1_050), (1_100, 1_110)]), from_start, "somebody who cleans up");
     let shifted = next(&[(1_040, 1_050), (1_100, 1_110), (1_704, 1_709)]);
     assert!((at(2_004)..=at(2_010)).contains(&shifted), "{shifted}");
-    // Another kubelet has another grid.
+    // Another kubelet has another schedule.
     let mut inventory = observed(V1_37, &[(-5, &["a"]), (5, &["a"])]);
-    inventory.ticked(Grid::of(KUBELET).next_check(at(10)), at(310), at(320));
+    inventory.ticked(GcSchedule::of(KUBELET).next_check(at(10)), at(310), at(320));
     let restarted = at(400);
-    assert_eq!(inventory.grid(Start::of(restarted, V1_37)), Grid::of(Start::of(restarted, V1_37)));
-    assert_ne!(inventory.grid(KUBELET), Grid::of(KUBELET));
+    assert_eq!(inventory.schedule(Start::of(restarted, V1_37)), GcSchedule::of(Start::of(restarted, V1_37)));
+    assert_ne!(inventory.schedule(KUBELET), GcSchedule::of(KUBELET));
 }

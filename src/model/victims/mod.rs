@@ -12,21 +12,21 @@ use crate::time::Timestamp;
 use crate::units::Bytes;
 use serde::{Deserialize, Serialize};
 
-/// What happens to one image when a trigger strikes.
+/// What happens to one image when a trigger expected_triggers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Verdict {
+pub struct ImageOutcome {
     /// Which image.
     pub image: ImageId,
     /// What the kubelet counts for it; `None` where the runtime's number is unusable.
     pub size: Option<Bytes>,
     /// What happens to it.
-    pub fate: Fate,
+    pub outcome: Outcome,
 }
 
 /// Whether an image goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Fate {
+pub enum Outcome {
     /// Deleted whatever the order.
     Certain(Cause),
     /// Deleted under some order, or if something that is not known is so.
@@ -63,7 +63,7 @@ pub enum SafeReason {
 
 /// An image's place in the order of deletion: never used first, then by last use, then by first sight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
+pub struct LruKey {
     /// When the kubelet last saw it in use; `None`: never.
     pub last_used: Option<Timestamp>,
     /// When the kubelet first saw it.
@@ -72,13 +72,13 @@ pub struct Place {
 
 /// An image that may be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Contender {
+pub struct Candidate {
     /// What its deletion counts.
     pub size: Bytes,
     /// The earliest place it may have.
-    pub earliest: Place,
+    pub earliest: LruKey,
     /// The latest.
-    pub latest: Place,
+    pub latest: LruKey,
     /// It may turn out that it cannot be deleted.
     pub may_stay: bool,
     /// It may be gone before this loop begins, without counting.
@@ -105,16 +105,16 @@ pub struct Counted {
 
 /// What the loop counts: as much as it wants if there is so much that it surely can delete, and, since it ends with the image
 /// that reaches it, less than the greatest image beyond.
-pub fn counted(contenders: &[Contender], wanted: Wanted) -> Counted {
-    let sure = contenders.iter().filter(|contender| !contender.may_stay && !contender.may_be_gone);
-    let sure = sure.fold(Bytes::ZERO, |sum, contender| sum.saturating_add(contender.size));
+pub fn counted(candidates: &[Candidate], wanted: Wanted) -> Counted {
+    let sure = candidates.iter().filter(|candidate| !candidate.may_stay && !candidate.may_be_gone);
+    let sure = sure.fold(Bytes::ZERO, |sum, candidate| sum.saturating_add(candidate.size));
     let least = u64::try_from(wanted.least.unwrap_or(0)).unwrap_or(0);
     let before_last = u64::try_from(wanted.most.saturating_sub(1)).unwrap_or(0);
-    let greatest = contenders.iter().map(|contender| contender.size).max().unwrap_or(Bytes::ZERO);
+    let greatest = candidates.iter().map(|candidate| candidate.size).max().unwrap_or(Bytes::ZERO);
     Counted { least: Bytes::new(least).min(sure), most: Bytes::new(before_last).saturating_add(greatest) }
 }
 
-/// What the loop does with a contender.
+/// What the loop does with a candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reached {
     /// It is deleted, unless it has to stay or is gone already.
@@ -125,31 +125,31 @@ pub enum Reached {
     Never,
 }
 
-/// Says of each contender, in the order given, whether the loop reaches it.
+/// Says of each candidate, in the order given, whether the loop reaches it.
 ///
 /// One is reached if it is the first or if less than wanted has been counted before it. Before it come at least those
 /// whose latest place is ahead of its earliest, and at most all but those whose earliest place is behind its latest.
-pub fn reached(contenders: &[Contender], wanted: Wanted) -> Vec<Reached> {
+pub fn reached(candidates: &[Candidate], wanted: Wanted) -> Vec<Reached> {
     // Those that surely count, by their latest place; and all, by their earliest: running sums answer both questions.
-    let sure = running(contenders.iter().filter(|c| !c.may_stay && !c.may_be_gone).map(|c| (c.latest, c.size)));
-    let all = running(contenders.iter().map(|c| (c.earliest, c.size)));
-    let fate = |contender: &Contender| {
-        let ahead = sure.partition_point(|(place, _)| *place < contender.earliest);
+    let sure = running(candidates.iter().filter(|c| !c.may_stay && !c.may_be_gone).map(|c| (c.latest, c.size)));
+    let all = running(candidates.iter().map(|c| (c.earliest, c.size)));
+    let outcome = |candidate: &Candidate| {
+        let ahead = sure.partition_point(|(place, _)| *place < candidate.earliest);
         let least_before = ahead.checked_sub(1).and_then(|last| sure.get(last)).map(|(_, sum)| *sum);
         if least_before.is_some_and(|sum| sum >= i128::from(wanted.most)) {
             return Reached::Never;
         }
-        let not_behind = all.partition_point(|(place, _)| *place <= contender.latest);
+        let not_behind = all.partition_point(|(place, _)| *place <= candidate.latest);
         let others = not_behind.saturating_sub(1);
         let sum = not_behind.checked_sub(1).and_then(|last| all.get(last)).map_or(0, |(_, sum)| *sum);
-        let most_before = sum - i128::from(contender.size.get());
+        let most_before = sum - i128::from(candidate.size.get());
         let always = wanted.least.is_some_and(|least| others == 0 || most_before < i128::from(least));
         if always { Reached::Always } else { Reached::Sometimes }
     };
-    contenders.iter().map(fate).collect()
+    candidates.iter().map(outcome).collect()
 }
 
-fn running(places: impl Iterator<Item = (Place, Bytes)>) -> Vec<(Place, i128)> {
+fn running(places: impl Iterator<Item = (LruKey, Bytes)>) -> Vec<(LruKey, i128)> {
     let mut sorted: Vec<_> = places.collect();
     sorted.sort_unstable();
     let mut sum = 0_i128;
@@ -162,7 +162,7 @@ fn running(places: impl Iterator<Item = (Place, Bytes)>) -> Vec<(Place, i128)> {
         .collect()
 }
 
-impl Fate {
+impl Outcome {
     /// The value of the `certainty` label; `None` for an image that stays.
     pub const fn certainty(self) -> Option<&'static str> {
         match self {

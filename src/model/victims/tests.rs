@@ -4,15 +4,15 @@ use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
-fn place(last_used: i64, first_detected: i64) -> Place {
-    Place {
+fn place(last_used: i64, first_detected: i64) -> LruKey {
+    LruKey {
         last_used: (last_used > 0).then(|| Timestamp::from_micros(last_used)),
         first_detected: Timestamp::from_micros(first_detected),
     }
 }
 
-fn contender(size: u64, at: Place) -> Contender {
-    Contender { size: Bytes::new(size), earliest: at, latest: at, may_stay: false, may_be_gone: false }
+fn candidate(size: u64, at: LruKey) -> Candidate {
+    Candidate { size: Bytes::new(size), earliest: at, latest: at, may_stay: false, may_be_gone: false }
 }
 
 fn exactly(bytes: i64) -> Wanted {
@@ -24,7 +24,7 @@ use Reached::{Always, Never, Sometimes};
 /// TestFreeSpaceRemoveByLeastRecentlyUsed, TestGarbageCollectNotEnoughFreed and their like of the kubelet.
 #[test]
 fn the_least_recently_used_go_until_enough_is_counted() {
-    let images = [contender(10, place(3, 1)), contender(10, place(1, 1)), contender(10, place(2, 1))];
+    let images = [candidate(10, place(3, 1)), candidate(10, place(1, 1)), candidate(10, place(2, 1))];
     assert_eq!(reached(&images, exactly(10)), [Never, Always, Never]);
     assert_eq!(reached(&images, exactly(11)), [Never, Always, Always]);
     assert_eq!(reached(&images, exactly(20)), [Never, Always, Always]);
@@ -34,64 +34,64 @@ fn the_least_recently_used_go_until_enough_is_counted() {
 /// TestFreeSpaceTiesBrokenByDetectedTime of the kubelet.
 #[test]
 fn equal_last_use_is_decided_by_first_sight() {
-    let images = [contender(10, place(5, 2)), contender(10, place(5, 1))];
+    let images = [candidate(10, place(5, 2)), candidate(10, place(5, 1))];
     assert_eq!(reached(&images, exactly(10)), [Never, Always]);
 }
 
 #[test]
 fn never_used_images_go_before_used_ones_however_young() {
-    let images = [contender(10, place(1, 1)), contender(10, place(0, 99))];
+    let images = [candidate(10, place(1, 1)), candidate(10, place(0, 99))];
     assert_eq!(reached(&images, exactly(10)), [Never, Always]);
 }
 
 #[test]
 fn of_images_that_tie_none_is_certain_until_all_are_needed() {
-    let images = [contender(10, place(0, 1)), contender(10, place(0, 1)), contender(10, place(0, 1))];
+    let images = [candidate(10, place(0, 1)), candidate(10, place(0, 1)), candidate(10, place(0, 1))];
     assert_eq!(reached(&images, exactly(20)), [Sometimes; 3]);
     assert_eq!(reached(&images, exactly(21)), [Always; 3]);
     // A large one ends the loop for a small one, never the other way round.
-    let images = [contender(100, place(0, 1)), contender(10, place(0, 1))];
+    let images = [candidate(100, place(0, 1)), candidate(10, place(0, 1))];
     assert_eq!(reached(&images, exactly(50)), [Always, Sometimes]);
 }
 
 #[test]
 fn an_unknown_last_use_leaves_open_who_goes_first() {
-    let unknown = Contender { latest: place(9, 1), ..contender(10, place(0, 1)) };
-    let images = [unknown, contender(10, place(5, 1))];
+    let unknown = Candidate { latest: place(9, 1), ..candidate(10, place(0, 1)) };
+    let images = [unknown, candidate(10, place(5, 1))];
     assert_eq!(reached(&images, exactly(10)), [Sometimes, Sometimes]);
     assert_eq!(reached(&images, exactly(11)), [Always, Always]);
 }
 
 #[test]
 fn one_that_may_stay_takes_no_place_for_certain() {
-    let doubtful = Contender { may_stay: true, ..contender(10, place(0, 1)) };
-    let images = [doubtful, contender(10, place(5, 1))];
+    let doubtful = Candidate { may_stay: true, ..candidate(10, place(0, 1)) };
+    let images = [doubtful, candidate(10, place(5, 1))];
     assert_eq!(reached(&images, exactly(10)), [Always, Sometimes]);
 }
 
 #[test]
 fn a_loop_that_wants_nothing_deletes_one_image() {
-    let images = [contender(10, place(2, 1)), contender(10, place(1, 1))];
+    let images = [candidate(10, place(2, 1)), candidate(10, place(1, 1))];
     assert_eq!(reached(&images, exactly(0)), [Never, Always]);
     assert_eq!(reached(&images, exactly(-5)), [Never, Always]);
-    let images = [contender(10, place(1, 1)), contender(10, place(1, 1))];
+    let images = [candidate(10, place(1, 1)), candidate(10, place(1, 1))];
     assert_eq!(reached(&images, exactly(0)), [Sometimes, Sometimes]);
 }
 
 #[test]
 fn a_loop_that_may_not_run_makes_nothing_certain() {
-    let images = [contender(10, place(1, 1))];
+    let images = [candidate(10, place(1, 1))];
     assert_eq!(reached(&images, Wanted { least: None, most: 100 }), [Sometimes]);
 }
 
 #[test]
 fn sizes_that_lie_do_not_overflow() {
-    let images = vec![contender(u64::MAX, place(0, 1)); 100];
+    let images = vec![candidate(u64::MAX, place(0, 1)); 100];
     assert_eq!(reached(&images, exactly(i64::MAX)), vec![Sometimes; 100]);
 }
 
-/// The loop of the kubelet over an order of contenders of which some may have to stay or are gone.
-fn deleted(order: &[usize], images: &[Contender], absent: u32, wanted: i64) -> BTreeSet<usize> {
+/// The loop of the kubelet over an order of candidates of which some may have to stay or are gone.
+fn deleted(order: &[usize], images: &[Candidate], absent: u32, wanted: i64) -> BTreeSet<usize> {
     let mut freed = 0;
     let mut gone = BTreeSet::new();
     for index in order.iter().copied().filter(|index| absent & (1 << index) == 0) {
@@ -118,8 +118,8 @@ fn permutations(count: usize) -> Vec<Vec<usize>> {
     permutations(count - 1).into_iter().flat_map(insert).collect()
 }
 
-/// Whether some choice of places within the bounds sorts the contenders like this.
-fn may_be_sorted(order: &[usize], images: &[Contender]) -> bool {
+/// Whether some choice of places within the bounds sorts the candidates like this.
+fn may_be_sorted(order: &[usize], images: &[Candidate]) -> bool {
     // Give each the smallest place that is not ahead of the one before; it must still be within bounds.
     let mut reached = None;
     order.iter().all(|index| {
@@ -129,8 +129,8 @@ fn may_be_sorted(order: &[usize], images: &[Contender]) -> bool {
     })
 }
 
-/// For each contender: deleted always (or absent), deleted at least once.
-fn by_brute_force(images: &[Contender], wanted: Wanted) -> Vec<(bool, bool)> {
+/// For each candidate: deleted always (or absent), deleted at least once.
+fn by_brute_force(images: &[Candidate], wanted: Wanted) -> Vec<(bool, bool)> {
     let mut outcome = vec![(wanted.least.is_some(), false); images.len()];
     let doubtful: u32 =
         images.iter().enumerate().filter(|(_, image)| image.may_stay || image.may_be_gone).map(|(i, _)| 1 << i).sum();
@@ -153,9 +153,9 @@ fn by_brute_force(images: &[Contender], wanted: Wanted) -> Vec<(bool, bool)> {
 prop_compose! {
     fn any_contender(most: i64)(
         size in 0_u64..4, a in 0..most, b in 0..most, c in 1..3_i64, d in 1..3_i64, exact: bool, stays in 0..5, gone in 0..5,
-    ) -> Contender {
+    ) -> Candidate {
         let (earliest, latest) = (place(a, c).min(place(b, d)), place(a, c).max(place(b, d)));
-        Contender {
+        Candidate {
             size: Bytes::new(size),
             earliest,
             latest: if exact { earliest } else { latest },

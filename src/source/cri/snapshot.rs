@@ -3,7 +3,7 @@
 use super::{Client, Container, FsUsage, Image, Pod, Status, Version};
 use crate::access::socket::{Endpoint, ReplyLimits};
 use crate::sample::Reading;
-use crate::source::failure::Patience;
+use crate::source::failure::Timeouts;
 use crate::source::listing::Listing;
 use crate::time::Timestamp;
 
@@ -31,7 +31,7 @@ pub struct CriSnapshot {
 /// `now` is what the readings are dated with.
 pub async fn snapshot(endpoint: &Endpoint, limits: &ReplyLimits, now: Timestamp) -> CriSnapshot {
     let mut client = Client::new(endpoint, limits);
-    let mut patience = Patience::default();
+    let mut patience = Timeouts::default();
     CriSnapshot {
         version: patience.ask(now, client.version()).await,
         status: patience.ask(now, client.status()).await,

@@ -3,7 +3,7 @@
 use super::{Client, Container, DockerError, Image, Info, Version};
 use crate::access::socket::{Endpoint, ReplyLimits};
 use crate::sample::Reading;
-use crate::source::failure::Patience;
+use crate::source::failure::Timeouts;
 use crate::source::listing::Listing;
 use crate::time::Timestamp;
 
@@ -30,7 +30,7 @@ pub struct DockerSnapshot {
 /// runtime with time and I/O. `now` is what the readings are dated with.
 pub async fn snapshot(endpoint: &Endpoint, limits: &ReplyLimits, now: Timestamp) -> DockerSnapshot {
     let mut client = Client::new(endpoint, limits);
-    let mut patience = Patience::default();
+    let mut patience = Timeouts::default();
     let version = patience.ask(now, client.version()).await;
     let info = patience.ask(now, client.info()).await;
     let mut containers = patience.ask(now, client.containers()).await;

@@ -5,7 +5,7 @@ use super::look::Mounts;
 use super::meter::{Budget, Meter};
 use super::tree::Tree;
 use crate::access::AccessError;
-use crate::access::deadline::Lane;
+use crate::access::deadline::SingleFlight;
 use crate::access::root::{FileId, Root};
 use crate::layer::LayerId;
 use crate::sample::{AbsenceReason, Component, DiskUsage, LayerUsage};
@@ -35,7 +35,7 @@ pub struct Claim {
     /// Where, as that root sees it. Symbolic links are followed inside the root.
     pub path: PathBuf,
     /// The layer's lane, kept between walks: finding the directory hangs where the layer has a dead mount in the path.
-    pub lane: Lane,
+    pub lane: SingleFlight,
 }
 
 /// The disk that is walked.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::access::deadline::Lane;
+use crate::access::deadline::SingleFlight;
 use crate::access::root::Root;
 use crate::layer::LayerId;
 use crate::sample::Component;
@@ -30,7 +30,14 @@ fn disk(path: &Path) -> Disk {
 
 fn claim(layer: &str, component: Component, path: &Path) -> Claim {
     let root = Arc::new(Root::open(Path::new("/")).unwrap());
-    Claim { layer: layer.into(), component, root, mounts: Mounts::Container, path: path.to_owned(), lane: Lane::new() }
+    Claim {
+        layer: layer.into(),
+        component,
+        root,
+        mounts: Mounts::Container,
+        path: path.to_owned(),
+        lane: SingleFlight::new(),
+    }
 }
 
 fn still() -> Duration {

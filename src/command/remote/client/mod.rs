@@ -21,14 +21,14 @@ use tokio::net::{TcpStream, UnixStream};
 
 /// How long an agent is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::command) struct Patience {
+pub(in crate::command) struct Timeouts {
     /// Until the connection is there.
     pub(in crate::command) connect: Duration,
     /// For everything.
     pub(in crate::command) whole: Duration,
 }
 
-impl Patience {
+impl Timeouts {
     /// For an agent that was asked for by name.
     pub(in crate::command) const PATIENT: Self =
         Self { connect: Duration::from_secs(5), whole: Duration::from_secs(15) };
@@ -50,7 +50,7 @@ pub(in crate::command) async fn get<T: DeserializeOwned>(
     agent: &Agent,
     path: &str,
     schema_version: u32,
-    patience: Patience,
+    patience: Timeouts,
 ) -> Result<T, RemoteError> {
     let setup = agent.setup()?;
     let address = || agent.address.to_string();

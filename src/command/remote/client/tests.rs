@@ -8,7 +8,7 @@ fn texts_and_names_of_a_reply_cannot_steer_a_terminal() {
     assert_eq!(value, serde_json::json!({"a\u{fffd}": ["\u{fffd}x", {"b": "\u{fffd}31m"}], "n": 1}));
 }
 
-const QUICK: Patience = Patience { connect: Duration::from_secs(5), whole: Duration::from_millis(300) };
+const QUICK: Timeouts = Timeouts { connect: Duration::from_secs(5), whole: Duration::from_millis(300) };
 
 /// What becomes of a peer that answers with this and then waits, or closes.
 fn answered<T: DeserializeOwned>(reply: &[u8], closes: bool) -> Result<T, String> {
@@ -26,7 +26,7 @@ fn answered<T: DeserializeOwned>(reply: &[u8], closes: bool) -> Result<T, String
         }
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let patience = if closes { Patience::PATIENT } else { QUICK };
+    let patience = if closes { Timeouts::PATIENT } else { QUICK };
     let result = runtime.block_on(get(&agent, "/x", 1, patience));
     drop(runtime);
     peer.join().unwrap();

@@ -1,4 +1,4 @@
-//! Which of the places that a kubelet's setting is written in wins?
+//! Which of the sources that a kubelet's setting is written in wins?
 //!
 //! Built-in defaults, the `--config` file, drop-ins below `--config-dir`, flags: the later wins, with the exceptions
 //! noted at each step. Mirrors `cmd/kubelet/app/server.go` loadConfigFile, mergeKubeletConfigurations and
@@ -58,28 +58,28 @@ impl GcPolicy {
     /// runs where it runs in some release. A value that the kubelet would refuse is left out and named in `problems`.
     pub fn effective(config: Option<&KubeletConfig>, release: Release) -> Self {
         let assumed;
-        let (config, places) = if let Some(config) = config {
-            (config, Places::of(config, Origin::Default))
+        let (config, sources) = if let Some(config) = config {
+            (config, SettingSources::of(config, Origin::Default))
         } else {
             assumed = KubeletConfig::default();
-            (&assumed, Places::of(&assumed, Origin::Assumed))
+            (&assumed, SettingSources::of(&assumed, Origin::Assumed))
         };
         let mut problems = config.problems.clone();
-        let image_gc = image_gc(&places, release, &mut problems);
-        let reclaims = minimum_reclaims(&places, &mut problems);
-        let hard = hard_statements(&places, release);
+        let image_gc = image_gc(&sources, release, &mut problems);
+        let reclaims = minimum_reclaims(&sources, &mut problems);
+        let hard = hard_statements(&sources, release);
         let eviction_hard = thresholds("evictionHard", &hard, &reclaims, &mut problems);
-        let eviction_soft = soft(&places, &reclaims, &mut problems);
+        let eviction_soft = soft(&sources, &reclaims, &mut problems);
         let pressure_transition_period =
-            places.duration("evictionPressureTransitionPeriod", DEFAULT_TRANSITION, |settings| {
+            sources.duration("evictionPressureTransitionPeriod", DEFAULT_TRANSITION, |settings| {
                 settings.eviction_pressure_transition_period
             });
         Self { image_gc, eviction_hard, eviction_soft, pressure_transition_period, problems }
     }
 }
 
-/// The places in rising precedence, each with its origin.
-struct Places<'a> {
+/// The sources in rising precedence, each with its origin.
+struct SettingSources<'a> {
     file: Option<(Origin, &'a KubeletSettings)>,
     drop_ins: Vec<(Origin, &'a KubeletSettings)>,
     flags: &'a KubeletSettings,
@@ -87,7 +87,7 @@ struct Places<'a> {
     default: Origin,
 }
 
-impl<'a> Places<'a> {
+impl<'a> SettingSources<'a> {
     fn of(config: &'a KubeletConfig, default: Origin) -> Self {
         Self {
             file: config.file.as_ref().map(|(path, settings)| (Origin::File(path.clone()), settings)),
@@ -169,9 +169,9 @@ fn entries(map: &BTreeMap<String, Option<String>>, origin: &Origin) -> Merged {
     map.iter().map(|(key, value)| (key.clone(), (value.clone().unwrap_or_default(), origin.clone()))).collect()
 }
 
-fn image_gc(places: &Places<'_>, release: Release, problems: &mut Vec<Label>) -> ImageGcPolicy {
+fn image_gc(sources: &SettingSources<'_>, release: Release, problems: &mut Vec<Label>) -> ImageGcPolicy {
     let mut percent = |field: &str, default, get: fn(&KubeletSettings) -> Option<i64>| {
-        let setting = places.scalar(field, default, get, |value, origin| {
+        let setting = sources.scalar(field, default, get, |value, origin| {
             let allowed = (0..=100).contains(value);
             if !allowed {
                 problems.push(problem(field, origin, "not between 0 and 100"));
@@ -187,28 +187,28 @@ fn image_gc(places: &Places<'_>, release: Release, problems: &mut Vec<Label>) ->
             format!("low threshold {} is not below high threshold {}: a kubelet does not start", low.value, high.value);
         problems.push(Label::from(text));
     }
-    let minimum_age = places.duration("imageMinimumGCAge", DEFAULT_MINIMUM_AGE, |s| s.image_minimum_gc_age);
-    if minimum_age.value < Span::ZERO && release.holds(Rule::NegativeMinimumAgeRefused).surely() {
+    let minimum_age = sources.duration("imageMinimumGCAge", DEFAULT_MINIMUM_AGE, |s| s.image_minimum_gc_age);
+    if minimum_age.value < Span::ZERO && release.holds(Rule::NegativeMinimumAgeRefused).is_certain() {
         problems.push(problem("imageMinimumGCAge", &minimum_age.origin, "negative"));
     }
-    let maximum_age = maximum_age(places, release, &minimum_age, problems);
-    let hundred_disables = release.holds(Rule::HundredAloneDisables).surely() || maximum_age.is_none();
+    let maximum_age = maximum_age(sources, release, &minimum_age, problems);
+    let hundred_disables = release.holds(Rule::HundredAloneDisables).is_certain() || maximum_age.is_none();
     ImageGcPolicy { enabled: high.value < Percent::new(100) || !hundred_disables, high, low, minimum_age, maximum_age }
 }
 
 /// imageMaximumGCAge where the release has it and its gate is on; 0 and absent mean off.
 fn maximum_age(
-    places: &Places<'_>,
+    sources: &SettingSources<'_>,
     release: Release,
     minimum_age: &Setting<Span>,
     problems: &mut Vec<Label>,
 ) -> Option<Setting<Span>> {
-    let setting = places.scalar("imageMaximumGCAge", Span::ZERO, |s| s.image_maximum_gc_age, |_, _| true);
-    if setting.value == Span::ZERO || !release.holds(Rule::MaximumAge).perhaps() {
+    let setting = sources.scalar("imageMaximumGCAge", Span::ZERO, |s| s.image_maximum_gc_age, |_, _| true);
+    if setting.value == Span::ZERO || !release.holds(Rule::MaximumAge).is_possible() {
         return None;
     }
-    let on = release.holds(Rule::MaximumAgeLocked).surely()
-        || gate(places, "ImageMaximumGCAge").unwrap_or(release.holds(Rule::MaximumAgeByDefault).perhaps());
+    let on = release.holds(Rule::MaximumAgeLocked).is_certain()
+        || gate(sources, "ImageMaximumGCAge").unwrap_or(release.holds(Rule::MaximumAgeByDefault).is_possible());
     let refused = if !on {
         "needs the feature gate ImageMaximumGCAge"
     } else if setting.value < Span::ZERO {
@@ -223,26 +223,26 @@ fn maximum_age(
 }
 
 /// What the configuration says of a feature gate; flags win for each gate by itself.
-fn gate(places: &Places<'_>, name: &str) -> Option<bool> {
+fn gate(sources: &SettingSources<'_>, name: &str) -> Option<bool> {
     let said = |settings: &KubeletSettings| settings.feature_gates.as_ref().and_then(|gates| gates.get(name).copied());
-    said(places.flags).or_else(|| places.files().filter_map(|(_, settings)| said(settings)).last())
+    said(sources.flags).or_else(|| sources.files().filter_map(|(_, settings)| said(settings)).last())
 }
 
 /// The hard thresholds as text. Defaults exist only where a `--config` file is loaded that does not set the map, or
 /// that asks for the missing ones; a kubelet with flags alone, or with drop-ins alone, has none.
-fn hard_statements(places: &Places<'_>, release: Release) -> Merged {
+fn hard_statements(sources: &SettingSources<'_>, release: Release) -> Merged {
     let base = |file: Option<&KubeletSettings>| {
         let wanted = match file {
             Some(file) if file.eviction_hard.is_none() => true,
             Some(file) => {
                 file.merge_default_eviction_settings == Some(true)
-                    && release.holds(Rule::MergeDefaultEvictionSettings).perhaps()
+                    && release.holds(Rule::MergeDefaultEvictionSettings).is_possible()
             }
-            None => places.default == Origin::Assumed,
+            None => sources.default == Origin::Assumed,
         };
-        if wanted { default_hard(release, &places.default) } else { Merged::new() }
+        if wanted { default_hard(release, &sources.default) } else { Merged::new() }
     };
-    places.map("evictionHard", base, |settings| &settings.eviction_hard)
+    sources.map("evictionHard", base, |settings| &settings.eviction_hard)
 }
 
 /// eviction/defaults_linux.go DefaultEvictionHard, its disk signals.
@@ -254,13 +254,13 @@ fn default_hard(release: Release, origin: &Origin) -> Merged {
         ("imagefs.inodesFree", "5%"),
     ]
     .into_iter()
-    .filter(|(signal, _)| *signal != "imagefs.inodesFree" || release.holds(Rule::ImagefsInodesDefault).perhaps())
+    .filter(|(signal, _)| *signal != "imagefs.inodesFree" || release.holds(Rule::ImagefsInodesDefault).is_possible())
     .map(|(signal, value)| (signal.to_owned(), (value.to_owned(), origin.clone())))
     .collect()
 }
 
-fn minimum_reclaims(places: &Places<'_>, problems: &mut Vec<Label>) -> BTreeMap<Signal, ThresholdValue> {
-    let statements = places.map("evictionMinimumReclaim", |_| Merged::new(), |s| &s.eviction_minimum_reclaim);
+fn minimum_reclaims(sources: &SettingSources<'_>, problems: &mut Vec<Label>) -> BTreeMap<Signal, ThresholdValue> {
+    let statements = sources.map("evictionMinimumReclaim", |_| Merged::new(), |s| &s.eviction_minimum_reclaim);
     disk_signals("evictionMinimumReclaim", &statements, problems, |text| parse_minimum_reclaim(text).map(Some))
         .into_iter()
         .map(|(signal, value, _)| (signal, value))
@@ -268,12 +268,12 @@ fn minimum_reclaims(places: &Places<'_>, problems: &mut Vec<Label>) -> BTreeMap<
 }
 
 fn soft(
-    places: &Places<'_>,
+    sources: &SettingSources<'_>,
     reclaims: &BTreeMap<Signal, ThresholdValue>,
     problems: &mut Vec<Label>,
 ) -> Vec<SoftThreshold> {
-    let statements = places.map("evictionSoft", |_| Merged::new(), |s| &s.eviction_soft);
-    let periods = places.map("evictionSoftGracePeriod", |_| Merged::new(), |s| &s.eviction_soft_grace_period);
+    let statements = sources.map("evictionSoft", |_| Merged::new(), |s| &s.eviction_soft);
+    let periods = sources.map("evictionSoftGracePeriod", |_| Merged::new(), |s| &s.eviction_soft_grace_period);
     let thresholds = thresholds("evictionSoft", &statements, reclaims, problems);
     let with_grace = thresholds.into_iter().filter_map(|threshold| {
         let signal = threshold.signal;

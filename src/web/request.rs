@@ -3,7 +3,7 @@
 use super::answer::{Answers, plain};
 use super::guard::{Guard, Rules};
 use super::held::{Counted, Sum};
-use super::places::Places;
+use super::slots::ConnectionSlots;
 use super::stream::Source;
 use super::users::Admission;
 use http_body_util::Full;
@@ -19,13 +19,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// One connection's client; hyper asks it for the answer to each request.
 #[derive(Clone)]
-pub(super) struct Visitor(Arc<Connection>);
+pub(super) struct RequestHandler(Arc<Connection>);
 
 /// What is known of it.
 pub(super) struct Connection {
     pub(super) answers: Arc<Answers>,
     pub(super) guard: Arc<Guard>,
-    pub(super) places: Arc<Places>,
+    pub(super) slots: Arc<ConnectionSlots>,
     /// Bytes of answers that it has not taken yet.
     pub(super) held: Sum,
     pub(super) source: Source,
@@ -35,7 +35,7 @@ pub(super) struct Connection {
     pub(super) failures: AtomicU32,
 }
 
-impl Visitor {
+impl RequestHandler {
     pub(super) fn new(connection: Connection) -> Self {
         Self(Arc::new(connection))
     }
@@ -45,7 +45,7 @@ impl Visitor {
     }
 }
 
-impl Service<Request<Incoming>> for Visitor {
+impl Service<Request<Incoming>> for RequestHandler {
     type Response = Response<Counted>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
@@ -54,12 +54,12 @@ impl Service<Request<Incoming>> for Visitor {
         let connection = Arc::clone(&self.0);
         Box::pin(async move {
             if connection.answered.swap(true, Ordering::Relaxed) {
-                connection.places.after_others().await;
+                connection.slots.after_others().await;
             }
             let response = connection.respond(&request).await;
-            let sums = [Arc::clone(&connection.held), connection.places.held()];
+            let sums = [Arc::clone(&connection.held), connection.slots.held()];
             let response = response.map(|body| Counted::new(body, sums));
-            connection.places.make_room();
+            connection.slots.make_room();
             Ok(response)
         })
     }

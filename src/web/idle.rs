@@ -3,18 +3,18 @@
 //! hyper has one time for the header of a request and the pause before it, and none for clients that do not read.
 
 use super::limits::Limits;
-use super::places::Place;
+use super::slots::ConnectionSlot;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// A stream with limits on its pauses. Holds the place of its connection.
+/// A stream with limits on its pauses. Holds the slot of its connection.
 #[derive(Debug)]
-pub(super) struct Patient<S> {
+pub(super) struct IdleTimeout<S> {
     stream: S,
-    place: Place,
+    slot: ConnectionSlot,
     limits: Limits,
     /// Nothing has been read since the last write.
     idle: bool,
@@ -22,11 +22,11 @@ pub(super) struct Patient<S> {
     writing: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S: Unpin> Patient<S> {
-    pub(super) fn new(stream: S, mut place: Place, limits: Limits) -> Self {
-        place.progress();
+impl<S: Unpin> IdleTimeout<S> {
+    pub(super) fn new(stream: S, mut slot: ConnectionSlot, limits: Limits) -> Self {
+        slot.progress();
         let reading = Box::pin(sleep(limits.header_timeout.to_std()));
-        Self { stream, place, limits, idle: false, reading, writing: None }
+        Self { stream, slot, limits, idle: false, reading, writing: None }
     }
 
     fn write_with<T>(
@@ -45,7 +45,7 @@ impl<S: Unpin> Patient<S> {
     }
 
     fn some_was_taken(&mut self, context: &mut Context<'_>) {
-        self.place.progress();
+        self.slot.progress();
         if !self.idle {
             self.idle = true;
             self.reading.set(sleep(self.limits.idle_timeout.to_std()));
@@ -57,7 +57,7 @@ impl<S: Unpin> Patient<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for IdleTimeout<S> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if let Poll::Ready(done) = Pin::new(&mut this.stream).poll_read(context, buffer) {
@@ -72,7 +72,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for IdleTimeout<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let done = ready!(this.write_with(context, |stream, context| stream.poll_write(context, bytes)));

@@ -7,7 +7,7 @@ use crate::untrusted::Label;
 
 /// Opens a shell in a layer. `None` for the node itself, deeper inside than a container in a pod, and where a name on the way cannot
 /// be written down safely.
-pub(super) fn way_in(view: &View<'_>, layer: &LayerView<'_>) -> Option<String> {
+pub(super) fn exec_command(view: &View<'_>, layer: &LayerView<'_>) -> Option<String> {
     let around = parent(view, layer)?;
     if around.sample.runtime.as_ref().is_some_and(|runtime| runtime.kind == RuntimeKind::Docker) {
         let way = if around.sample.parent.is_none() { String::new() } else { into_pod(view, around)? + " " };

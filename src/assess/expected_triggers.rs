@@ -1,4 +1,4 @@
-//! What strikes first on a disk that several layers share, and whose deletion spares whom? One disk has one level: the kubelet
+//! What expected_triggers first on a disk that several layers share, and whose deletion spares whom? One disk has one level: the kubelet
 //! that acts first deletes images of its own layer, and the others may then find the disk below their lines.
 
 use super::LayerAssessment;
@@ -13,46 +13,46 @@ use std::cmp::Reverse;
 
 /// One trigger of one layer, in the order in which those of a disk act.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Strike {
+pub struct ExpectedTrigger {
     /// Of which layer; for the full disk the first one on it.
     pub layer: LayerId,
     /// Which trigger.
     pub trigger: Trigger,
-    /// Bytes (or inodes, for inode_eviction) available below which it strikes.
-    pub strikes_below: u64,
+    /// Bytes (or inodes, for inode_eviction) available below which it expected_triggers.
+    pub threshold: u64,
     /// Until it acts, as likely sooner as later; `None`: not foreseen, or too little seen to say.
     pub acts_in: Option<Span>,
     /// The probability that its line is crossed within an hour; `None` while too little has been seen.
     pub within_an_hour: Option<Ratio>,
     /// A strike before it that frees so much that this one does not come.
-    pub spared_by: Option<Spared>,
+    pub preempted_by: Option<PreemptedBy>,
 }
 
 /// A strike that spares another one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Spared {
+pub struct PreemptedBy {
     /// Of which layer.
     pub layer: LayerId,
     /// Its trigger.
     pub trigger: Trigger,
     /// Whether it does so at the least that it frees, and acts first at every quantile of the forecast. Otherwise it may.
-    pub surely: bool,
+    pub is_certain: bool,
 }
 
 /// More than any node has; whoever may run a kubelet can make layers of any number.
 const MOST: usize = 100;
 
-/// The strikes on one disk, soonest first, those that are not foreseen by their lines; `fill_rate` is that of the disk.
+/// The expected_triggers on one disk, soonest first, those that are not foreseen by their lines; `fill_rate` is that of the disk.
 ///
 /// Of a layer without a kubelet only the full disk is among them, which comes once. Inodes are not bytes: what frees the ones
 /// is not said to spare from the others.
-pub(super) fn strikes(
+pub(super) fn expected_triggers(
     disk: FilesystemId,
     layers: &[LayerAssessment],
     has_kubelet: impl Fn(usize) -> bool,
     fill_rate: Option<ByteRate>,
-) -> Vec<Strike> {
-    let mut found: Vec<Candidate<'_>> = Vec::new();
+) -> Vec<ExpectedTrigger> {
+    let mut found: Vec<Contestant<'_>> = Vec::new();
     let mut full = false;
     for (position, layer) in layers.iter().enumerate() {
         for trigger in layer.triggers.iter().filter(|trigger| trigger.filesystem == disk) {
@@ -66,45 +66,45 @@ pub(super) fn strikes(
             let prediction = predictions
                 .into_iter()
                 .find(|found| found.level.trigger == trigger.trigger && found.level.filesystem == disk);
-            found.push(Candidate { layer: &layer.id, trigger, prediction });
+            found.push(Contestant { layer: &layer.id, trigger, prediction });
         }
     }
     found.sort_by_key(|candidate| {
         let trigger = candidate.trigger;
         let of_inodes = trigger.trigger == Trigger::InodeEviction;
-        (candidate.acts_in().is_none(), candidate.acts_in(), of_inodes, Reverse(trigger.strikes_below), trigger.trigger)
+        (candidate.acts_in().is_none(), candidate.acts_in(), of_inodes, Reverse(trigger.threshold), trigger.trigger)
     });
     found.truncate(MOST);
-    let mut strikes: Vec<Strike> = Vec::with_capacity(found.len());
+    let mut expected_triggers: Vec<ExpectedTrigger> = Vec::with_capacity(found.len());
     for (index, candidate) in found.iter().enumerate() {
-        let before = found.iter().take(index).zip(&strikes);
+        let before = found.iter().take(index).zip(&expected_triggers);
         // One that is surely spared itself frees nothing.
-        let savers = before.filter(|(_, strike)| strike.spared_by.as_ref().is_none_or(|spared| !spared.surely));
+        let savers = before.filter(|(_, strike)| strike.preempted_by.as_ref().is_none_or(|spared| !spared.is_certain));
         let spared = savers.filter_map(|(saver, _)| spared(candidate, saver, fill_rate));
-        let spared_by = spared.min_by_key(|spared| !spared.surely);
-        strikes.push(Strike {
+        let preempted_by = spared.min_by_key(|spared| !spared.is_certain);
+        expected_triggers.push(ExpectedTrigger {
             layer: candidate.layer.clone(),
             trigger: candidate.trigger.trigger,
-            strikes_below: candidate.trigger.strikes_below,
+            threshold: candidate.trigger.threshold,
             acts_in: candidate.acts_in(),
             within_an_hour: candidate.trigger.forecast.map(|forecast| {
                 let [_, _, hour, _] = forecast.probability;
                 hour
             }),
-            spared_by,
+            preempted_by,
         });
     }
-    strikes
+    expected_triggers
 }
 
 /// A trigger of a layer with what it would delete.
-struct Candidate<'a> {
+struct Contestant<'a> {
     layer: &'a LayerId,
     trigger: &'a super::TriggerAssessment,
     prediction: Option<&'a Prediction>,
 }
 
-impl Candidate<'_> {
+impl Contestant<'_> {
     fn acts_in(&self) -> Option<Span> {
         self.trigger.action.and_then(|action| action.p50)
     }
@@ -116,8 +116,8 @@ impl Candidate<'_> {
 }
 
 /// Whether what `saver` frees keeps the disk above the line of `strike` until that would act.
-fn spared(strike: &Candidate<'_>, saver: &Candidate<'_>, fill_rate: Option<ByteRate>) -> Option<Spared> {
-    let counts_inodes = |candidate: &Candidate<'_>| candidate.trigger.trigger == Trigger::InodeEviction;
+fn spared(strike: &Contestant<'_>, saver: &Contestant<'_>, fill_rate: Option<ByteRate>) -> Option<PreemptedBy> {
+    let counts_inodes = |candidate: &Contestant<'_>| candidate.trigger.trigger == Trigger::InodeEviction;
     if counts_inodes(strike) || counts_inodes(saver) {
         return None;
     }
@@ -130,7 +130,7 @@ fn spared(strike: &Candidate<'_>, saver: &Candidate<'_>, fill_rate: Option<ByteR
     let (first, then) = (saver.acts_in()?, strike.acts_in()?);
     let rate = fill_rate.map_or(0.0, ByteRate::get).max(0.0);
     let written = Bytes::from_f64_saturating((then.as_secs_f64() - first.as_secs_f64()) * rate);
-    let line = Bytes::new(strike.trigger.strikes_below);
+    let line = Bytes::new(strike.trigger.threshold);
     let keeps_above = |available: Bytes| available.saturating_sub(written) >= line;
     if !keeps_above(after.most) {
         return None;
@@ -142,6 +142,6 @@ fn spared(strike: &Candidate<'_>, saver: &Candidate<'_>, fill_rate: Option<ByteR
         (None, _) => true,
         (Some(_), None) => false,
     });
-    let surely = fill_rate.is_some() && in_order && freed.least > Bytes::ZERO && keeps_above(after.least);
-    Some(Spared { layer: saver.layer.clone(), trigger: saver.trigger.trigger, surely })
+    let is_certain = fill_rate.is_some() && in_order && freed.least > Bytes::ZERO && keeps_above(after.least);
+    Some(PreemptedBy { layer: saver.layer.clone(), trigger: saver.trigger.trigger, is_certain })
 }
