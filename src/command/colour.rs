@@ -18,7 +18,7 @@ pub(super) fn verdict(verdict: Verdict, coloured: bool) -> String {
         Verdict::Warning => AnsiColor::Yellow,
         Verdict::Critical => AnsiColor::Red,
     };
-    painted(verdict.as_str(), Style::new().bold().fg_color(Some(colour.into())), coloured)
+    painted(&verdict.as_str().to_ascii_uppercase(), Style::new().bold().fg_color(Some(colour.into())), coloured)
 }
 
 /// A table with its headings made to stand out.
