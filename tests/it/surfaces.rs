@@ -2,42 +2,40 @@
 
 use crate::node;
 use highwater::export::page::PageOptions;
-use highwater::export::{json, page, table};
 use highwater::sample::{AbsenceReason, Reading};
 use proptest::prelude::*;
 
 #[test]
 fn the_table_on_a_wide_terminal() {
     insta::with_settings!({snapshot_path => "../golden", prepend_module_to_snapshot => false, omit_expression => true}, {
-        insta::assert_snapshot!("table-wide", table::render(&node::snapshot(), node::now(), Some(200)));
+        insta::assert_snapshot!("table-wide", node::table(&node::snapshot(), Some(200)));
     });
 }
 
 #[test]
 fn the_table_on_a_narrow_terminal() {
     insta::with_settings!({snapshot_path => "../golden", prepend_module_to_snapshot => false, omit_expression => true}, {
-        insta::assert_snapshot!("table-narrow", table::render(&node::snapshot(), node::now(), Some(120)));
+        insta::assert_snapshot!("table-narrow", node::table(&node::snapshot(), Some(120)));
     });
 }
 
 #[test]
 fn the_json() {
     insta::with_settings!({snapshot_path => "../golden", prepend_module_to_snapshot => false, omit_expression => true}, {
-        insta::assert_snapshot!("snapshot-json", json::snapshot(&node::snapshot(), node::now()));
+        insta::assert_snapshot!("snapshot-json", node::json(&node::snapshot()));
     });
 }
 
 #[test]
 fn the_page() {
-    let options = PageOptions::default();
     insta::with_settings!({snapshot_path => "../golden", prepend_module_to_snapshot => false, omit_expression => true}, {
-        insta::assert_snapshot!("page", page::render(Some(&node::snapshot()), node::now(), &options));
+        insta::assert_snapshot!("page", node::page(&node::snapshot()));
     });
 }
 
 fn page_of(text: &str) -> String {
     let options = PageOptions { notice: Some(text.to_owned()), ..PageOptions::default() };
-    page::render(Some(&node::hostile(text)), node::now(), &options)
+    node::page_with(&node::hostile(text), &options)
 }
 
 /// The names of all elements of a page, in order, and whether a quote is left open.
@@ -84,8 +82,8 @@ fn marks_that_turn_the_reading_direction_and_controls_do_not_reach_any_surface()
     let snapshot = node::hostile(text);
     let surfaces = [
         page_of(text).replace(&text.replace('&', "&amp;"), ""), // The notice is ours, and is not foreign text.
-        table::render(&snapshot, node::now(), Some(160)),
-        json::snapshot(&snapshot, node::now()),
+        node::table(&snapshot, Some(160)),
+        node::json(&snapshot),
     ];
     for surface in surfaces {
         let harmful = |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{202E}' | '\u{2066}' | '\u{200B}');
@@ -101,7 +99,7 @@ fn ten_kilobytes_of_name_leave_the_page_small() {
 
 #[test]
 fn what_cannot_be_undone_and_will_come_is_said_first() {
-    let page = page::render(Some(&node::snapshot()), node::now(), &PageOptions::default());
+    let page = node::page(&node::snapshot());
     let (sentence, later) =
         (page.find("capd-worker-old</b> deletes 2 images").unwrap(), page.find("Later: image GC of host").unwrap());
     let bar = page.find("<svg class=\"bar\"").unwrap();
@@ -121,9 +119,8 @@ fn the_page_is_bounded_however_much_there_is_to_say() {
         disk.space = Reading::absent(AbsenceReason::TimedOut, "&".repeat(1_000));
         crowd.sample.filesystems.push(disk);
     }
-    let options = PageOptions::default();
     for text in ["x".to_owned(), "\"".repeat(10_000), "🦀".repeat(10_000)] {
-        let page = page::render(Some(&node::renamed(crowd.clone(), &text)), node::now(), &options);
+        let page = node::page(&node::renamed(crowd.clone(), &text));
         assert!(page.len() <= LARGEST_PAGE, "{} bytes", page.len());
         assert!(page.contains("more"));
     }
@@ -136,10 +133,10 @@ fn an_empty_node_has_an_answer_on_every_surface() {
     snapshot.sample.filesystems.clear();
     snapshot.assessment.layers.clear();
     snapshot.assessment.filesystems.clear();
-    assert!(table::render(&snapshot, node::now(), None).starts_with("No layer found.\n"));
-    assert!(json::snapshot(&snapshot, node::now()).contains("\"layers\": []"));
-    let page = page::render(Some(&snapshot), node::now(), &PageOptions::default());
-    assert!(page.contains("No filesystem is watched: nothing is foreseen."));
+    assert!(node::table(&snapshot, None).starts_with("No layer found.\n"));
+    assert!(node::json(&snapshot).contains("\"layers\": []"));
+    let page = node::page(&snapshot);
+    assert!(page.contains("No filesystem is watched: nothing is expected."));
 }
 
 #[test]
@@ -153,16 +150,16 @@ fn a_disk_that_cannot_be_measured_is_said_to_be_so_and_has_no_figure() {
         (assessment.kubelet_percent, assessment.df_percent, assessment.fill_rate) = (None, None, None);
     }
     for trigger in snapshot.assessment.layers.iter_mut().flat_map(|layer| &mut layer.triggers) {
-        (trigger.headroom, trigger.forecast) = (None, None);
+        (trigger.headroom, trigger.forecast, trigger.action) = (None, None, None);
     }
     for images in snapshot.assessment.layers.iter_mut().filter_map(|layer| layer.images.as_mut()) {
         images.predictions.clear();
     }
-    let table = table::render(&snapshot, node::now(), None);
+    let table = node::table(&snapshot, None);
     assert!(table.contains("/var/lib (/dev/nvme0n1p1): could not be measured\n"), "{table}");
     assert!(table.contains("/var/lib statfs: timed_out: statfs /var/lib: no answer within 2s"), "{table}");
     assert!(!table.contains("GiB") && table.contains("unknown yet"), "{table}");
-    let page = page::render(Some(&snapshot), node::now(), &PageOptions::default());
+    let page = node::page(&snapshot);
     assert!(page.contains("Could not be measured: timed_out: statfs /var/lib"), "{page}");
     assert!(!page.contains("GiB"), "{page}");
 }
