@@ -31,7 +31,7 @@ const fn column(title: &'static str, from: u16, cell: fn(&Report, &LayerReport) 
 const COLUMNS: [Column; 10] = [
     Column { breaks: true, ..column("LAYER", 0, |_, layer| tree(layer)) },
     column("KIND", 120, |_, layer| layer.kind.to_string()),
-    Column { breaks: true, ..column("FILESYSTEM", 120, |_, layer| known(layer.mountpoint.as_ref())) },
+    Column { breaks: true, ..column("FILESYSTEM", 130, |_, layer| known(layer.mountpoint.as_ref())) },
     Column { is_number: true, ..column("EXCLUSIVE\nBYTES", 100, |_, layer| known(layer.exclusive_bytes)) },
     column("USED%\nKUBELET/DF", 120, used),
     column("IMAGE GC\nHIGH/LOW", 100, |_, layer| phrase::image_gc(layer.policy.as_ref(), layer.kubelet.is_some())),

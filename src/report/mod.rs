@@ -18,6 +18,7 @@ mod trigger;
 mod verdict;
 mod word;
 
+pub use crate::assess::Urgency;
 pub use agent::{AgentReport, HorizonScore, ScoreReport};
 pub use conclude::explanation::{Question, UnknownLayer};
 pub use explanation::Explanation;
@@ -31,7 +32,7 @@ pub use policy::{PolicyReport, SettingReport, ThresholdReport};
 pub use problem::Problem;
 pub use remedy::{Edit, RemedyKind, RemedyReport, RunIn, SettingsOf};
 pub use text::Text;
-pub use trigger::{ForecastReport, Quantiles, TriggerReport, Unit, Urgency};
+pub use trigger::{ForecastReport, Quantiles, TriggerReport, Unit};
 pub use verdict::{Reason, VerdictReport};
 pub use word::{Named, Word};
 

@@ -1,6 +1,7 @@
 //! How near is one trigger, and which of several comes first?
 
 use super::{Text, Word};
+use crate::assess::Urgency;
 use crate::forecast::{Forecast, Horizon};
 use crate::model::{Signal, Trigger};
 use crate::time::Span;
@@ -65,15 +66,6 @@ pub struct ForecastReport {
     pub probability: BTreeMap<Word<Horizon>, Ratio>,
 }
 
-/// Smaller is more urgent: when the kubelet acts, and where that is not expected how near the threshold is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Urgency(i64, i64);
-
-impl Urgency {
-    /// Of what never comes.
-    pub const NONE: Self = Self(i64::MAX, i64::MAX);
-}
-
 impl TriggerReport {
     /// Whether its threshold is crossed.
     pub fn is_crossed(&self) -> bool {
@@ -85,11 +77,9 @@ impl TriggerReport {
         self.acts_in.and_then(|acts| acts.p50)
     }
 
-    /// Inodes and bytes are not comparable, so inodes count as if each were an average file of 16 KiB.
+    /// Smaller is more urgent.
     pub fn urgency(&self) -> Urgency {
-        let scale = if self.unit.is(Unit::Inodes) { 16 << 10 } else { 1 };
-        let headroom = self.headroom.unwrap_or(i64::MAX).saturating_mul(scale);
-        Urgency(self.median().map_or(i64::MAX, Span::micros), headroom)
+        Urgency::new(self.median(), self.headroom, self.unit.is(Unit::Inodes))
     }
 }
 

@@ -2,7 +2,12 @@
 
 use crate::node;
 use highwater::export::page::PageOptions;
+use highwater::export::{json, page, table};
+use highwater::report::{Explanation, Report};
 use highwater::sample::{AbsenceReason, Reading};
+use highwater::snapshot::Snapshot;
+use highwater::time::Span;
+use highwater::verdict::Windows;
 use proptest::prelude::*;
 
 #[test]
@@ -17,6 +22,74 @@ fn the_table_on_a_narrow_terminal() {
     insta::with_settings!({snapshot_path => "../golden", prepend_module_to_snapshot => false, omit_expression => true}, {
         insta::assert_snapshot!("table-narrow", node::table(&node::snapshot(), Some(120)));
     });
+}
+
+/// What comes first and when is on the narrowest one.
+#[test]
+fn the_table_on_terminals_that_are_narrower_still() {
+    insta::with_settings!({snapshot_path => "../golden", prepend_module_to_snapshot => false, omit_expression => true}, {
+        for width in [60, 80, 100] {
+            let table = node::table(&node::snapshot(), Some(width));
+            let (layers, _) = table.split_once("\n\n").unwrap();
+            insta::assert_snapshot!(format!("table-{width}"), layers);
+        }
+    });
+}
+
+/// An agent of a later release says what this one does not know.
+#[test]
+fn what_is_not_known_of_a_newer_agent_is_shown_and_no_error() {
+    let ours = node::report(&node::snapshot());
+    let json = node::json(&node::snapshot());
+    let newer = json
+        .replace("\"image_gc\"", "\"quota_gc\"")
+        .replace("\"capd_node\"", "\"kwok\\u001b_node\"")
+        .replace("\"stale\": false", "\"stale\": false, \"moon\": {\"phase\": 3}");
+    let read: Report = serde_json::from_str(&newer).unwrap();
+    let table = table::render(&read, None);
+    assert!(table.contains("quota_gc") && table.contains("kwok\u{FFFD}_node"), "{table}");
+    let page = page::render(Some((&read, &node::explanation(&node::snapshot()))), &PageOptions::default());
+    assert!(page.contains("quota_gc"), "{page}");
+    // What is known comes back as it was; points in time to the second, and the chart's not at all.
+    let read: Report = serde_json::from_str(&json).unwrap();
+    assert_eq!(json::line(&read), json);
+    assert_eq!(table::render(&read, None), table::render(&ours, None));
+    let explanation = json::line(&node::explanation(&node::snapshot()));
+    let read: Explanation = serde_json::from_str(&explanation).unwrap();
+    assert_eq!(json::line(&read), explanation);
+}
+
+/// By these windows, at this age: status, reason, and what decides.
+#[test]
+fn the_verdict_says_what_decides() {
+    let snapshot = node::snapshot();
+    let judged = |snapshot: &Snapshot, age: i64, critical: i64, warning: i64| {
+        let windows = Windows { critical: Span::from_secs(critical), warning: Span::from_secs(warning) };
+        let found = Report::new(snapshot, node::AT + Span::from_secs(age)).judge(windows);
+        let reason = found.reason.map(|reason| reason.to_string()).unwrap_or_default();
+        let decides = found.trigger.map(|word| word.to_string()).or(found.source.map(|word| word.to_string()));
+        (found.status.to_string(), reason, found.layer.map(|layer| layer.to_string()), decides)
+    };
+    let says = |status: &str, reason: &str, layer: Option<&str>, decides: Option<&str>| {
+        (status.to_owned(), reason.to_owned(), layer.map(str::to_owned), decides.map(str::to_owned))
+    };
+    let image_gc = |status| says(status, "trigger_expected", Some("host"), Some("image_gc"));
+    // The line is crossed in 1,100 s, and the kubelet acts in 1,300 s.
+    assert_eq!(judged(&snapshot, 2, 1_300, 7_200), image_gc("critical"));
+    assert_eq!(judged(&snapshot, 2, 1_299, 7_200), image_gc("warning"));
+    let blind = "host/test-pods/4f0c8a1e-prow/capd-worker-new";
+    assert_eq!(judged(&snapshot, 2, 1_000, 1_299), says("unknown", "source_down", Some(blind), Some("kubelet_config")));
+    assert_eq!(judged(&snapshot, 61, 1_300, 7_200), says("unknown", "stale", None, None));
+    let mut crossed = snapshot.clone();
+    crossed.assessment.layers[2].triggers[0].headroom = Some(-1);
+    let old = "host/test-pods/4f0c8a1e-prow/capd-worker-old";
+    let expected = says("critical", "trigger_crossed", Some(old), Some("image_gc"));
+    assert_eq!(judged(&crossed, 2, 1, 1), expected);
+    let mut calm = snapshot.clone();
+    calm.sample.layers.pop();
+    assert_eq!(judged(&calm, 2, 1, 1), says("ok", "", None, None));
+    calm.assessment.layers.clear();
+    assert_eq!(judged(&calm, 2, 1, 1), says("unknown", "no_trigger", None, None));
 }
 
 #[test]
