@@ -46,6 +46,9 @@ pub struct AgentHealth {
     /// Which boot of which machine is watched: the kernel's random boot_id; `None` for a demonstration or a recording.
     #[serde(default)]
     pub boot_id: Option<Label>,
+    /// What the kernel calls the node; `None` for a demonstration or a recording. The report says it at its top.
+    #[serde(skip)]
+    pub node: Option<Label>,
     /// What the process itself uses; `None` where its /proc entry cannot be read.
     #[serde(default)]
     pub process: Option<ProcessStats>,
@@ -54,7 +57,14 @@ pub struct AgentHealth {
 impl AgentHealth {
     /// That of a demonstration or a recording, of which there is nothing to say.
     pub fn none(sample_interval: Span) -> Self {
-        Self { collectors: Vec::new(), sample_interval, windows: Windows::default(), boot_id: None, process: None }
+        Self {
+            collectors: Vec::new(),
+            sample_interval,
+            windows: Windows::default(),
+            boot_id: None,
+            node: None,
+            process: None,
+        }
     }
 }
 

@@ -114,6 +114,7 @@ impl Player {
             sample_interval: Scenario::STEP,
             windows: self.windows,
             boot_id: None,
+            node: None,
             process: self.process.stats(),
         };
         Snapshot { sample, assessment, agent }

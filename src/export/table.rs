@@ -48,7 +48,8 @@ const COLUMNS: [Column; 10] = [
 /// The whole answer of `check`, ending in a newline. `width` is that of the terminal, `None` where there is none: then no cell is
 /// broken, so that `grep` finds whole names. A narrow terminal shows fewer columns.
 pub fn render(report: &Report, width: Option<u16>) -> String {
-    let mut text = layers(report, width);
+    let mut text = report.node.as_ref().map_or_else(String::new, |node| format!("Node {node}\n"));
+    text.push_str(&layers(report, width));
     for disk in &report.filesystems {
         text.push('\n');
         filesystem(&mut text, report.now(), disk);

@@ -38,6 +38,7 @@ pub use word::{Named, Word};
 
 use crate::time::{Span, Timestamp};
 use crate::units::Bytes;
+use crate::untrusted::Label;
 use serde::{Deserialize, Serialize};
 
 /// Rises when a field changes its meaning or goes; new fields leave it as it is.
@@ -48,6 +49,9 @@ pub const SCHEMA_VERSION: u32 = 1;
 pub struct Report {
     /// [`SCHEMA_VERSION`].
     pub schema_version: u32,
+    /// What the kernel calls the node; `None` for a demonstration or a recording.
+    #[serde(default)]
+    pub node: Option<Label>,
     /// When it was sampled.
     #[serde(with = "crate::form")]
     pub sampled_at: Timestamp,

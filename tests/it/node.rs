@@ -181,6 +181,7 @@ fn without_images() -> Snapshot {
             collectors: vec![run("discover", true, 12), run("statfs", true, 1), run("runtime", false, 2_000)],
             sample_interval: Span::from_secs(5),
             windows: Windows::default(),
+            node: Some(Label::new("ci-node-7")),
             boot_id: Some(Label::new("0f7ba2f4-43d2-4f0c-9a3f-7a7a2e6c1d55")),
             process: Some(ProcessStats {
                 cpu: Span::from_millis(1_230),
@@ -596,6 +597,7 @@ pub(crate) fn hostile(text: &str) -> Snapshot {
 /// A snapshot with every foreign text replaced.
 pub(crate) fn renamed(mut snapshot: Snapshot, text: &str) -> Snapshot {
     let label = || Label::new(text);
+    snapshot.agent.node = Some(label());
     for (layer, assessment) in snapshot.sample.layers.iter_mut().zip(&mut snapshot.assessment.layers) {
         if layer.kind != LayerKind::Host {
             layer.id = host().child(&[text, layer.id.as_str()]);

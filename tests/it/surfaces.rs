@@ -206,7 +206,7 @@ fn an_empty_node_has_an_answer_on_every_surface() {
     snapshot.sample.filesystems.clear();
     snapshot.assessment.layers.clear();
     snapshot.assessment.filesystems.clear();
-    assert!(node::table(&snapshot, None).starts_with("No layer found.\n"));
+    assert!(node::table(&snapshot, None).starts_with("Node ci-node-7\nNo layer found.\n"));
     assert!(node::json(&snapshot).contains("\"layers\": []"));
     let page = node::page(&snapshot);
     assert!(page.contains("No filesystem is watched: nothing is expected."));

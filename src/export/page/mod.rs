@@ -18,7 +18,7 @@ use super::phrase;
 use super::put::put;
 use crate::report::{Explanation, FilesystemReport, Report, Urgency};
 use crate::verdict::Verdict;
-use html::Escaped;
+use html::{Escaped, Short};
 
 /// The text of a file that the page asks for, and its content type.
 pub fn file(path: &str) -> Option<(&'static str, &'static str)> {
@@ -72,11 +72,18 @@ pub fn render(known: Option<(&Report, &Explanation)>, options: &PageOptions) -> 
     let report = known.map(|(report, _)| report);
     let class = report.and_then(|report| report.verdict.status.known()).unwrap_or(Verdict::Unknown).as_str();
     let verdict = class.to_ascii_uppercase();
-    put!(page, "<title>{verdict} – highwater</title>\n<link rel=\"icon\" href=\"icon-{class}.svg\">\n");
+    let node = report.and_then(|report| report.node.as_ref());
+    let of_node = node.map_or_else(String::new, |node| format!(" {}", Short(node.as_str())));
+    put!(page, "<title>{verdict}{of_node} – highwater</title>\n<link rel=\"icon\" href=\"icon-{class}.svg\">\n");
     page.push_str(
         "\
          <link rel=\"stylesheet\" href=\"style.css\">\n<script src=\"page.js\" defer></script>\n\
-         <noscript><meta http-equiv=\"refresh\" content=\"15\"></noscript>\n</head>\n<body>\n<header>\n<h1>highwater</h1>\n",
+         <noscript><meta http-equiv=\"refresh\" content=\"15\"></noscript>\n</head>\n<body>\n<header>\n",
+    );
+    put!(
+        page,
+        "<h1>highwater{}</h1>\n",
+        node.map_or_else(String::new, |node| format!(" <small>{}</small>", Short(node.as_str())))
     );
     put!(page, "<p class=\"verdict {class}\" role=\"status\">{verdict}</p>\n");
     if let Some(report) = report {

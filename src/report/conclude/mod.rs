@@ -24,6 +24,7 @@ impl Report {
         let scores = snapshot.assessment.scores.iter();
         let mut report = Self {
             schema_version: SCHEMA_VERSION,
+            node: snapshot.agent.node.clone(),
             sampled_at: snapshot.sample.at,
             age: now.since(snapshot.sample.at),
             stale: snapshot.is_stale(now),
