@@ -16,7 +16,7 @@ pub(super) fn in_short(remedy: &RemedyReport) -> String {
         Some(RemedyKind::MakeRoom) => format!("end the pod {}", pod(remedy)),
         Some(RemedyKind::RaiseThresholds) => format!("raise the thresholds of {}", settings_of(remedy)),
         Some(RemedyKind::SwitchOff) => format!("switch {} off", settings_of(remedy)),
-        None => remedy.remedy.to_string(),
+        None => unknown(remedy),
     }
 }
 
@@ -56,7 +56,7 @@ pub(super) fn what(remedy: &RemedyReport) -> String {
             "Switch image GC and disk eviction off: a node that lives for one test need not give anything back."
                 .to_owned()
         }
-        None => remedy.remedy.to_string(),
+        None => unknown(remedy),
     }
 }
 
@@ -122,6 +122,11 @@ pub(super) fn place_of<'a, D: Display>(edit: &'a Edit, shown: impl FnOnce(&'a st
         Some(path) => format!("In {}, keeping what else stands there", shown(path.as_str())),
         None => "As flags of the kubelet, keeping the others".to_owned(),
     }
+}
+
+/// The word of a newer agent.
+fn unknown(remedy: &RemedyReport) -> String {
+    remedy.remedy.text(|_| "").to_owned()
 }
 
 fn pod(remedy: &RemedyReport) -> String {

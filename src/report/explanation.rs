@@ -260,36 +260,12 @@ impl OutcomeReport {
     }
 }
 
-impl Named for LastUse {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::Never => "never",
-            Self::Known => "known",
-        }
-    }
-}
-
 impl Named for Certainty {
     fn name(&self) -> &'static str {
         match self {
             Self::Certain => "certain",
             Self::Possible => "possible",
             Self::Safe => "safe",
-        }
-    }
-}
-
-impl Named for OutcomeReason {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Space => "space",
-            Self::Age => "age",
-            Self::InUse => "in_use",
-            Self::Pinned => "pinned",
-            Self::TooYoung => "too_young",
-            Self::GcDisabled => "gc_disabled",
-            Self::NotNeeded => "not_needed",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What keeps the images of a layer that would be lost for good? As data; the words are the renderers'.
 
-use super::{Named, Quantiles, Text, Word};
+use super::{Quantiles, Text, Word};
 use crate::units::Bytes;
 use crate::untrusted::Label;
 use serde::{Deserialize, Serialize};
@@ -113,35 +113,5 @@ impl RemedyReport {
     #[must_use]
     pub(super) fn in_short(self) -> Self {
         Self { edits: Vec::new(), commands: Vec::new(), ..self }
-    }
-}
-
-impl Named for RemedyKind {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Pin => "pin",
-            Self::MakeRoom => "make_room",
-            Self::RaiseThresholds => "raise_thresholds",
-            Self::SwitchOff => "switch_off",
-        }
-    }
-}
-
-impl Named for SettingsOf {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::ImageGc => "image_gc",
-            Self::Eviction => "eviction",
-            Self::ImageGcAndEviction => "image_gc_and_eviction",
-        }
-    }
-}
-
-impl Named for RunIn {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Layer => "layer",
-            Self::Cluster => "cluster",
-        }
     }
 }

@@ -102,12 +102,3 @@ impl From<&Forecast> for Quantiles {
         Self { p10: forecast.p10, p50: forecast.p50, p90: forecast.p90 }
     }
 }
-
-impl super::Named for Unit {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Bytes => "bytes",
-            Self::Inodes => "inodes",
-        }
-    }
-}

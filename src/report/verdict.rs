@@ -88,15 +88,3 @@ impl super::TriggerReport {
         Verdict::of(self.headroom, self.median(), windows)
     }
 }
-
-impl super::Named for Reason {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Stale => "stale",
-            Self::NoTrigger => "no_trigger",
-            Self::SourceDown => "source_down",
-            Self::TriggerCrossed => "trigger_crossed",
-            Self::TriggerExpected => "trigger_expected",
-        }
-    }
-}

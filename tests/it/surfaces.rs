@@ -66,7 +66,7 @@ fn the_verdict_says_what_decides() {
     let judged = |snapshot: &Snapshot, age: i64, critical: i64, warning: i64| {
         let windows = Windows { critical: Span::from_secs(critical), warning: Span::from_secs(warning) };
         let found = Report::new(snapshot, node::AT + Span::from_secs(age)).judge(windows);
-        let reason = found.reason.map(|reason| reason.to_string()).unwrap_or_default();
+        let reason = serde_json::to_value(found.reason).unwrap().as_str().unwrap_or_default().to_owned();
         let decides = found.trigger.map(|word| word.to_string()).or(found.source.map(|word| word.to_string()));
         (found.status.to_string(), reason, found.layer.map(|layer| layer.to_string()), decides)
     };
