@@ -171,7 +171,8 @@ fn layer(report: &Report, layer: &LayerReport, now: Timestamp) -> Vec<Series> {
 /// What each test pod holds, the greatest first.
 fn jobs(report: &Report) -> impl Iterator<Item = Series> {
     report.holders.iter().filter(|holder| holder.pod.is_some()).map(|holder| {
-        let labels = [&holder.prow_job, &holder.prow_build_id, &holder.pod_namespace, &holder.pod].map(text);
+        let labels = [&holder.prow_job, &holder.prow_build_id, &holder.pod_namespace, &holder.pod]
+            .map(|label| text(label.as_ref()));
         series(Name::JobUsed, labels, Value::Count(holder.bytes.get()))
     })
 }
@@ -188,14 +189,14 @@ fn layer_info(layer: &LayerReport) -> Series {
             optional(layer.device.as_ref()),
             optional(layer.mountpoint.as_ref()),
             runtime.map_or(LabelValue::Fixed(""), |runtime| named(runtime.name.as_str())),
-            runtime.map_or(LabelValue::Fixed(""), |runtime| text(&runtime.version)),
-            kubelet.map_or(LabelValue::Fixed(""), |kubelet| text(&kubelet.version)),
-            text(&origin.pod_namespace),
-            text(&origin.pod),
-            text(&origin.prow_job),
-            text(&origin.prow_build_id),
-            text(&origin.test_cluster),
-            text(&origin.node_role),
+            runtime.map_or(LabelValue::Fixed(""), |runtime| text(runtime.version.as_ref())),
+            kubelet.map_or(LabelValue::Fixed(""), |kubelet| text(kubelet.version.as_ref())),
+            text(origin.pod_namespace.as_ref()),
+            text(origin.pod.as_ref()),
+            text(origin.prow_job.as_ref()),
+            text(origin.prow_build_id.as_ref()),
+            text(origin.test_cluster.as_ref()),
+            text(origin.node_role.as_ref()),
         ],
         Value::Count(1),
     )
@@ -279,8 +280,8 @@ fn shared(text: &Text) -> LabelValue {
     LabelValue::Named(text.shared())
 }
 
-fn text(label: &Option<Label>) -> LabelValue {
-    label.as_ref().map_or(LabelValue::Fixed(""), |label| named(label.as_str()))
+fn text(label: Option<&Label>) -> LabelValue {
+    label.map_or(LabelValue::Fixed(""), |label| named(label.as_str()))
 }
 
 pub(super) fn word<T: Named>(word: &Word<T>) -> LabelValue {

@@ -3,7 +3,7 @@
 use super::html::{Escaped, Short};
 use crate::export::phrase::count;
 use crate::export::put::put;
-use crate::report::{HolderReport, Report};
+use crate::report::{FilesystemReport, HolderReport, Report};
 use crate::sample::Component;
 use crate::units::Bytes;
 use crate::untrusted::Label;
@@ -27,7 +27,7 @@ pub(super) fn section(page: &mut String, report: &Report) {
     let used = report
         .filesystems
         .iter()
-        .filter_map(|disk| disk.space())
+        .filter_map(FilesystemReport::space)
         .fold(Bytes::ZERO, |sum, space| sum.saturating_add(space.used()));
     page.push_str(
         "<section id=\"holders\" aria-labelledby=\"holders-title\">\n<h2 id=\"holders-title\">Who holds the space</h2>\n<table>\n\
