@@ -49,9 +49,11 @@ class Packages(unittest.TestCase):
         with tarfile.open(archive) as tar:
 
             def blob(descriptor):
-                return tar.extractfile("blobs/sha256/" + descriptor["digest"].split(":")[1])
+                return tar.extractfile("./blobs/sha256/" + descriptor["digest"].split(":")[1])
 
-            (entry,) = json.load(tar.extractfile("index.json"))["manifests"]
+            (entry,) = json.load(tar.extractfile("./index.json"))["manifests"]
+            name = f"{tree.cargo('repository').lower().replace('https://github.com/', 'ghcr.io/')}:{tree.cargo('version')}"
+            self.assertEqual(entry["annotations"]["io.containerd.image.name"], name)
             manifest = json.load(blob(entry))
             config = json.load(blob(manifest["config"]))
             files = {}
