@@ -1,7 +1,7 @@
 """What the chart grants is enough for what the agent reads, and not more: tried with the kernel of this machine.
 
 A process with exactly the chart's capabilities, user 0 and no new privileges looks at another process' root, at a folder of
-another user, and at sockets, through a read-only bind mount as /host is one.
+another user, and at sockets, through a read-only bind mount as the profile reduced has one.
 """
 
 import os
@@ -14,7 +14,7 @@ import tempfile
 import unittest
 
 from support import tree
-from support.chart import objects, render
+from support.chart import agent_of, render
 
 OTHER_USER = 1234
 
@@ -50,8 +50,11 @@ class Capabilities(unittest.TestCase):
         tree.need("helm", "setpriv", "unshare")
         if os.getuid() != 0:
             raise unittest.SkipTest("needs root")
-        context = objects(render())["DaemonSet"]["spec"]["template"]["spec"]["containers"][0]["securityContext"]
-        cls.granted = [name.lower() for name in context["capabilities"]["add"]]
+        def granted(*settings):
+            return [name.lower() for name in agent_of(render(*settings))["securityContext"]["capabilities"]["add"]]
+
+        cls.granted = granted()
+        cls.reduced = granted("profile=reduced")
 
         folder = pathlib.Path(tempfile.mkdtemp(prefix="highwater-ops-"))
         cls.addClassCleanup(shutil.rmtree, folder)
@@ -93,6 +96,9 @@ class Capabilities(unittest.TestCase):
     def test_with_the_granted_ones_it_reads_everything_and_writes_nothing(self):
         expected = {"process-root", "process-environment", "private-file", "root-socket"}
         self.assertEqual(self.works(self.granted), expected)
+
+    def test_the_reduced_profile_has_no_way_into_another_process(self):
+        self.assertEqual(self.works(self.reduced), {"private-file", "root-socket"})
 
     def test_each_of_them_is_needed(self):
         self.assertEqual(sorted(self.granted), ["dac_read_search", "sys_ptrace"])
