@@ -74,7 +74,7 @@ packages: ## Static tarball, deb and rpm in target/package, from the binary of `
 	$(call TOOLS,cargo-deb cargo-generate-rpm) packaging/packages
 
 sbom: ## What the binary is made of, as CycloneDX
-	$(call TOOLS,cargo-cyclonedx) packaging/sbom
+	packaging/sbom
 
 test-packages: ## Image and packages: size, content, and that two builds are one; after `make dist`, needs root
 	HIGHWATER_DIST="$${BINARY:-target/$(TARGET)/dist/highwater}" tests/ops/run packages
