@@ -6,6 +6,7 @@ another user, and at sockets, through a read-only bind mount as the profile redu
 
 import os
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -104,3 +105,45 @@ class Capabilities(unittest.TestCase):
         self.assertEqual(sorted(self.granted), ["dac_read_search", "sys_ptrace"])
         self.assertEqual(self.works(["dac_read_search"]), {"private-file", "root-socket"})
         self.assertEqual(self.works(["sys_ptrace"]), {"process-root", "process-environment", "root-socket"})
+
+
+class Profiles(unittest.TestCase):
+    """What the chart's arguments and capabilities let the agent read of a kubelet: by its process, or by a mount of the node's root."""
+
+    @classmethod
+    def setUpClass(cls):
+        tree.need("helm", "setpriv", "bash")
+        if os.getuid() != 0:
+            raise unittest.SkipTest("needs root")
+        cls.binary = tree.binary()
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="highwater-ops-"))
+        cls.addClassCleanup(shutil.rmtree, folder)
+        settings = folder / "kubelet.yaml"
+        settings.write_text("apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nimageGCHighThresholdPercent: 71\n")
+        # Known by their names; each waits for the end of its input.
+        script = folder / "wait"
+        script.write_text("read -r _\n")
+        for name, arguments in (("containerd", []), ("kubelet", [f"--config={settings}"])):
+            shutil.copy(shutil.which("bash"), folder / name)
+            process = subprocess.Popen([folder / name, script, *arguments], stdin=subprocess.PIPE)
+            cls.addClassCleanup(process.wait)
+            cls.addClassCleanup(process.stdin.close)
+
+    def high_threshold(self, capabilities, rootfs):
+        limits = ",".join(["-all", *(f"+{name.lower()}" for name in capabilities)])
+        done = subprocess.run(
+            ["setpriv", "--no-new-privs", "--inh-caps=-all", f"--bounding-set={limits}", self.binary, "check", "--agent=none"]
+            + ["--window=100ms", "--usage.timeout=0s", "--output=json", "--path.procfs=/proc", f"--path.rootfs={rootfs}"],
+            capture_output=True,
+            text=True,
+        )
+        return re.findall(r'"image_gc_high_threshold_percent":\s*\{\s*"value":\s*(\d+)', done.stdout)
+
+    def test_full_needs_no_mount_of_the_node(self):
+        capabilities = agent_of(render())["securityContext"]["capabilities"]["add"]
+        self.assertIn("71", self.high_threshold(capabilities, "/nonexistent"))
+
+    def test_reduced_needs_its_mount(self):
+        capabilities = agent_of(render("profile=reduced"))["securityContext"]["capabilities"]["add"]
+        self.assertIn("71", self.high_threshold(capabilities, "/"))
+        self.assertEqual(self.high_threshold(capabilities, "/nonexistent"), [], "no threshold is assumed")
