@@ -7,7 +7,6 @@
 use super::catalogue::Name;
 use super::exposition::{Exposition, LabelValue, Series, Value};
 use super::images;
-use super::text;
 use super::view::{FilesystemView, LayerView, View};
 use crate::assess::{Action, TriggerAssessment};
 use crate::forecast::{Horizon, Tally};
@@ -44,17 +43,14 @@ pub enum Format {
     OpenMetrics,
     /// Prometheus text 0.0.4.
     Text,
-    /// Prometheus protobuf, `io.prometheus.client.MetricFamily` with lengths.
-    Protobuf,
 }
 
 /// A scrape at `now`. Without a snapshot it has what is known of the agent, which is its build.
-pub fn render(snapshot: Option<&Snapshot>, now: Timestamp, budget: Budget, format: Format) -> Vec<u8> {
+pub fn render(snapshot: Option<&Snapshot>, now: Timestamp, budget: Budget, format: Format) -> String {
     let exposition = exposition(snapshot, now, budget);
     match format {
-        Format::OpenMetrics => exposition.into_openmetrics().into_bytes(),
-        Format::Text => text::from_openmetrics(&exposition.into_openmetrics()).into_bytes(),
-        Format::Protobuf => exposition.into_protobuf(),
+        Format::OpenMetrics => exposition.into_openmetrics(),
+        Format::Text => exposition.into_text(),
     }
 }
 

@@ -11,7 +11,6 @@ pub mod json;
 pub mod metrics;
 pub mod page;
 pub mod phrase;
-pub mod protobuf;
 mod put;
 pub(crate) mod remedy;
 mod shell;

@@ -26,8 +26,6 @@ enum Version {
     V0_0_1,
     V0_0_4,
     V1_0_0,
-    /// A protobuf message has none.
-    None,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,10 +50,9 @@ impl Escaping {
 impl Chosen {
     /// What can be made, what says more and is more usual first. OpenMetrics 0.0.1 and text 1.0.0 differ from their neighbours in nothing that
     /// occurs here.
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 4] = [
         Self::new(Format::OpenMetrics, Version::V1_0_0),
         Self::new(Format::OpenMetrics, Version::V0_0_1),
-        Self::new(Format::Protobuf, Version::None),
         Self::TEXT,
         Self::new(Format::Text, Version::V1_0_0),
     ];
@@ -71,15 +68,10 @@ impl Chosen {
             Version::V0_0_1 => "0.0.1",
             Version::V0_0_4 => "0.0.4",
             Version::V1_0_0 => "1.0.0",
-            Version::None => "",
         };
         let mut text = match self.format {
             Format::OpenMetrics => format!("application/openmetrics-text; version={version}; charset=utf-8"),
             Format::Text => format!("text/plain; version={version}; charset=utf-8"),
-            Format::Protobuf => {
-                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
-                    .to_owned()
-            }
         };
         if let Some(escaping) = self.escaping {
             text.push_str("; escaping=");
@@ -93,8 +85,6 @@ impl Chosen {
 struct Range {
     media: String,
     version: Option<String>,
-    proto: Option<String>,
-    encoding: Option<String>,
     escaping: Option<Escaping>,
     quality: u16,
 }
@@ -103,15 +93,13 @@ impl Range {
     fn parse(text: &str) -> Self {
         let mut parts = text.split(';').map(str::trim);
         let media = parts.next().unwrap_or_default().to_ascii_lowercase();
-        let mut range = Self { media, version: None, proto: None, encoding: None, escaping: None, quality: 1_000 };
+        let mut range = Self { media, version: None, escaping: None, quality: 1_000 };
         for part in parts {
             let Some((name, value)) = part.split_once('=') else { continue };
             let value = value.trim().trim_matches('"');
             match name.trim().to_ascii_lowercase().as_str() {
                 "q" => range.quality = thousandths(value),
                 "version" => range.version = Some(value.to_owned()),
-                "proto" => range.proto = Some(value.to_owned()),
-                "encoding" => range.encoding = Some(value.to_owned()),
                 "escaping" => {
                     let all = [Escaping::AllowUtf8, Escaping::Underscores, Escaping::Dots, Escaping::Values];
                     range.escaping = all.into_iter().find(|scheme| scheme.as_str() == value);
@@ -133,11 +121,7 @@ impl Range {
         };
         match (self.media.as_str(), chosen.format) {
             ("application/openmetrics-text", Format::OpenMetrics) | ("text/plain", Format::Text) => version(),
-            ("application/vnd.google.protobuf", Format::Protobuf) => {
-                let ours = self.proto.as_deref() == Some("io.prometheus.client.MetricFamily");
-                (ours && self.encoding.as_deref() == Some("delimited")).then_some(3)
-            }
-            ("application/*", Format::OpenMetrics | Format::Protobuf) | ("text/*", Format::Text) => Some(1),
+            ("application/*", Format::OpenMetrics) | ("text/*", Format::Text) => Some(1),
             ("*/*", _) => Some(0),
             _ => None,
         }
@@ -197,8 +181,6 @@ mod tests {
 
     const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
-    const PROTOBUF: &str =
-        "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
 
     #[test]
     fn the_accept_header_decides_by_quality_then_by_what_says_more() {
@@ -240,7 +222,7 @@ mod tests {
                      application/openmetrics-text;version=1.0.0;q=0.8,application/openmetrics-text;version=0.0.1;q=0.75,\
                      text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
                 ),
-                PROTOBUF,
+                OPENMETRICS,
             ),
             // Prometheus 3.
             (
@@ -259,8 +241,7 @@ mod tests {
                      application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,\
                      text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
                 ),
-                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; \
-                 escaping=allow-utf-8",
+                "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8",
             ),
             (
                 Some("text/plain;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"),
@@ -273,11 +254,9 @@ mod tests {
             (Some("text/plain;escaping=dots"), "text/plain; version=0.0.4; charset=utf-8; escaping=dots"),
             (Some("text/plain;escaping=values"), "text/plain; version=0.0.4; charset=utf-8; escaping=values"),
             (Some("text/plain;escaping=none\r"), TEXT),
-            // Another message, another encoding, or nothing said of them: not ours.
-            (Some("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=text"), TEXT),
-            (Some("application/vnd.google.protobuf;proto=my.Message;encoding=delimited"), TEXT),
+            // Protobuf is not spoken.
+            (Some("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"), TEXT),
             (Some("application/vnd.google.protobuf, application/openmetrics-text;q=0.1"), OPENMETRICS),
-            (Some("application/openmetrics-protobuf;version=1.0.0"), TEXT),
             (Some("application/openmetrics-text;q=0.2, text/plain;q=0.9"), TEXT),
             (Some("application/openmetrics-text;q=0"), TEXT),
             (Some("application/openmetrics-text;q=0, */*"), TEXT),

@@ -122,7 +122,8 @@ impl Answers {
     /// The metrics in the format that the client wants.
     fn scrape(&self, look: &Look<'_>, headers: &HeaderMap) -> Response<Full<Bytes>> {
         let chosen = accept::format(list(headers, header::ACCEPT).as_deref());
-        let render = || Ok::<_, Infallible>(metrics::render(look.snapshot, look.now, self.budget, chosen.format));
+        let render =
+            || Ok::<_, Infallible>(metrics::render(look.snapshot, look.now, self.budget, chosen.format).into_bytes());
         let Ok(body) = look.body(Asked::Metrics(chosen.format), render);
         let mut response = packable(body, "");
         let headers = response.headers_mut();

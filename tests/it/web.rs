@@ -169,9 +169,7 @@ async fn the_accept_headers_choose_format_and_packing() {
     let twice = "Accept: text/plain;q=0.5\r\nAccept: application/openmetrics-text\r\n";
     assert_eq!(server.request("GET", "/metrics", twice).await.2, body);
 
-    let protobuf =
-        "Accept: application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited\r\n";
-    for accept in [openmetrics, protobuf, ""] {
+    for accept in [openmetrics, ""] {
         let (headers, plain) = server.bytes("/metrics", accept).await;
         let (packed_headers, packed) = server.bytes("/metrics", &format!("{accept}Accept-Encoding: gzip\r\n")).await;
         assert!(headers.contains("vary: accept, accept-encoding"), "{headers}");
