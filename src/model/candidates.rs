@@ -77,7 +77,9 @@ pub fn uses(store: &ImageStore, release: Release, counted: ContainersCounted) ->
             TriState::Yes => by_id.or(by_ref).into_iter().for_each(|id| note(id, counts)),
             TriState::No => by_ref.into_iter().for_each(|id| note(id, counts)),
             TriState::Unknown if by_id.is_none() || by_id == by_ref => {
-                by_ref.into_iter().for_each(|id| note(id, counts))
+                if let Some(id) = by_ref {
+                    note(id, counts);
+                }
             }
             TriState::Unknown => by_id.into_iter().chain(by_ref).for_each(|id| note(id, TriState::Unknown)),
         }
