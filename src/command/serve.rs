@@ -5,7 +5,7 @@ use crate::config::{Listening, Settings};
 use crate::export::metrics::Budget;
 use crate::time::Timestamp;
 use crate::verdict::Windows;
-use crate::web::{Answers, Drained, Guard, Limits, Listener, PageOptions, Published, serve};
+use crate::web::{AccessRules, Answers, Drained, Limits, Listener, PageOptions, Published, serve};
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
@@ -13,21 +13,21 @@ use std::sync::Arc;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Where clients come in, and who may; and the signals that end it all.
+/// The sockets, who may connect, and the signals that end it all.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(super) struct BoundServer {
     listening: Vec<Listening>,
-    guard: Guard,
+    rules: AccessRules,
     runtime: Runtime,
     interrupt: Signal,
     terminate: Signal,
 }
 
-impl Door {
+impl BoundServer {
     /// Reads certificates and users and binds every address, before anything else is begun. From then on a signal ends
     /// `until_stopped`, also one that comes before it: nobody who was told where this serves can end it without an order.
     pub(super) fn open(settings: &Settings) -> Result<Self, Failure> {
-        let guard = settings.web_file.as_deref().map_or_else(Guard::open, Guard::from_file)?;
+        let rules = settings.web_file.as_deref().map_or_else(AccessRules::open, AccessRules::from_file)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -42,12 +42,12 @@ impl Door {
         } else {
             settings.listen.iter().map(|address| address.bind().map_err(Failure::from)).collect::<Result<_, _>>()?
         };
-        Ok(Self { listening, guard, runtime, interrupt, terminate })
+        Ok(Self { listening, rules, runtime, interrupt, terminate })
     }
 
     /// The addresses to type into a browser, as one phrase.
     pub(super) fn urls(&self) -> String {
-        let scheme = if self.guard.is_tls() { "https" } else { "http" };
+        let scheme = if self.rules.is_tls() { "https" } else { "http" };
         let urls = self.listening.iter().map(|listening| match listening {
             Listening::Tcp(listener) => tcp_url(scheme, listener),
             Listening::Unix(listener) => unix_url(listener),
@@ -77,15 +77,15 @@ fn bracketed(address: SocketAddr) -> String {
 /// Serves until SIGINT or SIGTERM, or until `broken` is ready, which is a failure. `clock` says what time an answer is made at.
 pub(super) fn until_stopped(
     settings: &Settings,
-    door: Door,
+    bound: BoundServer,
     published: &Arc<Published>,
     notice: Option<String>,
     clock: impl Fn() -> Timestamp + Clone + Send + Sync + 'static,
     broken: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
-    let Door { listening, guard, runtime, mut interrupt, mut terminate } = door;
-    let guard = Arc::new(guard);
-    let _watched = guard.watch().map_err(|error| Failure::io("start a thread", error))?;
+    let BoundServer { listening, rules, runtime, mut interrupt, mut terminate } = bound;
+    let rules = Arc::new(rules);
+    let _reloading = rules.watch().map_err(|error| Failure::io("start a thread", error))?;
     runtime.block_on(async {
         let listeners = listening
             .into_iter()
@@ -115,7 +115,7 @@ pub(super) fn until_stopped(
             }
             service::stopping();
         };
-        if serve(listeners, Arc::new(answers), guard, Limits::default(), shutdown).await == Drained::TimedOut {
+        if serve(listeners, Arc::new(answers), rules, Limits::default(), shutdown).await == Drained::TimedOut {
             tracing::warn!("ended with requests unanswered");
         }
         failure.map_or(Ok(()), Err)

@@ -1,13 +1,11 @@
 //! What does the API answer? JSON made from the newest snapshot, with a tag so that nobody fetches a sample twice.
 
-use super::answer::{NO_CACHE, packable, text};
-use super::rendered::{Asked, Body, Look};
+use super::response::{Body, NO_CACHE, Parameters, RequestContext, Resource, compressible, response};
 use crate::export::explain::{self, Question, UnknownLayer};
 use crate::export::json;
 use crate::export::view::View;
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
-use crate::units::Bytes;
 use http_body_util::Full;
 use hyper::header::{self, HeaderValue};
 use hyper::{HeaderMap, Response, StatusCode, body};
@@ -27,31 +25,29 @@ pub(super) enum QueryError {
     Size(String),
 }
 
-/// The parameters of `explain`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Parameters {
-    pub(super) layer: Option<String>,
-    pub(super) written: Option<Bytes>,
-}
-
 /// The answer below `/api/v1/`, or that the client has the answer of this sample already.
-pub(super) fn answer(path: &str, query: &str, look: &Look<'_>, headers: &HeaderMap) -> Response<Full<body::Bytes>> {
-    let Some(snapshot) = look.snapshot else { return error(StatusCode::SERVICE_UNAVAILABLE, "no sample yet") };
+pub(super) fn answer(
+    path: &str,
+    query: &str,
+    context: &RequestContext<'_>,
+    headers: &HeaderMap,
+) -> Response<Full<body::Bytes>> {
+    let Some(snapshot) = context.snapshot else { return error(StatusCode::SERVICE_UNAVAILABLE, "no sample yet") };
     let parameters = match parameters(query) {
         _ if path == SNAPSHOT => None,
         Ok(parameters) => Some(parameters),
         Err(problem) => return error(StatusCode::BAD_REQUEST, &problem.to_string()),
     };
-    let tag = tag(snapshot, look.now);
+    let tag = tag(snapshot, context.now);
     let known = knows(headers, &tag);
     // A layer may go from one sample to the next; it is looked for whatever the client knows.
     let named = parameters.as_ref().is_some_and(|parameters| parameters.layer.is_some());
     let mut response = if known && !named {
         not_modified()
     } else {
-        match body(snapshot, look, parameters) {
+        match body(snapshot, context, parameters) {
             Ok(_) if known => not_modified(),
-            Ok(body) => packable(body, "application/json"),
+            Ok(body) => compressible(body, "application/json"),
             Err(unknown) if unknown.is_ambiguous() => return error(StatusCode::BAD_REQUEST, &unknown.to_string()),
             Err(unknown) => return error(StatusCode::NOT_FOUND, &unknown.to_string()),
         }
@@ -64,14 +60,18 @@ pub(super) fn answer(path: &str, query: &str, look: &Look<'_>, headers: &HeaderM
 }
 
 /// The snapshot, or what `explain` says to these parameters.
-fn body(snapshot: &Snapshot, look: &Look<'_>, parameters: Option<Parameters>) -> Result<Body, UnknownLayer> {
+fn body(
+    snapshot: &Snapshot,
+    context: &RequestContext<'_>,
+    parameters: Option<Parameters>,
+) -> Result<Body, UnknownLayer> {
     let Some(parameters) = parameters else {
-        return look.body(Asked::Snapshot, || Ok(json::snapshot(snapshot, look.now).into_bytes()));
+        return context.body(Resource::Snapshot, || Ok(json::snapshot(snapshot, context.now).into_bytes()));
     };
-    let asked = Asked::Explain(parameters.clone());
-    look.body(asked, || {
+    let resource = Resource::Explain(parameters.clone());
+    context.body(resource, || {
         let question = Question { layer: parameters.layer.as_deref(), written: parameters.written };
-        explain::json::render(snapshot, look.now, question).map(String::into_bytes)
+        explain::json::render(snapshot, context.now, question).map(String::into_bytes)
     })
 }
 
@@ -110,13 +110,13 @@ fn knows(headers: &HeaderMap, tag: &str) -> bool {
 }
 
 fn not_modified() -> Response<Full<body::Bytes>> {
-    let mut response = packable(Body::new("", false), "application/json");
+    let mut response = compressible(Body::new("", false), "application/json");
     *response.status_mut() = StatusCode::NOT_MODIFIED;
     response
 }
 
 fn error(status: StatusCode, message: &str) -> Response<Full<body::Bytes>> {
-    let mut response = text(json::error(message), "application/json");
+    let mut response = response(json::error(message), "application/json");
     *response.status_mut() = status;
     response
 }
@@ -124,6 +124,7 @@ fn error(status: StatusCode, message: &str) -> Response<Full<body::Bytes>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::Bytes;
 
     #[test]
     fn a_query_is_decoded_and_nothing_in_it_is_passed_over() {

@@ -7,7 +7,7 @@ use flate2::read::GzDecoder;
 use highwater::export::explain::{self, Question};
 use highwater::export::metrics::Budget;
 use highwater::time::Span;
-use highwater::web::{Answers, Drained, Guard, Limits, PageOptions, Published, serve};
+use highwater::web::{AccessRules, Answers, Drained, Limits, PageOptions, Published, serve};
 use std::future::pending;
 use std::io::Read;
 use std::net::SocketAddr;
@@ -37,7 +37,7 @@ async fn start(limits: Limits) -> Server {
     let ended = tokio::spawn(serve(
         vec![listener.into()],
         Arc::new(answers),
-        Arc::new(Guard::open().unwrap()),
+        Arc::new(AccessRules::open().unwrap()),
         limits,
         async {
             stopped.await.unwrap_or(());
@@ -407,7 +407,7 @@ async fn several_addresses_are_served_at_once() {
         }
     }
     let limits = Limits { connections: 1, ..Limits::default() };
-    tokio::spawn(serve(listeners, Arc::new(answers), Arc::new(Guard::open().unwrap()), limits, pending()));
+    tokio::spawn(serve(listeners, Arc::new(answers), Arc::new(AccessRules::open().unwrap()), limits, pending()));
     for address in addresses {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(b"GET /m HTTP/1.0\r\n\r\n").await.unwrap();
