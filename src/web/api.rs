@@ -6,6 +6,7 @@ use crate::export::json;
 use crate::export::view::View;
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
+use crate::units::SizeError;
 use http_body_util::Full;
 use hyper::header::{self, HeaderValue};
 use hyper::{HeaderMap, Response, StatusCode, body};
@@ -23,6 +24,8 @@ pub(super) enum QueryError {
     Twice(&'static str),
     #[error("if_write: {0:?} is no size; write it in bytes, or as 20GiB or 500MB")]
     Size(String),
+    #[error("if_write: {0:?} is more than 18446744073709551615 bytes")]
+    TooLarge(String),
 }
 
 /// The answer below `/api/v1/`, or that the client has the answer of this sample already.
@@ -83,7 +86,10 @@ fn parameters(query: &str) -> Result<Parameters, QueryError> {
             "layer" if found.layer.is_none() => found.layer = Some(value.into_owned()),
             "layer" => return Err(QueryError::Twice("layer")),
             "if_write" if found.written.is_none() => {
-                let size = value.parse().map_err(|_| QueryError::Size(shortened(&value)))?;
+                let size = value.parse().map_err(|error| match error {
+                    SizeError::Form => QueryError::Size(shortened(&value)),
+                    SizeError::TooLarge => QueryError::TooLarge(shortened(&value)),
+                })?;
                 found.written = Some(size);
             }
             "if_write" => return Err(QueryError::Twice("if_write")),
@@ -115,7 +121,8 @@ fn not_modified() -> Response<Full<body::Bytes>> {
     response
 }
 
-fn error(status: StatusCode, message: &str) -> Response<Full<body::Bytes>> {
+/// What is wrong, as JSON.
+pub(super) fn error(status: StatusCode, message: &str) -> Response<Full<body::Bytes>> {
     let mut response = response(json::error(message), "application/json");
     *response.status_mut() = status;
     response
@@ -139,6 +146,8 @@ mod tests {
             ("layer=a&layer=b", Err(QueryError::Twice("layer"))),
             ("if_write=1&if_write=1", Err(QueryError::Twice("if_write"))),
             ("if_write=-1", Err(QueryError::Size("-1".to_owned()))),
+            ("if_write=18446744073709551615", Ok((None, Some(u64::MAX)))),
+            ("if_write=16384PiB", Err(QueryError::TooLarge("16384PiB".to_owned()))),
             ("if_write", Err(QueryError::Size(String::new()))),
             ("layr=host", Err(QueryError::Unknown("layr".to_owned()))),
             ("%ff=1", Err(QueryError::Unknown("\u{FFFD}".to_owned()))),
