@@ -37,10 +37,10 @@ pub async fn serve(
     listeners: Vec<Listener>,
     answers: Arc<Answers>,
     rules: Arc<AccessRules>,
-    mut limits: Limits,
+    limits: Limits,
     shutdown: impl Future<Output = ()>,
 ) -> Drained {
-    limits.waiting = limits.waiting.min(open_files() / 4);
+    let limits = limits.within(open_files(), listeners.len());
     let slots = Arc::new(ConnectionSlots::new(limits.connections, listeners.len(), limits.answer_bytes));
     let (stop, stopped) = watch::channel(());
     let mut accepting = JoinSet::new();

@@ -17,10 +17,11 @@ use tokio::net::{TcpListener, UnixListener};
 /// at, and answers are counted by their bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at one time. When all are taken, the one that is longest without progress is closed for the next.
+    /// Connections at one time; with the spare slots at most a quarter of the files that the process may open. When all are taken,
+    /// the one that is longest without progress is closed for the next.
     pub connections: usize,
-    /// Connections that wait for a slot, for each listener; at most a quarter of the files that the process may open. More wait in
-    /// the kernel, or where that lasts, the oldest of the address with most are closed.
+    /// Connections that wait for a slot, for each listener; of all listeners at most a quarter of the files. More wait in the
+    /// kernel, or where that lasts, the oldest of the address with most are closed.
     pub waiting: usize,
     /// Bytes of answers that clients have not taken yet, of all connections together. Beyond it, of the connections that hold
     /// any the one that is longest without progress is closed.
@@ -52,6 +53,16 @@ impl Default for Limits {
             header_bytes: 16 << 10,
             drain_timeout: Span::from_secs(5),
         }
+    }
+}
+
+impl Limits {
+    /// These, so that connections take no more than half of the files that the process may open: the other half is the sampler's.
+    pub(super) fn within(self, open_files: usize, listeners: usize) -> Self {
+        let quarter = open_files / 4;
+        // Besides these the slots have spare ones, an eighth or one for each listener.
+        let connections = self.connections.min((quarter * 8 / 9).min(quarter.saturating_sub(listeners))).max(1);
+        Self { connections, waiting: self.waiting.min(quarter / listeners.max(1)).max(1), ..self }
     }
 }
 
@@ -227,6 +238,22 @@ mod tests {
 
     fn host(number: u8) -> Source {
         Source::of([10, 0, 0, number].into())
+    }
+
+    #[test]
+    fn connections_take_half_of_the_files_at_most() {
+        for (files, listeners) in [(0, 0), (12, 1), (16, 2), (64, 1), (64, 4), (1_024, 1), (1_024, 2), (1 << 20, 1)] {
+            let limits = Limits::default().within(files, listeners);
+            let spare = (limits.connections / 8).max(listeners);
+            let taken = limits.connections + spare + limits.waiting * listeners;
+            // With next to nothing a connection at a time has to do.
+            assert!(taken <= (files / 2).max(2 + 2 * listeners), "{files} {listeners}: {limits:?}");
+        }
+        let limits = Limits::default().within(1_024, 1);
+        assert_eq!((limits.connections, limits.waiting), (227, 256));
+        let limits = Limits::default().within(64, 1);
+        assert_eq!((limits.connections, limits.waiting), (14, 16));
+        assert_eq!(Limits::default().within(65_536, 1), Limits::default());
     }
 
     fn order(waiting: &mut AcceptQueue<u32>) -> Vec<u32> {

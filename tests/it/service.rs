@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -84,6 +85,49 @@ fn several_addresses_of_both_kinds_are_served() {
     assert_eq!(unix, format!("unix://{}", path.display()));
     healthy(TcpStream::connect(tcp.trim_start_matches("http://").trim_end_matches('/')).unwrap());
     healthy(UnixStream::connect(&path).unwrap());
+}
+
+#[test]
+fn only_the_owner_may_connect_to_a_unix_socket_whatever_the_umask() {
+    let folder = TempDir::new().unwrap();
+    for umask in ["0", "077"] {
+        let path = folder.path().join(umask);
+        let run = format!("run --usage.interval=0s --web.listen-address=unix://{}", path.display());
+        let script = format!("umask {umask}; exec \"$0\" {run}");
+        let mut running = Running::start(Command::new("sh").args(["-c", &script, HIGHWATER]).stderr(Stdio::null()));
+        running.urls();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{umask}");
+        healthy(UnixStream::connect(&path).unwrap());
+    }
+}
+
+/// The value of a metric without labels, or of the first series.
+fn metric(address: &str, name: &str) -> Option<f64> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    write!(stream, "GET /metrics HTTP/1.0\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let mut lines = answer.lines().filter(|line| line.starts_with(name));
+    lines.next()?.rsplit(' ').next()?.parse().ok()
+}
+
+#[test]
+fn with_few_files_a_crowd_of_connections_leaves_the_sampler_its_own() {
+    let script =
+        "ulimit -n 64; exec \"$0\" run --sample.interval=100ms --usage.interval=0s --web.listen-address=127.0.0.1:0";
+    let mut running = Running::start(Command::new("sh").args(["-c", script, HIGHWATER]).stderr(Stdio::null()));
+    let urls = running.urls();
+    let address = urls.trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let crowd: Vec<TcpStream> = (0..100).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    let sampled = "highwater_filesystem_last_sample_timestamp_seconds";
+    let mut times = std::collections::BTreeSet::new();
+    // Three samples while the crowd is there; a sampler without files would never have a second one.
+    while times.len() < 3 {
+        // The crowd may be in the way of one of ours.
+        times.extend(metric(&address, sampled).map(f64::to_bits));
+    }
+    assert!(metric(&address, "process_open_fds").is_some_and(|open| open <= 64.0 - 8.0));
+    drop(crowd);
 }
 
 #[test]

@@ -16,6 +16,7 @@ use ring::rand::SystemRandom;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::Builder;
 use tokio::sync::oneshot;
 
 /// What is said to a client.
@@ -113,9 +114,15 @@ impl Users {
             }
             let answer = state.queue.push(attempt, source, failures);
             if !state.checking {
-                state.checking = true;
                 let users = Arc::clone(self);
-                drop(tokio::task::spawn_blocking(move || users.check_all()));
+                match Builder::new().name("passwords".to_owned()).spawn(move || users.check_all()) {
+                    Ok(_) => state.checking = true,
+                    Err(error) => {
+                        // Tried again when the client is back.
+                        tracing::warn!(%error, "no thread can be started to check a password");
+                        return Admission::Busy;
+                    }
+                }
             }
             answer
         };
