@@ -2,12 +2,12 @@
 
 use super::Failure;
 use crate::assess::{Assessment, State, assess};
+use crate::config::open_regular;
 use crate::sample::Sample;
 use crate::sample::recording::{BEGIN, Reader, Report};
 use crate::time::Timestamp;
 use flate2::bufread::MultiGzDecoder;
 use std::error::Error;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write, stderr};
 use std::path::Path;
 
@@ -46,7 +46,7 @@ pub(super) fn is_one(path: &Path) -> Result<bool, Failure> {
 
 fn input(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
     let failure = |error: std::io::Error| unreadable(path, error);
-    let mut input = BufReader::with_capacity(64 << 10, File::open(path).map_err(failure)?);
+    let mut input = BufReader::with_capacity(64 << 10, open_regular(path).map_err(failure)?);
     let is_gzip = input.fill_buf().map_err(failure)?.starts_with(&[0x1f, 0x8b]);
     if is_gzip {
         return Ok(Box::new(BufReader::with_capacity(64 << 10, MultiGzDecoder::new(input))));

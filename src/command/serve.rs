@@ -5,11 +5,12 @@ use crate::config::{Listening, Settings};
 use crate::export::metrics::Budget;
 use crate::time::Timestamp;
 use crate::verdict::Windows;
-use crate::web::{AccessRules, Answers, Drained, Limits, Listener, PageOptions, Published, serve};
+use crate::web::{AccessRules, AllowedHosts, Answers, Drained, Limits, Listener, PageOptions, Published, serve};
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
+use sysinfo::System;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -27,7 +28,9 @@ impl BoundServer {
     /// Reads certificates and users and binds every address, before anything else is begun. From then on a signal ends
     /// `until_stopped`, also one that comes before it: nobody who was told where this serves can end it without an order.
     pub(super) fn open(settings: &Settings) -> Result<Self, Failure> {
-        let rules = settings.web_file.as_deref().map_or_else(AccessRules::open, AccessRules::from_file)?;
+        let hosts = AllowedHosts::new(System::host_name().ok().as_deref(), settings.allowed_hosts.clone());
+        let rules =
+            settings.web_file.as_deref().map_or_else(AccessRules::open, AccessRules::from_file)?.with_hosts(hosts);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

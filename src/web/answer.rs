@@ -122,6 +122,11 @@ impl Answers {
         }
     }
 
+    /// Whether a path is answered under every name: Prometheus and probes come by whatever name they have been given.
+    pub(super) fn is_for_any_host(&self, path: &str) -> bool {
+        path == self.telemetry_path || matches!(path, "/-/healthy" | "/-/ready")
+    }
+
     fn file(&self, plain: &'static str, gzip: bool) -> Body {
         if !gzip {
             return Body::new(plain, false);

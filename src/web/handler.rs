@@ -7,6 +7,7 @@ use super::rules::{AccessRules, Rules};
 use super::slots::{ByteCount, ConnectionSlots};
 use super::stream::Source;
 use super::users::Admission;
+use super::{api, host};
 use http_body_util::Full;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::{self, HeaderValue};
@@ -82,11 +83,21 @@ impl Connection {
 
     /// `None` where the request may be answered.
     async fn refusal(&self, rules: &Rules, request: &Request<Incoming>) -> Option<Response<Full<Bytes>>> {
+        let Ok(host) = host::requested(request) else {
+            return Some(plain(
+                StatusCode::BAD_REQUEST,
+                "a request has exactly one Host header, with a name or an address\n",
+            ));
+        };
         if rules.rate_limit.as_ref().is_some_and(|bucket| !bucket.take()) {
             return Some(try_again(StatusCode::TOO_MANY_REQUESTS, "too many requests\n"));
         }
         if rules.config.users.is_empty() {
-            return None;
+            let is_safe = rules.tls.is_some()
+                || self.source == Source::Local
+                || self.answers.is_for_any_host(request.uri().path())
+                || host.is_none_or(|host| self.rules.hosts.contains(&host));
+            return (!is_safe).then(|| unknown_host(request.uri().path()));
         }
         let authorization = request.headers().get(header::AUTHORIZATION);
         let failures = self.failures.load(Ordering::Relaxed);
@@ -103,6 +114,16 @@ impl Connection {
             }
         }
     }
+}
+
+/// For a page in a browser, or for a client of the API.
+fn unknown_host(path: &str) -> Response<Full<Bytes>> {
+    const MESSAGE: &str =
+        "this host name is not one of the agent's; use an IP address, or allow the name by --web.allowed-host\n";
+    if path.starts_with("/api/") {
+        return api::error(StatusCode::FORBIDDEN, MESSAGE.trim_end());
+    }
+    plain(StatusCode::FORBIDDEN, MESSAGE)
 }
 
 fn try_again(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {

@@ -3,6 +3,7 @@
 mod answer;
 mod api;
 mod handler;
+mod host;
 mod negotiate;
 mod response;
 mod rules;
@@ -13,6 +14,7 @@ mod tls;
 mod users;
 
 pub use answer::{Answers, PageOptions, Published};
+pub use host::AllowedHosts;
 pub use rules::{AccessRules, ReloadThread, WebConfigError};
 pub use server::{Drained, serve};
 pub use stream::{Limits, Listener};

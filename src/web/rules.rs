@@ -1,6 +1,7 @@
 //! Which rules of access are in force now? Those of the web configuration file, reloaded when it or one of its certificates
 //! changes. What cannot be read leaves the old rules in force.
 
+use super::host::AllowedHosts;
 use super::tls::{TlsError, server_config};
 use super::users::{NoRandomness, Users};
 use crate::config::ConfigError;
@@ -64,6 +65,8 @@ pub struct AccessRules {
     path: Option<PathBuf>,
     rules: RwLock<Arc<Rules>>,
     files: Mutex<FileState>,
+    /// Names under which a browser may read without password and TLS.
+    pub(super) hosts: AllowedHosts,
     /// Outlives the rules: what was checked under the old ones need not be checked again.
     pub(super) users: Arc<Users>,
 }
@@ -108,6 +111,7 @@ impl AccessRules {
             path: None,
             rules: RwLock::new(Arc::new(rules)),
             files: Mutex::default(),
+            hosts: AllowedHosts::default(),
             users: Arc::new(Users::new()?),
         })
     }
@@ -120,7 +124,14 @@ impl AccessRules {
         let config = WebConfig::read(path)?;
         let files = FileState { stamps: stamps(path, &config), broken: None };
         let rules = RwLock::new(Arc::new(Rules::new(config)?));
-        Ok(Self { path: Some(path.to_owned()), rules, files: Mutex::new(files), users: Arc::new(Users::new()?) })
+        let (files, hosts) = (Mutex::new(files), AllowedHosts::default());
+        Ok(Self { path: Some(path.to_owned()), rules, files, hosts, users: Arc::new(Users::new()?) })
+    }
+
+    /// The same with further names under which a browser may read; without them these are IP addresses and `localhost`.
+    #[must_use]
+    pub fn with_hosts(self, hosts: AllowedHosts) -> Self {
+        Self { hosts, ..self }
     }
 
     /// Whether TLS is spoken; this does not change while the server runs.

@@ -274,7 +274,10 @@ async fn every_path_needs_the_password() {
     let server = start(&alice(4)).await;
     for path in ["/", "/metrics", "/api/v1/snapshot", "/-/healthy", "/-/ready", "/nothing", "/style.css"] {
         let mut stream = TcpStream::connect(server.address).await.unwrap();
-        stream.write_all(format!("GET {path} HTTP/1.1\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap();
+        stream
+            .write_all(format!("GET {path} HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n").as_bytes())
+            .await
+            .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         assert!(
@@ -301,6 +304,42 @@ async fn users_are_changed_while_it_serves() {
     fs::write(&path, "").unwrap();
     server.rules.reload();
     assert_eq!(server.login("nobody").await, "200", "no users, no password");
+}
+
+#[tokio::test]
+async fn a_file_that_becomes_a_fifo_is_not_waited_for() {
+    let server = start(&alice(4)).await;
+    let path = server.folder.path().join("web.yml");
+    fs::remove_file(&path).unwrap();
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).unwrap();
+    server.rules.reload();
+    assert_eq!(server.login("alice:right").await, "200");
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, alice(4).replace("alice", "bob")).unwrap();
+    server.rules.reload();
+    assert_eq!(server.login("alice:right").await, "401");
+    assert_eq!(server.login("bob:right").await, "200");
+}
+
+#[tokio::test]
+async fn with_a_password_or_tls_any_name_will_do() {
+    let request = "GET /api/v1/snapshot HTTP/1.1\r\nHost: any.example\r\nConnection: close\r\n";
+    let server = start(&alice(4)).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let login = "Authorization: Basic YWxpY2U6cmlnaHQ=\r\n\r\n";
+    stream.write_all(format!("{request}{login}").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+
+    let server = start(TLS).await;
+    let stream = TcpStream::connect(server.address).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut stream = TlsConnector::from(Arc::new(server.connector(None))).connect(name, stream).await.unwrap();
+    stream.write_all(format!("{request}\r\n").as_bytes()).await.unwrap();
+    let mut start = [0; 12];
+    stream.read_exact(&mut start).await.unwrap();
+    assert_eq!(&start, b"HTTP/1.1 200");
 }
 
 #[tokio::test]
