@@ -82,8 +82,9 @@ impl Agent {
     }
 
     /// Returns when the sampling thread has ended, which it does by itself only after a defect.
-    pub async fn ended(&mut self) {
-        while self.ended.changed().await.is_ok() {}
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut ended = self.ended.clone();
+        async move { while ended.changed().await.is_ok() {} }
     }
 }
 

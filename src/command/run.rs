@@ -35,7 +35,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         watch.keep_state_in(directory).map_err(|error| Failure::io("start a thread", error))?;
     }
     let first = first_snapshot(&mut watch);
-    greet(&first, &bound.urls())?;
+    greet(&first, bound.urls())?;
 
     if let Some(recording) = &mut recording {
         recording.record(&first.sample);
@@ -44,7 +44,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     published.publish(Arc::new(first));
     let publisher = Arc::clone(&published);
     let mut changes = Changes::new(Windows { critical: settings.critical, warning: settings.warning });
-    let mut agent = Agent::start(watch, &settings, move |snapshot| {
+    let agent = Agent::start(watch, &settings, move |snapshot| {
         changes.log(&snapshot);
         if let Some(recording) = &mut recording {
             recording.record(&snapshot.sample);

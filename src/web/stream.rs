@@ -57,7 +57,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// These, so that connections take no more than half of the files that the process may open: the other half is the sampler's.
+    /// These, so that connections take no more than half of the files that may be open: where the kernel has no table of them for the
+    /// serving thread alone, the sampler needs the other half.
     pub(super) fn within(self, open_files: usize, listeners: usize) -> Self {
         let quarter = open_files / 4;
         // Besides these the slots have spare ones, an eighth or one for each listener.
