@@ -4,7 +4,6 @@ use super::{Failure, privileges, service};
 use crate::config::{ListenAddress, Listening, Settings};
 use crate::export::metrics::Budget;
 use crate::time::Timestamp;
-use crate::verdict::Windows;
 use crate::web::{AccessRules, AllowedHosts, Answers, Drained, Limits, Listener, PageOptions, Published, serve};
 use nix::sched::{CloneFlags, unshare};
 use std::future::Future;
@@ -139,11 +138,7 @@ pub(super) fn until_stopped(
     let BoundServer { rules, jobs, thread, .. } = server;
     // Not started by the server's thread: a disk with certificates may hang, too.
     let _reloading = rules.watch().map_err(|error| Failure::io("start a thread", error))?;
-    let page = PageOptions {
-        telemetry_path: settings.telemetry_path.clone(),
-        notice,
-        windows: Windows { critical: settings.critical, warning: settings.warning },
-    };
+    let page = PageOptions { telemetry_path: settings.telemetry_path.clone(), notice };
     let published = Arc::clone(published);
     let answers = Answers::new(
         Arc::clone(&published),

@@ -4,6 +4,7 @@ use super::response::{Body, Cache, RequestContext, Resource, compressible, plain
 use super::{api, negotiate};
 use crate::export::metrics::{self, Budget};
 use crate::export::page;
+use crate::report::{Explanation, Question};
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 use http_body_util::Full;
@@ -136,7 +137,14 @@ impl Answers {
     }
 
     fn page(&self, context: &RequestContext<'_>) -> Response<Full<Bytes>> {
-        let render = || Ok::<_, Infallible>(page::render(context.snapshot, context.now, &self.page).into_bytes());
+        let render = || {
+            let (snapshot, now) = (context.snapshot, context.now);
+            let explanation = snapshot.map(|snapshot| Explanation::new(snapshot, now, Question::default()));
+            let report = context.report();
+            // Every layer is always known.
+            let known = report.as_ref().zip(explanation.as_ref().and_then(|explanation| explanation.as_ref().ok()));
+            Ok::<_, Infallible>(page::render(known, &self.page).into_bytes())
+        };
         let Ok(body) = context.body(Resource::Page, render);
         let mut response = compressible(body, "text/html; charset=utf-8");
         let policy = HeaderValue::from_static(page::CONTENT_SECURITY_POLICY);
@@ -147,9 +155,8 @@ impl Answers {
     /// The metrics in the format that the client wants.
     fn scrape(&self, context: &RequestContext<'_>, headers: &HeaderMap) -> Response<Full<Bytes>> {
         let chosen = negotiate::format(list(headers, header::ACCEPT).as_deref());
-        let render = || {
-            Ok::<_, Infallible>(metrics::render(context.snapshot, context.now, self.budget, chosen.format).into_bytes())
-        };
+        let render =
+            || Ok::<_, Infallible>(metrics::render(context.report().as_ref(), self.budget, chosen.format).into_bytes());
         let Ok(body) = context.body(Resource::Metrics(chosen.format), render);
         let mut response = compressible(body, "");
         let headers = response.headers_mut();

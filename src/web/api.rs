@@ -1,9 +1,8 @@
 //! What does the API answer? JSON made from the newest snapshot, with a tag so that nobody fetches a sample twice.
 
 use super::response::{Body, NO_CACHE, Parameters, RequestContext, Resource, compressible, response};
-use crate::export::explain::{self, Question, UnknownLayer};
 use crate::export::json;
-use crate::export::view::View;
+use crate::report::{Explanation, Question, Report, UnknownLayer};
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 use crate::units::SizeError;
@@ -69,12 +68,12 @@ fn body(
     parameters: Option<Parameters>,
 ) -> Result<Body, UnknownLayer> {
     let Some(parameters) = parameters else {
-        return context.body(Resource::Snapshot, || Ok(json::snapshot(snapshot, context.now).into_bytes()));
+        return context.body(Resource::Snapshot, || Ok(json::line(&Report::new(snapshot, context.now)).into_bytes()));
     };
     let resource = Resource::Explain(parameters.clone());
     context.body(resource, || {
         let question = Question { layer: parameters.layer.as_deref(), written: parameters.written };
-        explain::json::render(snapshot, context.now, question).map(String::into_bytes)
+        Explanation::new(snapshot, context.now, question).map(|explanation| json::line(&explanation).into_bytes())
     })
 }
 
@@ -106,7 +105,7 @@ fn shortened(text: &str) -> String {
 
 /// Names the sample. The tag is weak: the age in an answer moves on, and the packed one is of other bytes.
 fn tag(snapshot: &Snapshot, now: Timestamp) -> String {
-    let state = if View::new(snapshot, now).is_stale() { "stale" } else { "fresh" };
+    let state = if snapshot.is_stale(now) { "stale" } else { "fresh" };
     format!("W/\"{}-{state}\"", snapshot.sample.at.micros())
 }
 

@@ -2,6 +2,7 @@
 //! the same second.
 
 use crate::export::metrics::Format;
+use crate::report::Report;
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 use crate::units;
@@ -70,6 +71,11 @@ pub(super) struct RequestContext<'a> {
 }
 
 impl RequestContext<'_> {
+    /// What is known now; `None` before the first sample.
+    pub(super) fn report(&self) -> Option<Report> {
+        self.snapshot.map(|snapshot| Report::new(snapshot, self.now))
+    }
+
     /// The body of a resource.
     pub(super) fn body<E>(&self, resource: Resource, render: impl FnOnce() -> Result<Vec<u8>, E>) -> Result<Body, E> {
         let Some(snapshot) = self.snapshot else { return render().map(|plain| Body::new(plain, self.gzip)) };

@@ -6,7 +6,7 @@ use super::tls::{TlsError, server_config};
 use super::users::{NoRandomness, Users};
 use crate::config::ConfigError;
 use crate::config::web::{RateLimit, WebConfig};
-use crate::report::report;
+use crate::error_chain::error_chain;
 use crate::time::Span;
 use hyper::header::{HeaderName, HeaderValue};
 use std::fmt;
@@ -159,7 +159,7 @@ impl AccessRules {
                 tracing::info!(file = %path.display(), "web configuration reloaded");
             }
             Err(error) => {
-                let problem = report(&error);
+                let problem = error_chain(&error);
                 files.stamps = stamps;
                 files.broken = Some(match files.broken.take() {
                     Some((before, said)) if before == problem => {
