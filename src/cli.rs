@@ -1,8 +1,6 @@
 //! What may be typed? Flags and subcommands; no behaviour, no default that needs the machine.
 
-use crate::command::backtest::BacktestArgs;
-use crate::command::remote::{Agent, AgentChoice};
-use crate::config::{ListenAddress, Overrides};
+use crate::config::{Agent, AgentChoice, ListenAddress, Overrides};
 use crate::time::{Span, TimeError, Timestamp};
 use crate::units::{Bytes, SizeError};
 use clap::error::ErrorKind;
@@ -184,6 +182,28 @@ pub struct ManArgs {
     /// Write a page for each command into this directory instead
     #[arg(value_name = "DIR")]
     pub directory: Option<PathBuf>,
+}
+
+/// Flags of `backtest`.
+#[derive(Debug, Clone, Args)]
+pub struct BacktestArgs {
+    /// A trace, or a folder of traces: NAME.csv or NAME.csv.gz with the columns t_seconds,size_bytes,avail_bytes, or
+    /// NAME.json (also .gz) with the answer of Prometheus to a range query for {__name__=~"node_filesystem_(avail|size)_bytes"},
+    /// or NAME.jsonl (also .gz) as `run --recording` writes it, after its older generation NAME.jsonl.1
+    #[arg(value_name = "DIR")]
+    pub path: PathBuf,
+    /// Score predict_linear over 15m, 1h and 6h and the average rate of 1h beside the forecasts
+    #[arg(long)]
+    pub baseline: bool,
+    /// How to print the scores
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+    /// Write every forecast into this file, one JSON line each
+    #[arg(long, value_name = "FILE")]
+    pub emit_forecasts: Option<PathBuf>,
+    /// Write plots into this folder, as SVG: calibration.svg and one for each trace
+    #[arg(long, value_name = "DIR")]
+    pub plots: Option<PathBuf>,
 }
 
 /// Flags of `demo`.
@@ -407,7 +427,7 @@ impl AgentArgs {
     }
 
     /// The agent that is named, if one is.
-    pub(crate) fn named(&self) -> Option<Agent> {
+    pub fn named(&self) -> Option<Agent> {
         match &self.agent {
             Some(AgentChoice::At(address)) => {
                 Some(Agent { address: address.clone(), config: self.agent_config_file.clone() })

@@ -1,6 +1,6 @@
 //! Where does an answer come from, and how old is it? The last line of a table.
 
-use super::remote::AgentAddress;
+use crate::config::AgentAddress;
 use crate::time::Span;
 
 /// From an agent, whose sample is `age_seconds` old; `stale`: it has stopped sampling.

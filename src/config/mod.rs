@@ -1,5 +1,6 @@
 //! Which settings are in force? Defaults, then the configuration file, then flags; validated once, here.
 
+mod agent_address;
 pub mod client;
 mod contents;
 mod file;
@@ -8,6 +9,7 @@ mod problem;
 pub mod tls;
 pub mod web;
 
+pub use agent_address::{AddressError, Agent, AgentAddress, AgentChoice};
 pub use contents::{Contents, Unreadable};
 pub use file::{ConfigError, ConfigFile};
 pub use listen::{ListenAddress, ListenError, Listening};
