@@ -9,15 +9,15 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, File, Item, UseTree};
 
 /// A module, as `model::victims`. The crate itself is the empty one.
-pub type Module = String;
+pub(crate) type Module = String;
 
 /// The modules of a source tree and what each uses.
 #[derive(Debug, Default)]
-pub struct Graph {
+pub(crate) struct Graph {
     /// The modules that each one uses, itself apart.
-    pub uses: BTreeMap<Module, BTreeSet<Module>>,
+    pub(crate) uses: BTreeMap<Module, BTreeSet<Module>>,
     /// Every path that each one names, as it is written.
-    pub paths: BTreeMap<Module, BTreeSet<String>>,
+    pub(crate) paths: BTreeMap<Module, BTreeSet<String>>,
 }
 
 /// One parsed file.
@@ -28,14 +28,14 @@ struct Source {
 
 impl Graph {
     /// Reads every file below `root`, tests and main.rs apart.
-    pub fn read(root: &Path) -> Self {
+    pub(crate) fn read(root: &Path) -> Self {
         let mut sources = Vec::new();
         collect(root, root, &mut sources);
         Self::build(&sources)
     }
 
     /// Of modules that are given as text.
-    pub fn of(texts: &[(&str, &str)]) -> Self {
+    pub(crate) fn of(texts: &[(&str, &str)]) -> Self {
         let source = |(module, text): &(&str, &str)| Source {
             module: (*module).to_owned(),
             syntax: syn::parse_file(text).unwrap(),
@@ -59,14 +59,14 @@ impl Graph {
     }
 
     /// The folders, the root among them as the empty one.
-    pub fn folders(&self) -> BTreeSet<Module> {
+    pub(crate) fn folders(&self) -> BTreeSet<Module> {
         let folders = self.uses.keys().map(|module| module.rsplit_once("::").map_or("", |(folder, _)| folder));
         folders.map(str::to_owned).collect()
     }
 
     /// What lies directly in `folder`, files and folders as a whole, and what of it each uses. The folder's own mod.rs is one of
     /// them, as `mod`.
-    pub fn inside(&self, folder: &str) -> BTreeMap<String, BTreeSet<String>> {
+    pub(crate) fn inside(&self, folder: &str) -> BTreeMap<String, BTreeSet<String>> {
         let room = |module: &str| -> Option<String> {
             if module == folder {
                 return Some("mod".to_owned());
@@ -84,13 +84,14 @@ impl Graph {
     }
 
     /// The cycles of every folder, a line for each.
-    pub fn cycles(&self) -> Vec<String> {
+    pub(crate) fn cycles(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for folder in self.folders() {
             let edges = self.inside(&folder);
             for cycle in cycles(&edges) {
                 let uses = cycle.iter().flat_map(|user| edges[user].iter().map(move |used| (user, used)));
-                let uses = uses.filter(|(_, used)| cycle.contains(used)).map(|(user, used)| format!("{user} -> {used}"));
+                let uses =
+                    uses.filter(|(_, used)| cycle.contains(used)).map(|(user, used)| format!("{user} -> {used}"));
                 lines.push(format!("src/{}: {}", folder.replace("::", "/"), uses.collect::<Vec<_>>().join(", ")));
             }
         }
@@ -147,8 +148,7 @@ fn join(module: &str, name: &str) -> Module {
 
 fn is_test(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
-        attribute.path().is_ident("cfg")
-            && attribute.parse_args::<syn::Ident>().is_ok_and(|ident| ident == "test")
+        attribute.path().is_ident("cfg") && attribute.parse_args::<syn::Ident>().is_ok_and(|ident| ident == "test")
     })
 }
 

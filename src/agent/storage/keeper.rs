@@ -2,12 +2,29 @@
 
 use super::directory::{ASIDE, Directory, NAME};
 use super::form::{self, Damage};
-use super::{Boot, Found};
 use crate::assess::State;
 use crate::time::{Span, Timestamp};
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
+
+/// Which run of the machine it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(in crate::agent) struct Boot {
+    /// The kernel's boot_id; `None`: it cannot be read, and then no run is known to be the same.
+    pub(in crate::agent) id: Option<String>,
+    /// When it began, on the wall clock: start times of processes are told from it, to the microsecond.
+    pub(in crate::agent) at: Option<Timestamp>,
+}
+
+/// What was found at the start.
+#[derive(Debug, Default)]
+pub(in crate::agent) struct Found {
+    /// The state, fit to go on with.
+    pub(in crate::agent) state: State,
+    /// The boot time that the start times in it rest on; `None` where they are not of this run of the machine.
+    pub(in crate::agent) booted_at: Option<Timestamp>,
+}
 
 /// Reads the file once and replaces it as often as it is told to.
 #[derive(Debug)]

@@ -15,29 +15,12 @@ use crate::assess::State;
 use crate::time::{Span, Timestamp};
 use form::Origin;
 use keeper::Keeper;
+pub(super) use keeper::{Boot, Found};
 use std::io;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::Builder;
 use std::time::Duration;
-
-/// Which run of the machine it is.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Boot {
-    /// The kernel's boot_id; `None`: it cannot be read, and then no run is known to be the same.
-    pub(super) id: Option<String>,
-    /// When it began, on the wall clock: start times of processes are told from it, to the microsecond.
-    pub(super) at: Option<Timestamp>,
-}
-
-/// What was found at the start.
-#[derive(Debug, Default)]
-pub(super) struct Found {
-    /// The state, fit to go on with.
-    pub(super) state: State,
-    /// The boot time that the start times in it rest on; `None` where they are not of this run of the machine.
-    pub(super) booted_at: Option<Timestamp>,
-}
 
 /// The thread that keeps the state.
 #[derive(Debug)]
