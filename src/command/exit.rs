@@ -5,7 +5,7 @@ use super::recording::RecordingError;
 use super::remote::RemoteError;
 use crate::access::AccessError;
 use crate::config::{ConfigError, ListenError};
-use crate::export::explain::UnknownLayer;
+use crate::report::UnknownLayer;
 use crate::web::GuardError;
 use std::io;
 use std::path::PathBuf;

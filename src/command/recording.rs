@@ -1,6 +1,7 @@
 //! Opens recordings, and answers from them by the same `assess` that answers from a machine.
 
 use crate::assess::{Assessment, State, assess};
+use crate::error_chain::error_chain;
 use crate::sample::Sample;
 use crate::sample::recording::{BEGIN, Reader, Report};
 use crate::time::Timestamp;
@@ -117,7 +118,7 @@ pub(super) fn warn(path: &Path, report: &Report) {
 pub fn warnings(path: &Path, report: &Report) -> Vec<String> {
     let name = path.display();
     let mut lines: Vec<String> =
-        report.damage.iter().map(|damage| format!("{name}: {}", crate::report::report(damage))).collect();
+        report.damage.iter().map(|damage| format!("{name}: {}", error_chain(damage))).collect();
     if report.more_damage > 0 {
         lines.push(format!("{name}: {} more damaged lines", report.more_damage));
     }

@@ -104,7 +104,7 @@ mod tests {
             let shown = header
                 .as_ref()
                 .map(|header| header.to_str().unwrap())
-                .map_err(|error| crate::command::report(error).replace(folder.path().to_str().unwrap(), "FOLDER"));
+                .map_err(|error| crate::command::error_chain(error).replace(folder.path().to_str().unwrap(), "FOLDER"));
             assert_eq!(shown, value.map_err(str::to_owned));
         }
     }
