@@ -207,12 +207,13 @@ fn a_use_is_seen_wherever_it_stands() {
         use crate::{model, forecast::History as Past};
         fn f(x: super::layer::Id) -> bool { matches!(x, crate::sample::Reading::Known(_)) || crate::time::is(x) }
         #[cfg(test)] fn g() { crate::never::f() }
+        mod inner { use super::f; fn h(x: super::super::units::Bytes) {} }
         impl X { #[cfg(test)] fn h() { crate::never::f() } pub(super) fn i() { web::serve() } }";
-    let other = ["never", "model", "forecast", "layer", "sample", "time", "web"].map(|name| (name, ""));
-    let root = "mod never; mod model; mod forecast; mod layer; mod sample; mod time; mod web; mod user;";
+    let other = ["never", "model", "forecast", "layer", "sample", "time", "units", "web"].map(|name| (name, ""));
+    let root = "mod never; mod model; mod forecast; mod layer; mod sample; mod time; mod units; mod web; mod user;";
     let graph = Graph::of(&[&[("", root), ("user", text)][..], &other].concat());
     let uses: Vec<&str> = graph.uses["user"].iter().map(String::as_str).collect();
-    assert_eq!(uses, ["forecast", "layer", "model", "sample", "time"]);
+    assert_eq!(uses, ["forecast", "layer", "model", "sample", "time", "units"]);
 }
 
 #[test]

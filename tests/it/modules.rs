@@ -205,6 +205,18 @@ fn flatten(tree: &UseTree, prefix: &mut Vec<String>, found: &mut Vec<(String, Ve
 #[derive(Default)]
 struct Paths {
     found: Vec<Vec<String>>,
+    /// How many modules around, within the file.
+    depth: usize,
+}
+
+impl Paths {
+    /// A path as it would be written at the top of the file; one that does not lead out of a module within it is none.
+    fn note(&mut self, path: Vec<String>) {
+        let up = path.iter().take_while(|name| *name == "super").count();
+        if up == 0 || up > self.depth {
+            self.found.push(path.into_iter().skip(self.depth.min(up)).collect());
+        }
+    }
 }
 
 impl<'ast> Visit<'ast> for Paths {
@@ -236,21 +248,33 @@ impl<'ast> Visit<'ast> for Paths {
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
         let mut found = Vec::new();
         flatten(&item.tree, &mut Vec::new(), &mut found);
-        self.found.extend(found.into_iter().map(|(_, path)| path));
+        for (_, path) in found {
+            self.note(path);
+        }
+    }
+
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        self.depth += 1;
+        visit::visit_item_mod(self, item);
+        self.depth -= 1;
     }
 
     /// `pub(super)` uses nothing.
     fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        self.found.push(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
+        self.note(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
         visit::visit_path(self, path);
     }
 
     /// What a macro is given: `format!("{}", super::report(x))`, `matches!(x, crate::a::B)`.
     fn visit_macro(&mut self, item: &'ast syn::Macro) {
         self.visit_path(&item.path);
-        tokens(item.tokens.clone(), &mut self.found);
+        let mut found = Vec::new();
+        tokens(item.tokens.clone(), &mut found);
+        for path in found {
+            self.note(path);
+        }
     }
 }
 

@@ -101,10 +101,9 @@ mod tests {
             if let Ok(header) = &header {
                 assert_eq!(format!("{header:?}"), "Sensitive");
             }
-            let shown = header
-                .as_ref()
-                .map(|header| header.to_str().unwrap())
-                .map_err(|error| crate::command::error_chain(error).replace(folder.path().to_str().unwrap(), "FOLDER"));
+            let shown = header.as_ref().map(|header| header.to_str().unwrap()).map_err(|error| {
+                crate::error_chain::error_chain(error).replace(folder.path().to_str().unwrap(), "FOLDER")
+            });
             assert_eq!(shown, value.map_err(str::to_owned));
         }
     }
