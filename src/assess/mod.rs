@@ -4,7 +4,7 @@ mod assessment;
 mod expected_triggers;
 pub mod holders;
 mod images;
-mod kept;
+mod persisted;
 pub mod remedies;
 mod scores;
 mod timeline;
@@ -14,7 +14,7 @@ pub use assessment::{
 };
 pub use expected_triggers::Urgency;
 pub use images::{ImageNote, ImageState, ImagesAssessment, LastUsed, Observed};
-pub use kept::{PersistedState, State};
+pub use persisted::{PersistedState, State};
 pub use timeline::{Projection, Timeline};
 
 use crate::forecast::{Forecast, Observation, Outlook};
@@ -71,7 +71,7 @@ pub fn assess(sample: &Sample, state: State) -> (Assessment, State) {
     for layer in &sample.layers {
         // Of two layers of one name, which only a hostile one makes, the first is remembered.
         let mut memory =
-            watched_before.remove(&layer.id).or_else(|| pending_restore.watched(&layer.id)).unwrap_or_default();
+            watched_before.remove(&layer.id).or_else(|| pending_restore.layer(&layer.id)).unwrap_or_default();
         layers.push(assess_layer(layer, sample, &outlooks, &state.critical_images, &mut memory));
         watched.entry(layer.id.clone()).or_insert(memory);
     }

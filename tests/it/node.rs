@@ -44,7 +44,7 @@ pub(crate) fn report(snapshot: &Snapshot) -> Report {
 
 /// What explains every layer with a kubelet.
 pub(crate) fn explanation(snapshot: &Snapshot) -> Explanation {
-    explain(snapshot, Question::default()).expect("no layer is named")
+    explain(snapshot, Question::default()).unwrap()
 }
 
 /// The answer to a question two seconds after the snapshot.
