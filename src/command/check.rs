@@ -1,27 +1,27 @@
 //! `highwater check`: what the running agent knows, or what a look of a few seconds shows; and by the exit code how bad it is.
 
-use super::remote::{Agent, Timeouts, get, local};
-use super::run::{first_snapshot, terminal_width};
+use super::observe::{self, Waits};
+use super::remote::{Timeouts, get, local};
+use super::run::terminal_width;
 use super::screen::Screen;
-use super::{Failure, colour, look, origin, print, report, waiting};
+use super::{Failure, colour, origin, print, report, waiting};
 use crate::access::socket::ReplyLimits;
 use crate::agent::runtimes::ask_all;
 use crate::agent::{Watch, clock};
 use crate::cli::{CheckArgs, Output};
-use crate::config::Settings;
-use crate::export::json::{self, Document, SCHEMA_VERSION, describe};
-use crate::export::table;
-use crate::snapshot::Snapshot;
-use crate::source::walk::Budget;
+use crate::config::{Agent, Settings};
+use crate::export::{json, table};
+use crate::report::{Report, SCHEMA_VERSION};
 use crate::time::Span;
 use crate::verdict::{Verdict, Windows};
-use std::sync::Arc;
-use std::thread::Builder;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How long to wait for the walk where nothing else is said.
 const USAGE_TIMEOUT: Span = Span::from_secs(10);
+
+/// A runtime that is stuck is not waited for: the table lacks the names that it knows.
+const RUNTIMES_WITHIN: Duration = Duration::from_millis(700);
 
 /// How often runtimes are asked while it is looked again and again.
 const RUNTIMES_EVERY: Duration = Duration::from_secs(30);
@@ -33,9 +33,9 @@ const RUNTIMES_EVERY: Duration = Duration::from_secs(30);
 pub fn check(args: &CheckArgs) -> Result<Verdict, Failure> {
     let settings = Settings::load(args.overrides())?;
     let windows = Windows { critical: settings.critical, warning: settings.warning };
-    let (mut origin, mut document) = Origin::find(args, &settings)?;
+    let (mut origin, mut known) = Origin::find(args, &settings)?;
     let Some(period) = args.watch else {
-        let (text, verdict) = text(&document, &origin, args.output, windows);
+        let (text, verdict) = text(&mut known, &origin, args.output, windows);
         return print(&text).map(|()| verdict);
     };
     waiting(async {
@@ -46,7 +46,7 @@ pub fn check(args: &CheckArgs) -> Result<Verdict, Failure> {
         let title = format!("Every {:?}: highwater check", period.to_std());
         let mut problem: Option<String> = None;
         loop {
-            let (mut text, verdict) = text(&document, &origin, args.output, windows);
+            let (mut text, verdict) = text(&mut known, &origin, args.output, windows);
             if let Some(problem) = &problem {
                 text.extend(["highwater: ", problem.as_str(), "\n"]);
             }
@@ -60,7 +60,7 @@ pub fn check(args: &CheckArgs) -> Result<Verdict, Failure> {
                 _ = terminate.recv() => return Ok(verdict),
                 // An agent that is away for a while may come back.
                 newer = again => match newer {
-                    Ok(newer) => (document, problem) = (newer, None),
+                    Ok(newer) => (known, problem) = (newer, None),
                     Err(failure) => problem = Some(report(&failure)),
                 },
             }
@@ -68,14 +68,16 @@ pub fn check(args: &CheckArgs) -> Result<Verdict, Failure> {
     })?
 }
 
-fn text(document: &Document, origin: &Origin, output: Output, windows: Windows) -> (String, Verdict) {
-    let verdict = document.verdict(windows);
+fn text(known: &mut Report, origin: &Origin, output: Output, windows: Windows) -> (String, Verdict) {
+    // By the windows of who asks, which may be others than the agent's.
+    known.verdict = known.judge(windows);
+    let verdict = known.verdict.status.known().unwrap_or(Verdict::Unknown);
     let text = match output {
-        Output::Json => json::line(document),
+        Output::Json => json::line(known),
         Output::Table => {
             let coloured = colour::wanted();
-            let table = colour::headings(&table::show(document, terminal_width()), coloured);
-            format!("{table}\n{}\n{}\n", origin.sentence(document), colour::verdict(verdict, coloured))
+            let table = colour::headings(&table::render(known, terminal_width()), coloured);
+            format!("{table}\n{}\n{}\n", origin.sentence(known), colour::verdict(verdict, coloured))
         }
     };
     (text, verdict)
@@ -96,24 +98,26 @@ struct Look {
 
 impl Origin {
     /// The agent that was named or that runs here, else a look at the machine; with the first answer.
-    fn find(args: &CheckArgs, settings: &Settings) -> Result<(Self, Document), Failure> {
+    fn find(args: &CheckArgs, settings: &Settings) -> Result<(Self, Report), Failure> {
         if let Some(agent) = args.origin.agent.named() {
-            let document = waiting(ask(&agent))??;
-            return Ok((Self::Agent(agent), document));
+            let known = waiting(ask(&agent))??;
+            return Ok((Self::Agent(agent), known));
         }
         if args.seeks_local()
-            && let Some((agent, document)) = waiting(local(settings))?
+            && let Some((agent, known)) = waiting(local(settings))?
         {
-            return Ok((Self::Agent(agent), document));
+            return Ok((Self::Agent(agent), known));
         }
-        let window = args.origin.window.unwrap_or(look::WINDOW);
-        let (watch, snapshot) = measure(settings, window, args.usage_timeout.unwrap_or(USAGE_TIMEOUT))?;
+        let window = args.origin.window.unwrap_or(observe::WINDOW);
+        let usage = args.usage_timeout.unwrap_or(USAGE_TIMEOUT);
+        let mut watch = observe::watch(settings)?;
+        let snapshot = observe::observe(&mut watch, &Waits { runtimes: RUNTIMES_WITHIN, window, usage }, settings)?;
         let look = Look { watch, window, asked: clock::monotonic() };
-        Ok((Self::Look(Box::new(look)), describe(&snapshot, clock::now())))
+        Ok((Self::Look(Box::new(look)), Report::new(&snapshot, clock::now())))
     }
 
     /// The answer anew.
-    async fn again(&mut self) -> Result<Document, Failure> {
+    async fn again(&mut self) -> Result<Report, Failure> {
         match self {
             Self::Agent(agent) => ask(agent).await,
             Self::Look(look) => {
@@ -121,52 +125,20 @@ impl Origin {
                     ask_all(&look.watch.runtimes(), &ReplyLimits::default()).await;
                     look.asked = clock::monotonic();
                 }
-                Ok(describe(&look.watch.round(), clock::now()))
+                Ok(Report::new(&look.watch.round(), clock::now()))
             }
         }
     }
 
     /// Whence, and how old.
-    fn sentence(&self, document: &Document) -> String {
+    fn sentence(&self, known: &Report) -> String {
         match self {
-            Self::Agent(agent) => origin::of_agent(&agent.address, document.age_seconds, document.stale),
+            Self::Agent(agent) => origin::of_agent(&agent.address, known.age, known.stale),
             Self::Look(look) => origin::of_look(look.window),
         }
     }
 }
 
-async fn ask(agent: &Agent) -> Result<Document, Failure> {
+async fn ask(agent: &Agent) -> Result<Report, Failure> {
     get(agent, "/api/v1/snapshot", SCHEMA_VERSION, Timeouts::PATIENT).await.map_err(Failure::Agent)
-}
-
-/// This machine as it is.
-fn measure(settings: &Settings, window: Span, usage_timeout: Span) -> Result<(Watch, Snapshot), Failure> {
-    let mut watch = look::begin(settings)?;
-    let first = first_snapshot(&mut watch);
-    let begin = clock::monotonic();
-    let walk = start_walk(&watch, settings, usage_timeout)?;
-    let mut snapshot = look::through(window, begin, &mut watch, first);
-    while begin.elapsed() < usage_timeout.to_std() && walk.as_ref().is_some_and(|walk| !walk.is_finished()) {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    watch.usage().stop();
-    if walk.is_some() {
-        snapshot = watch.round();
-    }
-    Ok((watch, snapshot))
-}
-
-fn start_walk(
-    watch: &Watch,
-    settings: &Settings,
-    timeout: Span,
-) -> Result<Option<std::thread::JoinHandle<()>>, Failure> {
-    if timeout == Span::ZERO {
-        return Ok(None);
-    }
-    let usage = Arc::clone(&watch.usage());
-    // Somebody waits for it: no pauses.
-    let budget = Budget { entries: settings.usage_max_entries, pause: Duration::ZERO, ..Budget::default() };
-    let walk = Builder::new().name("usage".to_owned()).spawn(move || usage.walk_all(&budget));
-    walk.map(Some).map_err(|error| Failure::io("start a thread", error))
 }

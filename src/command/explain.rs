@@ -1,17 +1,16 @@
 //! `highwater explain`: which images each trigger would delete, which stay, and why; from the running agent, a recording, or one
 //! look at this machine.
 
-use super::remote::{Agent, RemoteError, Timeouts, get, local};
+use super::observe::{self, Waits};
+use super::remote::{RemoteError, Timeouts, get, local};
 use super::run::terminal_width;
-use super::{Failure, look, origin, print, recording, waiting};
-use crate::access::socket::ReplyLimits;
+use super::{Failure, origin, print, recording, waiting};
 use crate::agent::clock;
-use crate::agent::runtimes::ask_all;
 use crate::cli::{ExplainArgs, Output};
-use crate::config::Settings;
-use crate::export::explain::document::{Document, SCHEMA_VERSION, describe};
-use crate::export::explain::{Question, table};
-use crate::export::json;
+use crate::config::{Agent, Settings};
+use crate::export::{explain, json};
+use crate::report::explanation::SCHEMA_VERSION;
+use crate::report::{Explanation, Question};
 use crate::snapshot::{AgentHealth, Snapshot};
 use crate::time::{Span, Timestamp};
 use std::path::Path;
@@ -26,22 +25,22 @@ const RUNTIMES_WITHIN: Duration = Duration::from_secs(15);
 /// Unusable settings, a layer that is not there, an agent that was named and does not answer, a machine whose processes cannot
 /// be listed, or a recording that cannot be read.
 pub fn explain(args: &ExplainArgs) -> Result<(), Failure> {
-    let (document, origin) = known(args)?;
+    let (explanation, origin) = known(args)?;
     let text = match args.output {
-        Output::Table => format!("{}\n{origin}\n", table::show(&document, terminal_width())),
-        Output::Json => json::line(&document),
+        Output::Table => format!("{}\n{origin}\n", explain::render(&explanation, terminal_width())),
+        Output::Json => json::line(&explanation),
     };
     print(&text)
 }
 
 /// The answer, and a sentence that says from where.
-fn known(args: &ExplainArgs) -> Result<(Document, String), Failure> {
+fn known(args: &ExplainArgs) -> Result<(Explanation, String), Failure> {
     let question = Question { layer: args.layer.as_deref(), written: args.if_write };
     if let Some(path) = &args.recording {
         let (snapshot, now) = recorded(path, args)?;
-        let document = describe(&snapshot, now, question).map_err(Failure::Layer)?;
+        let explanation = Explanation::new(&snapshot, now, question).map_err(Failure::Layer)?;
         let origin = format!("From the recording {}, as of {now}.", path.display());
-        return Ok((document, origin));
+        return Ok((explanation, origin));
     }
     let settings = Settings::load(args.overrides())?;
     let agent = match args.origin.agent.named() {
@@ -49,17 +48,19 @@ fn known(args: &ExplainArgs) -> Result<(Document, String), Failure> {
         named => named,
     };
     if let Some(agent) = agent {
-        let document = waiting(ask(&agent, question))?.map_err(Failure::Agent)?;
-        let origin = origin::of_agent(&agent.address, document.age_seconds, document.stale);
-        return Ok((document, origin));
+        let explanation = waiting(ask(&agent, question))?.map_err(Failure::Agent)?;
+        let origin = origin::of_agent(&agent.address, explanation.age, explanation.stale);
+        return Ok((explanation, origin));
     }
-    let window = args.origin.window.unwrap_or(look::WINDOW);
-    let snapshot = measure(&settings, window)?;
-    let document = describe(&snapshot, clock::now(), question).map_err(Failure::Layer)?;
-    Ok((document, origin::of_look(window)))
+    let window = args.origin.window.unwrap_or(observe::WINDOW);
+    let mut watch = observe::watch(&settings)?;
+    let waits = Waits { runtimes: RUNTIMES_WITHIN, window, usage: Span::ZERO };
+    let snapshot = observe::observe(&mut watch, &waits, &settings)?;
+    let explanation = Explanation::new(&snapshot, clock::now(), question).map_err(Failure::Layer)?;
+    Ok((explanation, origin::of_look(window)))
 }
 
-async fn ask(agent: &Agent, question: Question<'_>) -> Result<Document, RemoteError> {
+async fn ask(agent: &Agent, question: Question<'_>) -> Result<Explanation, RemoteError> {
     let mut query = form_urlencoded::Serializer::new(String::new());
     if let Some(layer) = question.layer {
         query.append_pair("layer", layer);
@@ -71,25 +72,11 @@ async fn ask(agent: &Agent, question: Question<'_>) -> Result<Document, RemoteEr
     get(agent, &path, SCHEMA_VERSION, Timeouts::PATIENT).await
 }
 
-/// This machine as it is.
-fn measure(settings: &Settings, window: Span) -> Result<Snapshot, Failure> {
-    let mut watch = look::begin(settings)?;
-    watch.round();
-    let begin = clock::monotonic();
-    let runtimes = watch.runtimes();
-    // What did not answer in time is absent in the sample, and said to be.
-    waiting(async {
-        tokio::time::timeout(RUNTIMES_WITHIN, ask_all(&runtimes, &ReplyLimits::default())).await.is_ok()
-    })?;
-    let second = watch.round();
-    Ok(look::through(window, begin, &mut watch, second))
-}
-
 /// What was known of another machine, or at another time, and the time for which it is answered.
 fn recorded(path: &Path, args: &ExplainArgs) -> Result<(Snapshot, Timestamp), Failure> {
     let known = recording::sample_at(path, args.at)?;
     recording::warn(path, &known.report);
-    let agent = AgentHealth { collectors: Vec::new(), sample_interval: look::INTERVAL, boot_id: None, process: None };
+    let agent = AgentHealth::none(observe::INTERVAL);
     let now = args.at.unwrap_or(known.sample.at);
     Ok((Snapshot { sample: known.sample, assessment: known.assessment, agent }, now))
 }
