@@ -1,9 +1,8 @@
 //! What do a layer's images mean: which would go at each trigger, which have gone, and what is remembered of them in between?
 //! Joins the runtime's lists with the model; keeps the kubelet's records, and the counts of deletions, from sample to sample.
 //!
-//! The records outlive a restart of highwater where its state is kept (`kept.rs`); the counts of deletions do not.
+//! The records outlive a restart of highwater where its state is kept (`persisted.rs`); the counts of deletions do not.
 
-use super::Measured;
 use crate::model::candidates::{Eligibility, Pass, eligibilities};
 use crate::model::deletions::{Circumstances, deletions};
 use crate::model::in_use::{ContainersCounted, images_in_use};
@@ -12,12 +11,15 @@ use crate::model::recovery::{Critical, NeverPulled, Recoverable, critical, recov
 use crate::model::schedule::{Expected, GcSchedule, Start};
 use crate::model::victims::SafeReason;
 use crate::model::{GcPolicy, Inventory, Release, Trigger, TriggerLevel};
-use crate::sample::{FilesystemId, ImageId, ImageStore, KubeletSample, Reading};
+use crate::sample::{FilesystemId, ImageId, ImageStore, KubeletSample, Reading, Space};
 use crate::time::{Span, Timestamp};
 use crate::units::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// A filesystem and its numbers, where they are known.
+pub(super) type Measured<'a> = Option<(FilesystemId, &'a Space)>;
 
 /// What is known of the images of one layer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
