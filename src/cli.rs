@@ -39,10 +39,10 @@ pub enum Command {
     /// Exit code: 0 nothing foreseen, 1 a trigger is foreseen within --warning, 2 crossed or foreseen within --critical,
     /// 3 a layer could not be measured or the agent of --agent not reached, 4 highwater itself failed or a flag is wrong.
     Check(CheckArgs),
-    /// Walk through a recording and compare what was foretold with the images that were deleted
+    /// Go through a recording and compare the predictions with the images that were deleted
     ///
-    /// Before each burst of deletions the prediction is taken, and each image is counted: foretold as certain, possible or safe,
-    /// and deleted or not. Exit code: 0 nothing foretold was wrong, 1 something was, 2 the recording cannot be read.
+    /// For each burst of deletions the prediction before it is taken, and each image is counted: predicted as certain, possible or
+    /// safe, and deleted or not. Exit code: 0 no prediction was wrong, 1 one was, 2 the recording cannot be read.
     Replay(ReplayArgs),
     /// Play recorded disk usage through the forecast and score what it would have said
     Backtest(BacktestArgs),

@@ -4,7 +4,7 @@
 use super::*;
 use crate::model::schedule::Start;
 use crate::model::simulated::{History, KUBELET, Orders, START, V1_28, V1_37, at, deleted, store, store_at, time_of};
-use crate::model::{GcPolicy, Origin, Setting};
+use crate::model::{GcPolicy, Origin, Release, Setting};
 use crate::sample::ImageId;
 use crate::time::Span;
 use crate::units::Percent;
@@ -37,11 +37,11 @@ fn followed(history: &History, until: Timestamp) -> Inventory {
 fn verdicts_at(history: &History, number: i64, policy: &GcPolicy, available: u64) -> Vec<String> {
     let look = time_of(number) - Span::from_secs(5);
     let (inventory, store) = (followed(history, look), store_at(history, look));
-    let collection = collect(Tick {
+    let collection = collect(GcRun {
         policy,
-        release: V1_37,
         schedule: GcSchedule::of(KUBELET),
-        at: time_of(number),
+        at: Expected::exactly(time_of(number)),
+        crossed: true,
         capacity: CAPACITY,
         available: Available::exactly(Bytes::new(available)),
         store: &store,
@@ -132,11 +132,11 @@ fn a_restart_voids_the_history_and_begins_the_minimum_age_anew() {
     let restart = at(4_010);
     inventory.observe(at(4_020), Start::of(restart, V1_37), &store(&["a", "b"]), false);
     let tick = |inventory: &Inventory, policy: &GcPolicy, available| {
-        let collection = collect(Tick {
+        let collection = collect(GcRun {
             policy,
-            release: V1_37,
             schedule: GcSchedule::of(Start::of(restart, V1_37)),
-            at: Start::of(restart, V1_37).pass(1).at,
+            at: Expected::exactly(Start::of(restart, V1_37).gc_run(1).at),
+            crossed: true,
             capacity: CAPACITY,
             available: Available::exactly(Bytes::new(available)),
             store: &store(&["a=50", "b=50"]),
@@ -213,11 +213,11 @@ fn pins_are_doubtful_where_the_release_is_not_known_and_void_in_1_20() {
     let store = store(&["a!"]);
     let inventory = followed(&always(&["a!"]), at(290));
     let outcome = |release| {
-        let collection = collect(Tick {
+        let collection = collect(GcRun {
             policy: &policy(|_| ()),
-            release,
-            schedule: GcSchedule::of(KUBELET),
-            at: time_of(1),
+            schedule: GcSchedule::of(Start::of(START, release)),
+            at: Expected::exactly(time_of(1)),
+            crossed: true,
             capacity: CAPACITY,
             available: Available::exactly(Bytes::ZERO),
             store: &store,
@@ -267,11 +267,11 @@ fn nothing_is_certain_of_lists_that_are_not_whole() {
     let whole = always(&["a=50", "b*=50"]);
     let inventory = followed(&whole, at(290));
     let collection = |store: ImageStore, available| {
-        let collection = collect(Tick {
+        let collection = collect(GcRun {
             policy: &policy(|_| ()),
-            release: V1_37,
             schedule: GcSchedule::of(KUBELET),
-            at: time_of(1),
+            at: Expected::exactly(time_of(1)),
+            crossed: true,
             capacity: CAPACITY,
             available: Available::exactly(Bytes::new(available)),
             store: &store,
@@ -291,11 +291,11 @@ fn nothing_is_certain_of_lists_that_are_not_whole() {
 fn it_says_whether_the_goal_is_reached() {
     let inventory = followed(&always(&["a=50", "b=60"]), at(290));
     let suffices = |least, most| {
-        collect(Tick {
+        collect(GcRun {
             policy: &policy(|_| ()),
-            release: V1_37,
             schedule: GcSchedule::of(KUBELET),
-            at: time_of(1),
+            at: Expected::exactly(time_of(1)),
+            crossed: true,
             capacity: CAPACITY,
             available: Available { least: Bytes::new(least), most: Bytes::new(most) },
             store: &store(&["a=50", "b=60"]),
@@ -321,11 +321,11 @@ fn a_large_store_is_judged_like_a_small_one() {
     for look in [-5, 5, 290] {
         inventory.observe(at(look), KUBELET, &store, false);
     }
-    let collection = collect(Tick {
+    let collection = collect(GcRun {
         policy: &policy(|_| ()),
-        release: V1_37,
         schedule: GcSchedule::of(KUBELET),
-        at: time_of(1),
+        at: Expected::exactly(time_of(1)),
+        crossed: true,
         capacity: Bytes::new(30_000),
         available: Available::exactly(Bytes::ZERO),
         store: &store,
@@ -382,11 +382,11 @@ proptest! {
             policy.image_gc.minimum_age = setting(Span::from_secs(minimum_age));
             policy.image_gc.maximum_age = maximum_age.map(setting);
         });
-        let Collection { verdicts, counted, .. } = collect(Tick {
+        let Collection { verdicts, counted, .. } = collect(GcRun {
             policy: &policy,
-            release: V1_37,
             schedule: GcSchedule::of(KUBELET),
-            at: time_of(number),
+            at: Expected::exactly(time_of(number)),
+            crossed: true,
             capacity: CAPACITY,
             available: Available { least: Bytes::new(available), most: Bytes::new(available + blur) },
             store: &store,
@@ -434,11 +434,11 @@ proptest! {
                 policy.image_gc.high = setting(Percent::new(high));
                 policy.image_gc.low = setting(Percent::new(30));
             });
-            let collection = collect(Tick {
+            let collection = collect(GcRun {
                 policy: &policy,
-                release: V1_37,
                 schedule: GcSchedule::of(KUBELET),
-                at: time_of(1),
+                at: Expected::exactly(time_of(1)),
+                crossed: true,
                 capacity: CAPACITY,
                 available: Available::exactly(Bytes::new(available)),
                 store: &store,
@@ -458,11 +458,11 @@ proptest! {
         prop_assume!(index < store.images.len());
         let inventory = followed(&vec![(-1_000, store.clone())], at(290));
         let outcomes = |store: &ImageStore| {
-            collect(Tick {
+            collect(GcRun {
                 policy: &policy(|_| ()),
-                release: V1_37,
                 schedule: GcSchedule::of(KUBELET),
-                at: time_of(1),
+                at: Expected::exactly(time_of(1)),
+                crossed: true,
                 capacity: CAPACITY,
                 available: Available::exactly(Bytes::new(available)),
                 store,
