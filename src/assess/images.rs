@@ -4,9 +4,10 @@
 //! The records outlive a restart of highwater where its state is kept (`kept.rs`); the counts of deletions do not.
 
 use super::Measured;
-use crate::model::candidates::{ContainersCounted, Deletion, Eligibility, eligibilities, uses};
+use crate::model::candidates::{Deletion, Eligibility, eligibilities};
 use crate::model::deletions::{Circumstances, deletions};
 use crate::model::eviction::deletes_images;
+use crate::model::in_use::{ContainersCounted, images_in_use};
 use crate::model::prediction::{Crossings, Prediction, Subject, predict};
 use crate::model::recovery::{Critical, NeverPulled, Recoverable, critical, recoverable};
 use crate::model::schedule::{Crossing, Expected, GcSchedule, SYNC_PERIOD, Start};
@@ -358,12 +359,12 @@ impl LayerState {
             minimum_age,
             inventory: &self.inventory,
         };
-        let uses = uses(store, given.release, ContainersCounted::All);
+        let in_use = images_in_use(store, given.release, ContainersCounted::All);
         let critical = critical(store, critical_images);
         let config = given.kubelet.and_then(|kubelet| kubelet.config.value());
         let never_pulled = NeverPulled::of(config.map_or(&[], |config| &config.never_pulled));
         let notes =
-            store.images.iter().zip(eligibilities(store, &uses, deletion)).map(|(image, eligibility)| ImageNote {
+            store.images.iter().zip(eligibilities(store, &in_use, deletion)).map(|(image, eligibility)| ImageNote {
                 id: image.id.clone(),
                 state: match eligibility {
                     Eligibility::Safe(SafeReason::InUse) => ImageState::InUse,

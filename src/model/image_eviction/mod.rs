@@ -4,9 +4,10 @@
 //! Mirrors `eviction/eviction_manager.go` reclaimNodeLevelResources and `images/image_gc_manager.go`
 //! DeleteUnusedImages. Not modelled: which pod is evicted when images were not enough.
 
-use super::candidates::{ContainersCounted, Deletion, Eligibility, eligibilities, uses};
+use super::candidates::{Deletion, Eligibility, eligibilities};
 use super::eviction::deletes_images;
 use super::image_gc::verdicts;
+use super::in_use::{ContainersCounted, images_in_use};
 use super::schedule::{Expected, Start};
 use super::victims::{Cause, ImageOutcome, Outcome, SafeReason};
 use super::{GcPolicy, Inventory, Rule, Signal};
@@ -42,12 +43,12 @@ pub fn evict(sync: EvictionSync<'_>) -> Vec<ImageOutcome> {
     let EvictionSync { start, store, .. } = sync;
     let deletes = deletes_images(sync.signal, sync.same_filesystem);
     let counted = if deletes { ContainersCounted::AfterContainerRemoval } else { ContainersCounted::All };
-    let uses = uses(store, start.release(), counted);
+    let in_use = images_in_use(store, start.release(), counted);
     let minimum_age = Some(sync.policy.image_gc.minimum_age.value);
     let deletion = Deletion { start, at: sync.at, minimum_age, inventory: sync.inventory };
     let skips = start.release().holds(Rule::ContainerfsSkipsReclaim);
     let may_skip = skips.is_possible() && (!sync.same_filesystem || sync.nodefs_met);
-    let outcomes = eligibilities(store, &uses, deletion).into_iter().map(|eligibility| match eligibility {
+    let outcomes = eligibilities(store, &in_use, deletion).into_iter().map(|eligibility| match eligibility {
         Eligibility::Safe(reason) => Outcome::Safe(reason),
         Eligibility::Candidate(_) if !deletes => Outcome::Safe(SafeReason::NotNeeded),
         Eligibility::Candidate(candidate) if candidate.may_stay || may_skip || !store.complete => {

@@ -3,7 +3,8 @@
 //! Mirrors `images/image_gc_manager.go` GarbageCollect, freeOldImages and freeSpace (1.27 to 1.37). The run decides on the figures
 //! of the latest eviction sync, at most about 10 s old, and does not see what it has just freed by age.
 
-use super::candidates::{ContainersCounted, Deletion, Eligibility, eligibilities, uses};
+use super::candidates::{Deletion, Eligibility, eligibilities};
+use super::in_use::{ContainersCounted, images_in_use};
 use super::schedule::{Expected, GcSchedule};
 use super::victims::{Candidate, Cause, Counted, ImageOutcome, Outcome, Reached, SafeReason, Wanted, counted, reached};
 use super::{GcPolicy, Inventory, Rule, TriState, usage};
@@ -71,14 +72,14 @@ pub fn collect(run: GcRun<'_>) -> Collection {
     let GcRun { policy, store, at, inventory, .. } = run;
     let start = run.schedule.start();
     let deletion = Deletion { start, at, minimum_age: Some(policy.image_gc.minimum_age.value), inventory };
-    let uses = uses(store, start.release(), ContainersCounted::All);
-    let for_space = eligibilities(store, &uses, deletion);
+    let in_use = images_in_use(store, start.release(), ContainersCounted::All);
+    let for_space = eligibilities(store, &in_use, deletion);
     if !policy.image_gc.enabled {
         let verdicts = judge(store, &for_space, &disabled);
         return Collection { wanted: None, verdicts, counted: None, suffices: None };
     }
     // By the maximum age images are deleted whatever the minimum age says.
-    let for_age = eligibilities(store, &uses, Deletion { minimum_age: None, ..deletion });
+    let for_age = eligibilities(store, &in_use, Deletion { minimum_age: None, ..deletion });
     let by_age: Vec<TriState> = for_age.iter().map(|eligibility| too_old(run, eligibility)).collect();
     let wanted = wanted(run);
     let (by_space, counted) = by_space(store, &for_space, &by_age, wanted);
