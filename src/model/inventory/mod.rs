@@ -226,7 +226,7 @@ impl Inventory {
         // The first run comes before any sync, and what was listed before a run and after it is seen by it.
         let is_over = |number: i64| number == 0 || start.gc_run(number).latest <= at.earliest;
         let sees = if was.is_some() { self.next_run } else { self.next_run.saturating_add(1) };
-        let detected = is_over(sees).then(|| self.detection(sees, start).latest);
+        let detected = is_over(sees).then(|| detection(sees, start).latest);
         let may_be_used = was.is_some_and(|used| used.is_possible()) && is_over(self.next_run);
         Record {
             first_detected_latest: record.first_detected_latest.or(detected),
@@ -237,19 +237,9 @@ impl Inventory {
 
     /// The soonest that an image which no run has seen can have been detected.
     fn next_detection(&self, start: Start) -> Timestamp {
-        let next = self.detection(self.next_run, start).earliest;
+        let next = detection(self.next_run, start).earliest;
         let synced = self.latest.or(self.kubelet).filter(|_| self.under_pressure && self.next_run > 0);
         synced.map_or(next, |since| since.min(next))
-    }
-
-    /// What the run of this number notes as the detection of an image that it is the first to see, between bounds.
-    fn detection(&self, number: i64, start: Start) -> Expected {
-        let at = start.gc_run(number).at;
-        let voids = if number == 0 { start.release().holds(Rule::StartVoidsMinimumAge) } else { TriState::No };
-        // Where it is not known whether the release voids the age, the image may be young.
-        let earliest = if voids.is_possible() { BEFORE_EVERYTHING } else { at };
-        let latest = if voids.is_certain() { BEFORE_EVERYTHING } else { at };
-        Expected { earliest, at, latest }
     }
 
     /// When the kubelet runs image GC, as far as its runs were seen.
@@ -285,7 +275,7 @@ impl Inventory {
 
     /// The run of this number came after `before` and before `now`.
     fn note_run(&mut self, now: &Observation, number: i64, start: Start) {
-        let Expected { earliest, at: time, latest } = self.detection(number, start);
+        let Expected { earliest, at: time, latest } = detection(number, start);
         let continuous = self.before.as_ref().is_some_and(|before| now.at.since(before.at) <= CONTINUITY);
         if !continuous {
             // What was there before and after may have been deleted and pulled again in between.
@@ -326,7 +316,7 @@ impl Inventory {
     fn note_eviction_syncs(&mut self, now: &Observation, start: Start) {
         let since = self.latest.or(self.kubelet).unwrap_or(now.at);
         // What came before the first run is noted by that one, which may void its age.
-        let since = if self.next_run == 0 { since.min(self.detection(0, start).earliest) } else { since };
+        let since = if self.next_run == 0 { since.min(detection(0, start).earliest) } else { since };
         for (_, record) in self.records.iter_mut().filter(|(id, _)| !now.images.contains_key(*id)) {
             record.may_have_ended();
         }
@@ -355,6 +345,16 @@ impl Record {
         self.first_detected_latest = None;
         self.last_used_earliest = None;
     }
+}
+
+/// What the run of this number notes as the detection of an image that it is the first to see, between bounds.
+fn detection(number: i64, start: Start) -> Expected {
+    let at = start.gc_run(number).at;
+    let voids = if number == 0 { start.release().holds(Rule::StartVoidsMinimumAge) } else { TriState::No };
+    // Where it is not known whether the release voids the age, the image may be young.
+    let earliest = if voids.is_possible() { BEFORE_EVERYTHING } else { at };
+    let latest = if voids.is_certain() { BEFORE_EVERYTHING } else { at };
+    Expected { earliest, at, latest }
 }
 
 /// How many runs have surely happened by `at`: those whose latest time is not after it.
