@@ -8,7 +8,7 @@ use crate::untrusted::Label;
 use serde::{Deserialize, Serialize};
 
 /// Everything that is known at one moment.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
     /// What was seen.
     pub sample: Sample,

@@ -241,9 +241,8 @@ fn mounts(procfs: &Procfs) -> Vec<Mount> {
 
 /// The runtime's endpoint as the kubelet's files name it; a flag is seen by `discover` itself.
 fn endpoint(config: &KubeletConfig) -> Option<String> {
-    let in_drop_ins =
-        config.drop_ins.iter().rev().find_map(|(_, settings)| settings.container_runtime_endpoint.clone());
-    in_drop_ins.or_else(|| config.file.as_ref()?.1.container_runtime_endpoint.clone())
+    let in_drop_ins = config.drop_ins.iter().rev().find_map(|file| file.settings.container_runtime_endpoint.clone());
+    in_drop_ins.or_else(|| config.file.as_ref()?.settings.container_runtime_endpoint.clone())
 }
 
 /// Whether a step gave what it should.

@@ -13,7 +13,7 @@ use highwater::model::victims::{Outcome, SafeReason};
 use highwater::model::{Origin, Signal};
 use highwater::sample::{
     Component, KubeletConfig, KubeletSettings, KubeletVersion, LayerOrigin, LayerSample, LayerUsage, Reading,
-    RuntimeKind,
+    RuntimeKind, SettingsFile,
 };
 use highwater::snapshot::Snapshot;
 use highwater::units::{Bytes, Ratio};
@@ -28,7 +28,8 @@ fn snapshot(change: impl FnOnce(&mut LayerSample)) -> Snapshot {
     let mut snapshot = node::snapshot();
     let layer = &mut snapshot.sample.layers[OLD];
     let settings = KubeletSettings::default();
-    let config = KubeletConfig { file: Some((Label::new(FILE), settings)), ..KubeletConfig::default() };
+    let config =
+        KubeletConfig { file: Some(SettingsFile { path: Label::new(FILE), settings }), ..KubeletConfig::default() };
     layer.kubelet.as_mut().unwrap().config = Reading::present(config, node::AT);
     change(layer);
     snapshot.assessment = node::seen_for_twenty_minutes(&snapshot.sample);
@@ -224,10 +225,13 @@ fn a_setting_is_changed_where_it_stands() {
         layer.kubelet.as_mut().unwrap().config = config.map(|mut config| {
             config.flags.image_gc_high_threshold_percent = Some(90);
             let hard = |signal: &str, value: &str| Some([(signal.to_owned(), Some(value.to_owned()))].into());
-            config.drop_ins = vec![(
-                Label::new("/etc/kubelet.d/1.conf"),
-                KubeletSettings { eviction_hard: hard("imagefs.available", "20Gi"), ..KubeletSettings::default() },
-            )];
+            config.drop_ins = vec![SettingsFile {
+                path: Label::new("/etc/kubelet.d/1.conf"),
+                settings: KubeletSettings {
+                    eviction_hard: hard("imagefs.available", "20Gi"),
+                    ..KubeletSettings::default()
+                },
+            }];
             config
         });
     });
@@ -243,7 +247,8 @@ fn switched_off_is_everything_by_which_images_go() {
     let found = snapshot(|layer| {
         let config = layer.kubelet.as_mut().unwrap().config.clone();
         layer.kubelet.as_mut().unwrap().config = config.map(|mut config| {
-            config.file.as_mut().unwrap().1.image_maximum_gc_age = Some(highwater::time::Span::from_secs(86_400));
+            config.file.as_mut().unwrap().settings.image_maximum_gc_age =
+                Some(highwater::time::Span::from_secs(86_400));
             config
         });
     });

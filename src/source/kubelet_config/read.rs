@@ -5,7 +5,7 @@ use super::file::{self, located};
 use super::flags::Flags;
 use super::{k3s, static_pods};
 use crate::access::root::Root;
-use crate::sample::{Absence, AbsenceReason, KubeletConfig, KubeletSettings};
+use crate::sample::{Absence, AbsenceReason, KubeletConfig, SettingsFile};
 use crate::untrusted::Label;
 use std::path::{Path, PathBuf};
 
@@ -36,7 +36,7 @@ pub fn read(root: &Root, argv: &[String], cwd: Option<&Path>) -> Result<KubeletC
     problems.append(&mut drop_ins.problems);
     let root_dir = flags.root_dir.as_deref().unwrap_or(KubeletConfig::DEFAULT_ROOT_DIR);
     let root_dir = absolute(root_dir, cwd).map_or_else(|_| root_dir.into(), |path| label(&path));
-    let paths = file.iter().chain(&drop_ins.files).map(|(path, _)| Path::new(path.as_str()));
+    let paths = file.iter().chain(&drop_ins.files).map(|file| Path::new(file.path.as_str()));
     // One that is gone by now, or whose name is too long for a label, has no time.
     let modified_at = paths.filter_map(|path| root.modified(path).ok()).max();
     let mut config = KubeletConfig {
@@ -54,7 +54,7 @@ pub fn read(root: &Root, argv: &[String], cwd: Option<&Path>) -> Result<KubeletC
     Ok(config)
 }
 
-fn config_file(root: &Root, path: &Path, problems: &mut Vec<Label>) -> Result<(Label, KubeletSettings), Absence> {
+fn config_file(root: &Root, path: &Path, problems: &mut Vec<Label>) -> Result<SettingsFile, Absence> {
     let name = label(path);
     let content = root.read_file(path, MAX_FILE_BYTES)?;
     let parsed = file::parse(&content)
@@ -64,7 +64,7 @@ fn config_file(root: &Root, path: &Path, problems: &mut Vec<Label>) -> Result<(L
         return Err(Absence::new(AbsenceReason::Malformed, text.as_str()));
     }
     problems.extend(parsed.problems.iter().map(|text| located(&name, text)));
-    Ok((name, parsed.settings))
+    Ok(SettingsFile { path: name, settings: parsed.settings })
 }
 
 /// A path as the kubelet resolves it. Links and dots are left to the root, which keeps them inside.
@@ -191,7 +191,7 @@ mod tests {
     fn relative_paths_start_at_the_working_directory() {
         let machine = Machine::new().file("/srv/dir/kubelet.yaml", &format!("{HEAD}imageMinimumGCAge: 6m0s\n"));
         let config = machine.read(&["kubelet", "--config", "kubelet.yaml", "--root-dir=data"]).unwrap();
-        let (path, settings) = config.file.unwrap();
+        let SettingsFile { path, settings } = config.file.unwrap();
         assert_eq!(path.as_str(), "/srv/dir/kubelet.yaml");
         assert_eq!(settings.image_minimum_gc_age, Some(Span::from_secs(360)));
         assert_eq!(config.root_dir.as_str(), "/srv/dir/data");
@@ -216,7 +216,7 @@ mod tests {
         let read: Vec<_> = config
             .drop_ins
             .iter()
-            .map(|(path, settings)| (path.as_str(), settings.image_gc_high_threshold_percent.unwrap()))
+            .map(|file| (file.path.as_str(), file.settings.image_gc_high_threshold_percent.unwrap()))
             .collect();
         assert_eq!(
             read,
