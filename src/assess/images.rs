@@ -204,7 +204,12 @@ impl LayerState {
                 self.followed_since = None;
             }
             let evicts = self.evicting == Some(given.now);
-            if self.inventory.kubelet_runs(kubelet.into()) | (evicts && self.inventory.pressure()) {
+            let sandbox_image =
+                kubelet.config.value().and_then(|config| config.flags.pod_infra_container_image.as_deref());
+            if self.inventory.sandbox_image_is(sandbox_image)
+                | self.inventory.kubelet_runs(kubelet.into())
+                | (evicts && self.inventory.pressure())
+            {
                 self.shared = None;
             }
         }
@@ -359,7 +364,7 @@ impl LayerState {
             minimum_age,
             inventory: &self.inventory,
         };
-        let in_use = images_in_use(store, given.release, ContainersCounted::All);
+        let in_use = images_in_use(store, given.release, ContainersCounted::All, self.inventory.sandbox_image());
         let critical = critical(store, critical_images);
         let config = given.kubelet.and_then(|kubelet| kubelet.config.value());
         let never_pulled = NeverPulled::of(config.map_or(&[], |config| &config.never_pulled));

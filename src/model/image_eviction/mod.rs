@@ -43,7 +43,7 @@ pub fn evict(sync: EvictionSync<'_>) -> Vec<ImageOutcome> {
     let EvictionSync { start, store, .. } = sync;
     let deletes = deletes_images(sync.signal, sync.same_filesystem);
     let counted = if deletes { ContainersCounted::AfterContainerRemoval } else { ContainersCounted::All };
-    let in_use = images_in_use(store, start.release(), counted);
+    let in_use = images_in_use(store, start.release(), counted, sync.inventory.sandbox_image());
     let minimum_age = Some(sync.policy.image_gc.minimum_age.value);
     let deletion = Deletion { start, at: sync.at, minimum_age, inventory: sync.inventory };
     let skips = start.release().holds(Rule::ContainerfsSkipsReclaim);

@@ -72,7 +72,7 @@ pub fn collect(run: GcRun<'_>) -> Collection {
     let GcRun { policy, store, at, inventory, .. } = run;
     let start = run.schedule.start();
     let deletion = Deletion { start, at, minimum_age: Some(policy.image_gc.minimum_age.value), inventory };
-    let in_use = images_in_use(store, start.release(), ContainersCounted::All);
+    let in_use = images_in_use(store, start.release(), ContainersCounted::All, inventory.sandbox_image());
     let for_space = eligibilities(store, &in_use, deletion);
     if !policy.image_gc.enabled {
         let verdicts = judge(store, &for_space, &disabled);

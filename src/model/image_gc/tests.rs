@@ -235,10 +235,40 @@ fn use_is_told_by_id_from_1_30_on_and_by_reference_before() {
     let mut store = store(&["a"]);
     let container = crate::model::simulated::container("c", "pod", "a", crate::sample::ContainerState::Running);
     store.containers.push(crate::sample::Container { image_ref: Some("registry/a@sha256:0".into()), ..container });
-    let used = |release| images_in_use(&store, release, ContainersCounted::All).contains(&"a".into());
+    let used = |release| images_in_use(&store, release, ContainersCounted::All, None).contains(&"a".into());
     assert_eq!(used(Release::V1 { minor: 30, patch: 0 }), TriState::Yes);
     assert_eq!(used(Release::V1 { minor: 29, patch: 0 }), TriState::No);
     assert_eq!(used(Release::Unknown), TriState::Unknown);
+}
+
+/// Up to 1.28 the image of `--pod-infra-container-image` is in use, whether a sandbox runs or not.
+#[test]
+fn the_sandbox_image_of_a_kubelet_up_to_1_28_is_in_use() {
+    let mut store = store(&["pause", "own", "other"]);
+    store.images[0].tags = vec!["registry.k8s.io/pause:3.9".into()];
+    store.images[1].tags = vec!["registry.example.com/infra/sandbox:1".into()];
+    let outcomes = |release, flag: Option<&str>| {
+        let mut inventory = followed(&always(&["pause", "own", "other"]), at(290));
+        inventory.sandbox_image_is(flag);
+        let collection = collect(GcRun {
+            policy: &policy(|_| ()),
+            schedule: GcSchedule::of(Start::of(START, release)),
+            at: Expected::exactly(time_of(1)),
+            crossed: true,
+            capacity: CAPACITY,
+            available: Available::exactly(Bytes::ZERO),
+            store: &store,
+            inventory: &inventory,
+        });
+        written(&collection.verdicts)
+    };
+    let own = Some("registry.example.com/infra/sandbox:1");
+    assert_eq!(outcomes(V1_28, own), ["pause:certain", "own:in_use", "other:certain"]);
+    assert_eq!(outcomes(Release::Unknown, own), ["pause:certain", "own:possible", "other:certain"]);
+    // Which image is the default depends on the release.
+    assert_eq!(outcomes(V1_28, None), ["pause:possible", "own:certain", "other:certain"]);
+    assert_eq!(outcomes(Release::Unknown, None), ["pause:possible", "own:certain", "other:certain"]);
+    assert_eq!(outcomes(V1_37, own), ["pause:certain", "own:certain", "other:certain"]);
 }
 
 #[test]
@@ -252,7 +282,7 @@ fn an_image_volume_is_in_use() {
 fn an_image_that_may_be_mounted_unseen_is_possible_where_that_counts() {
     let store = ImageStore { hidden_volumes: true, ..store(&["a=50", "b*=50", "c!=50"]) };
     let outcomes = |release| {
-        let in_use = images_in_use(&store, release, ContainersCounted::All);
+        let in_use = images_in_use(&store, release, ContainersCounted::All, None);
         ["a", "b", "c"].map(|id| in_use.contains(&id.into()))
     };
     assert_eq!(outcomes(V1_37), [TriState::Unknown, TriState::Yes, TriState::Unknown]);

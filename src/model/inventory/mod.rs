@@ -12,6 +12,7 @@ use super::schedule::{DRIFT_LATEST, Expected, GC_PERIOD, GcSchedule, Start};
 use super::{Release, Rule, TriState};
 use crate::sample::{ImageId, ImageStore};
 use crate::time::{Span, Timestamp};
+use crate::untrusted::Label;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -52,6 +53,8 @@ pub struct Inventory {
     /// The end of deletions that may have been a GC run, but did not fit the schedule: two that fit each other are a schedule.
     suspected: Option<Expected>,
     records: BTreeMap<ImageId, Record>,
+    /// What the kubelet's `--pod-infra-container-image` says.
+    sandbox_image: Option<Label>,
     #[serde(skip)]
     recent: Recent,
 }
@@ -119,6 +122,20 @@ impl Inventory {
         is_new
     }
 
+    /// Takes note of what the kubelet's `--pod-infra-container-image` says. Whether that changes anything.
+    pub fn sandbox_image_is(&mut self, name: Option<&str>) -> bool {
+        let is_new = self.sandbox_image.as_ref().map(Label::as_str) != name;
+        if is_new {
+            self.sandbox_image = name.map(Label::new);
+        }
+        is_new
+    }
+
+    /// What the kubelet's `--pod-infra-container-image` says, as far as it is known.
+    pub const fn sandbox_image(&self) -> Option<&Label> {
+        self.sandbox_image.as_ref()
+    }
+
     /// Takes note of an eviction threshold that is crossed: syncs since the last list may have refreshed the records. Whether that
     /// changes anything.
     pub const fn pressure(&mut self) -> bool {
@@ -147,7 +164,7 @@ impl Inventory {
         if !store.complete || self.latest.is_some_and(|latest| at <= latest) {
             return None;
         }
-        let images = images(release, store);
+        let images = images(release, store, self.sandbox_image());
         let last = self.recent.0.back().map(|last| &last.observation.images).filter(|last| ***last == images);
         let images = last.map_or_else(|| Arc::new(images), Arc::clone);
         Some(Listed { observation: Observation { at, images }, under_pressure })
@@ -175,7 +192,9 @@ impl Inventory {
         let Recent(recent) = std::mem::take(&mut self.recent);
         let earlier = recent.iter().rev().map(|listed| &listed.observation).find(|earlier| earlier.at <= kubelet);
         let before = earlier.cloned().or_else(|| self.before.take().filter(|before| before.at <= kubelet));
-        *self = Self { kubelet: Some(kubelet), serving_since: start.serving_since(), before, ..Self::default() };
+        let sandbox_image = self.sandbox_image.take();
+        let serving_since = start.serving_since();
+        *self = Self { kubelet: Some(kubelet), serving_since, before, sandbox_image, ..Self::default() };
         for listed in recent.iter().filter(|listed| listed.observation.at > kubelet) {
             self.note(listed, start);
         }
@@ -364,8 +383,8 @@ fn gc_runs_until(start: Start, at: Timestamp) -> i64 {
     if since_first < 0 { 0 } else { after_first.saturating_add(1) }
 }
 
-fn images(release: Release, store: &ImageStore) -> BTreeMap<ImageId, TriState> {
-    let in_use = images_in_use(store, release, ContainersCounted::All);
+fn images(release: Release, store: &ImageStore, sandbox_image: Option<&Label>) -> BTreeMap<ImageId, TriState> {
+    let in_use = images_in_use(store, release, ContainersCounted::All, sandbox_image);
     store.images.iter().map(|image| (image.id.clone(), in_use.contains(&image.id))).collect()
 }
 
