@@ -3,14 +3,14 @@
 use crate::node;
 use highwater::assess::remedies::{Case, Change, Field, Raise, Remedies, Remedy, remedies};
 use highwater::assess::{Projection, Timeline};
-use highwater::export::explain::{Question, json, table};
-use highwater::export::page::{self, PageOptions};
+use highwater::export::{explain, json};
 use highwater::forecast::Forecast;
 use highwater::layer::LayerKind;
 use highwater::model::pins::Pinning;
 use highwater::model::recovery::Recoverable;
 use highwater::model::victims::{Outcome, SafeReason};
 use highwater::model::{Origin, Signal};
+use highwater::report::Question;
 use highwater::sample::{
     Component, KubeletConfig, KubeletSettings, KubeletVersion, LayerOrigin, LayerSample, LayerUsage, Reading,
     RuntimeKind, SettingsFile,
@@ -115,9 +115,9 @@ fn where_nothing_is_lost_for_good_nothing_has_to_help() {
         (note.recoverable, note.critical) = (Recoverable::Yes, None);
     }
     assert_eq!(of(&snapshot), None);
-    let text = table::render(&snapshot, node::now(), Question::default(), None).unwrap();
+    let text = explain::render(&node::explanation(&snapshot), None);
     assert!(!text.contains("What helps"), "{text}");
-    let page = page::render(Some(&snapshot), node::now(), &PageOptions::default());
+    let page = node::page(&snapshot);
     assert!(page.contains("webhook") && !page.contains("id=\"remedies\""), "{page}");
 }
 
@@ -173,7 +173,7 @@ fn the_pod_that_holds_most_is_another_one_with_all_that_is_in_it() {
     add("host", &["ci", "great"], pod("great"), 5);
     add("host/ci/great", &["node"], pod("of-its-own-cluster"), 6);
     assert_eq!(holder(&snapshot), Some(("host/ci/great".to_owned(), Bytes::from_gib(11))));
-    let text = table::render(&snapshot, node::now(), Question::default(), None).unwrap();
+    let text = explain::render(&node::explanation(&snapshot), None);
     assert!(text.contains("\n         kubectl --namespace ci delete pod great\n"), "{text}");
 }
 
@@ -270,19 +270,19 @@ fn switched_off_is_everything_by_which_images_go() {
 
 fn explained(snapshot: &Snapshot) -> String {
     let question = Question { layer: Some("worker-old"), written: None };
-    table::render(snapshot, node::now(), question, None).unwrap()
+    explain::render(&node::explain(snapshot, question).unwrap(), None)
 }
 
 #[test]
 fn check_names_the_best_remedy_of_a_layer_that_is_about_to_lose_images() {
-    let check = |snapshot: &Snapshot| highwater::export::table::render(snapshot, node::now(), None);
+    let check = |snapshot: &Snapshot| node::table(snapshot, None);
     let mut near = node::snapshot();
     let line = "\n  host/test-pods/4f0c8a1e-prow/capd-worker-old: pin 2 images\n";
     assert!(check(&near).contains(line), "{}", check(&near));
     near.sample.layers[OLD].runtime.as_mut().unwrap().version = Some(Label::new("1.6.20~ds1"));
     assert!(check(&near).contains("capd-worker-old: switch image GC and disk eviction off\n"), "{}", check(&near));
     for trigger in &mut near.assessment.layers[OLD].triggers {
-        trigger.forecast = None;
+        (trigger.forecast, trigger.action) = (None, None);
     }
     assert!(!check(&near).contains("What helps"), "nothing is foreseen");
 }
@@ -338,9 +338,9 @@ fn a_hostile_name_adds_no_command_to_what_is_copied() {
         let text = explained(&snapshot);
         assert_eq!(text.matches("images label").count(), 1, "{text}");
         assert!(text.contains("1 command withheld: a name is cut, or has characters that"), "{text}");
-        let page = page::render(Some(&snapshot), node::now(), &PageOptions::default());
+        let page = node::page(&snapshot);
         assert!(page.contains("# 1 command withheld"), "{page}");
-        let json = json::render(&snapshot, node::now(), Question::default()).unwrap();
+        let json = json::line(&node::explanation(&snapshot));
         assert!(json.contains("\"withheld\": 1"), "{json}");
     }
 }
@@ -353,7 +353,7 @@ fn a_hostile_pod_is_no_way_in() {
         let id = snapshot.sample.layers[1].id.child(&[container]);
         snapshot.assessment.layers[OLD].id = id.clone();
         snapshot.sample.layers[OLD].id = id;
-        let text = table::render(&snapshot, node::now(), Question::default(), None).unwrap();
+        let text = explain::render(&node::explanation(&snapshot), None);
         text.lines().find_map(|line| line.strip_prefix("  A shell in this layer: ").map(str::to_owned))
     };
     let usual = "kubectl --namespace test-pods exec -it p -- docker exec -it c bash";
