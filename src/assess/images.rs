@@ -3,7 +3,6 @@
 //!
 //! The records outlive a restart of highwater where its state is kept (`persisted.rs`); the counts of deletions do not.
 
-use super::Measured;
 use crate::model::candidates::{Deletion, Eligibility, eligibilities};
 use crate::model::deletions::{Circumstances, deletions};
 use crate::model::eviction::deletes_images;
@@ -13,12 +12,15 @@ use crate::model::recovery::{Critical, NeverPulled, Recoverable, critical, recov
 use crate::model::schedule::{Crossing, Expected, GcSchedule, SYNC_PERIOD, Start};
 use crate::model::victims::SafeReason;
 use crate::model::{GcPolicy, Inventory, Release, Trigger, TriggerLevel};
-use crate::sample::{FilesystemId, ImageId, ImageStore, KubeletSample, Reading};
+use crate::sample::{FilesystemId, ImageId, ImageStore, KubeletSample, Reading, Space};
 use crate::time::{Span, Timestamp};
 use crate::units::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// A filesystem and its numbers, where they are known.
+pub(super) type Measured<'a> = Option<(FilesystemId, &'a Space)>;
 
 /// What is known of the images of one layer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -23,6 +23,7 @@ mod forecast;
 mod hostile_files;
 mod hostile_sockets;
 mod metrics;
+mod modules;
 mod node;
 mod prometheus;
 mod recording;

@@ -25,7 +25,7 @@ pub fn replay(args: &ReplayArgs) -> Result<u8, Failure> {
     }
     let report = samples.into_report();
     if report.samples == 0 {
-        return Err(recording::nothing(&args.file, report));
+        return Err(recording::nothing(&args.file, report).into());
     }
     recording::warn(&args.file, &report);
     let result = judge.finish();
