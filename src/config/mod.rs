@@ -1,5 +1,6 @@
 //! Which settings are in force? Defaults, then the configuration file, then flags; validated once, here.
 
+mod agent_address;
 pub mod client;
 mod contents;
 mod file;
@@ -8,6 +9,7 @@ mod problem;
 pub mod tls;
 pub mod web;
 
+pub use agent_address::{AddressError, Agent, AgentAddress, AgentChoice};
 pub use contents::{Contents, Unreadable};
 pub use file::{ConfigError, ConfigFile};
 pub use listen::{ListenAddress, ListenError, Listening};
@@ -23,9 +25,9 @@ pub struct Settings {
     pub procfs: PathBuf,
     /// The machine's root directory.
     pub rootfs: PathBuf,
-    /// Distance between two samples; 100 ms to 5 min.
+    /// Sampling interval; 100 ms to 5 min.
     pub sample_interval: Span,
-    /// Distance between two questions to a runtime; 1 s to 1 h.
+    /// Polling interval of a runtime; 1 s to 1 h.
     pub runtime_interval: Span,
     /// Pause between two walks of a disk; `None`: no walks.
     pub usage_interval: Option<Span>,
@@ -43,9 +45,9 @@ pub struct Settings {
     pub max_series: usize,
     /// The directory in which the agent keeps what it has learnt; `None`: nothing is kept.
     pub storage: Option<PathBuf>,
-    /// A trigger foreseen within this is critical.
+    /// A trigger expected within this is critical.
     pub critical: Span,
-    /// A trigger foreseen within this is a warning.
+    /// A trigger expected within this is a warning.
     pub warning: Span,
     /// Names of images whose loss is fatal; `*` stands for any text. At most 1,000, none empty.
     pub critical_images: Vec<String>,

@@ -1,8 +1,8 @@
 //! From samples to lines: everything for the first, then only what is different.
 
+use super::format::{FORMAT, FORMAT_VERSION, LINE_LIMIT};
 use super::in_force::{InForce, Lines};
 use super::line::{Gone, Key, Kind, Line, Owner};
-use super::{FORMAT, FORMAT_VERSION, LINE_LIMIT};
 use crate::sample::{AbsenceReason, KubeletConfig, Reading, Sample};
 use crate::untrusted::Label;
 
