@@ -9,10 +9,12 @@ mod client;
 mod decode;
 mod error;
 mod message;
+mod method;
 mod reply;
 mod snapshot;
 
-pub use client::{Client, Method};
+pub use client::Client;
 pub use error::CriError;
+pub use method::Method;
 pub use reply::{Container, ContainerState, FsUsage, Image, Pod, PodState, Status, Version};
 pub use snapshot::{CriSnapshot, snapshot};

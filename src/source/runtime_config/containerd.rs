@@ -3,7 +3,8 @@
 //! Mirrors containerd `cmd/containerd/server/config/config.go` LoadConfig: the files that are imported come after the one that
 //! imports them, and the last one that says something counts.
 
-use super::{RuntimeSettings, defaults, malformed_toml, read_text};
+use super::settings::{RuntimeSettings, SNAPSHOTTER, defaults};
+use super::text::{malformed_toml, read_text};
 use crate::access::AccessError;
 use crate::access::root::Root;
 use crate::discover::parse::flag;
@@ -46,8 +47,6 @@ struct Images {
     stats_collect_period: Option<toml::Value>,
 }
 
-/// The directory of containerd's default snapshotter, below its root.
-pub(super) const SNAPSHOTTER: &str = "io.containerd.snapshotter.v1.overlayfs";
 /// containerd `internal/cri/config/config_unix.go`, the same from 1.3 on.
 const STATS_PERIOD: Span = Span::from_secs(10);
 /// Files in all; each has at most as many bytes as any other of a runtime.

@@ -4,30 +4,18 @@
 
 mod containerd;
 mod crio;
+mod settings;
+mod text;
+
+pub use settings::{RuntimeSettings, defaults, directories};
 
 use crate::access::AccessError;
 use crate::access::root::Root;
 use crate::discover::parse::{flag, flag_values};
 use crate::sample::RuntimeKind;
-use crate::time::Span;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
-
-/// What a runtime was told; paths as its layer sees them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RuntimeSettings {
-    /// The directory that everything of the runtime is below: containerd's root, Docker's data root.
-    pub root: PathBuf,
-    /// The directory of the images: the snapshotter's below containerd's root, Docker's data root itself.
-    pub image_store: PathBuf,
-    /// The socket.
-    pub socket: PathBuf,
-    /// How often containerd measures what its images use.
-    pub stats_period: Option<Span>,
-}
-
-/// Configuration files of runtimes are a few KiB.
-const LIMIT: usize = 256 << 10;
+use text::{malformed, read_text};
 
 #[derive(Debug, Default, Deserialize)]
 struct DockerConfig {
@@ -56,34 +44,6 @@ pub fn read(
     }
 }
 
-/// The paths that hold where nothing was said. See containerd `defaults/defaults_unix.go`, dockerd's and crio's manual pages.
-pub fn defaults(kind: RuntimeKind) -> RuntimeSettings {
-    let (root, image_store, socket) = match kind {
-        RuntimeKind::Containerd => ("/var/lib/containerd", containerd::SNAPSHOTTER, "/run/containerd/containerd.sock"),
-        RuntimeKind::Docker => ("/var/lib/docker", "", "/var/run/docker.sock"),
-        RuntimeKind::Crio => ("/var/lib/containers/storage", "", "/var/run/crio/crio.sock"),
-    };
-    RuntimeSettings {
-        root: root.into(),
-        image_store: below(Path::new(root), image_store),
-        socket: socket.into(),
-        stats_period: None,
-    }
-}
-
-/// The directories in which a runtime keeps images and containers. Below CRI-O's root there is one that containers/storage has bound
-/// onto itself, with nearly everything in it: whoever crosses no mount does not come to it from above.
-pub fn directories(kind: RuntimeKind, root: &Path) -> Vec<PathBuf> {
-    match kind {
-        RuntimeKind::Crio => vec![root.to_owned(), root.join("overlay")],
-        RuntimeKind::Containerd | RuntimeKind::Docker => vec![root.to_owned()],
-    }
-}
-
-fn below(root: &Path, name: &str) -> PathBuf {
-    if name.is_empty() { root.to_owned() } else { root.join(name) }
-}
-
 fn docker(layer: &Root, argv: &[String], named: Option<&Path>) -> Result<RuntimeSettings, AccessError> {
     let path = named.unwrap_or(Path::new("/etc/docker/daemon.json"));
     let config: DockerConfig = match read_text(layer, path, named.is_some())? {
@@ -99,28 +59,6 @@ fn docker(layer: &Root, argv: &[String], named: Option<&Path>) -> Result<Runtime
         .find_map(|host| host.strip_prefix("unix://"))
         .map_or(default.socket, PathBuf::from);
     Ok(RuntimeSettings { image_store: root.clone(), root, socket, stats_period: None })
-}
-
-fn read_text(root: &Root, path: &Path, must_exist: bool) -> Result<Option<String>, AccessError> {
-    match root.read_file(path, LIMIT) {
-        Ok(bytes) => String::from_utf8(bytes).map(Some).map_err(|_| malformed(path, None)),
-        Err(error) if !must_exist && error.reason() == crate::sample::AbsenceReason::Gone => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Says where, never what: the file may be a link to something secret.
-fn malformed(path: &Path, line: Option<usize>) -> AccessError {
-    let problem = line.map_or_else(|| "is not valid UTF-8".to_owned(), |line| format!("line {line} is not understood"));
-    AccessError::Malformed { path: path.to_owned(), problem }
-}
-
-fn malformed_toml(path: &Path, text: &str, error: &toml::de::Error) -> AccessError {
-    malformed(path, error.span().map(|span| line_of(text, span.start)))
-}
-
-fn line_of(text: &str, offset: usize) -> usize {
-    text.bytes().take(offset).filter(|b| *b == b'\n').count() + 1
 }
 
 #[cfg(test)]
