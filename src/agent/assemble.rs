@@ -54,7 +54,8 @@ pub(super) fn targets(found: &[FoundLayer], facts: &BTreeMap<LayerKey, Facts>) -
     let target = |layer: &FoundLayer| {
         let facts = facts.get(&layer.key)?;
         let (endpoint, stored) = (facts.endpoint.clone()?, Arc::clone(&facts.stored));
-        Some(Target { layer: layer.key, kind: layer.runtime?, endpoint, stored })
+        let sandbox_image = facts.paths.as_ref().ok().and_then(|paths| paths.sandbox_image.clone());
+        Some(Target { layer: layer.key, kind: layer.runtime?, endpoint, stored, sandbox_image })
     };
     found.iter().filter_map(target).collect()
 }

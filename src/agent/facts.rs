@@ -204,6 +204,7 @@ fn bare_paths() -> runtime_config::RuntimeSettings {
         image_store: "/".into(),
         socket: PathBuf::new(),
         stats_period: None,
+        sandbox_image: None,
     }
 }
 

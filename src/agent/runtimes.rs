@@ -30,6 +30,8 @@ pub struct Target {
     pub endpoint: Endpoint,
     /// What its images keep on the disk, likewise kept.
     pub stored: Arc<Stored>,
+    /// The image of every pod's sandbox, where the runtime's files name it.
+    pub sandbox_image: Option<Label>,
 }
 
 /// What a runtime answered last.
@@ -132,7 +134,8 @@ async fn ask(target: &Target, limits: &ReplyLimits) -> Answers {
     match target.kind {
         RuntimeKind::Docker => from_docker(&docker::snapshot(&target.endpoint, limits, now).await),
         RuntimeKind::Containerd | RuntimeKind::Crio => {
-            let mut answers = from_cri(&cri::snapshot(&target.endpoint, limits, now).await);
+            let snapshot = cri::snapshot(&target.endpoint, limits, now).await;
+            let mut answers = from_cri(&snapshot, target.sandbox_image.as_ref());
             if let Reading::Present { value, .. } = &mut answers.images {
                 if let (RuntimeKind::Containerd, Some(place)) = (target.kind, answers.image_store.clone()) {
                     target.stored.fill(target.endpoint.root(), place, value).await;
@@ -170,14 +173,14 @@ fn state_of<T>(list: &Reading<Listing<T>>) -> Reading<()> {
     }
 }
 
-fn from_cri(snapshot: &cri::CriSnapshot) -> Answers {
+fn from_cri(snapshot: &cri::CriSnapshot, sandbox_image: Option<&Label>) -> Answers {
     let first = snapshot.image_fs.value().and_then(|list| list.first());
     let mut names = BTreeMap::new();
     for pod in snapshot.pods.value().into_iter().flat_map(|pods| &pods.items) {
-        names.insert(pod.id.as_str().to_owned(), name_of_pod(pod));
+        names.insert(pod.pod.id.as_str().to_owned(), name_of_pod(pod));
     }
     for container in snapshot.containers.value().into_iter().flat_map(|containers| &containers.items) {
-        if let Some(pod) = names.get(container.pod_sandbox_id.as_str()).cloned() {
+        if let Some(pod) = names.get(container.pod.as_str()).cloned() {
             names.insert(container.id.as_str().to_owned(), pod);
         }
     }
@@ -189,21 +192,22 @@ fn from_cri(snapshot: &cri::CriSnapshot) -> Answers {
             .and_then(|status| status.stats_period)
             .map(|seconds| Span::from_secs(i64::from(seconds))),
         image_store: first.map(|usage| PathBuf::from(usage.mountpoint.as_str())).filter(|path| path.is_absolute()),
-        images: images::store(snapshot),
+        images: images::store(snapshot, sandbox_image),
         used: snapshot.image_fs.clone().and_then(|list| list.first().and_then(|usage| usage.used)),
         names,
         state: state_of(&snapshot.pods),
     }
 }
 
-fn name_of_pod(pod: &cri::Pod) -> ContainerName {
+fn name_of_pod(listed: &cri::ListedPod) -> ContainerName {
+    let pod = &listed.pod;
     ContainerName {
         parts: vec![pod.namespace.clone(), pod.name.clone()],
         origin: LayerOrigin {
             pod_namespace: Some(pod.namespace.clone()),
             pod: Some(pod.name.clone()),
-            prow_job: pod.prow_job.clone(),
-            prow_build_id: pod.prow_build_id.clone(),
+            prow_job: listed.prow_job.clone(),
+            prow_build_id: listed.prow_build_id.clone(),
             ..LayerOrigin::default()
         },
         k3d: false,

@@ -90,7 +90,7 @@ pub fn uses(store: &ImageStore, release: Release, counted: ContainersCounted) ->
     }
     if release.holds(Rule::SandboxImageInUse).is_certain() {
         // Up to 1.28 the image of --pod-infra-container-image counts; which one that is cannot be told for certain.
-        for image in store.images.iter().filter(|image| recovery::is_sandbox(image)) {
+        for image in recovery::sandbox_images(store) {
             note(&image.id, TriState::Unknown);
         }
     }

@@ -21,6 +21,9 @@ pub struct ImageStore {
     /// Images may be mounted as volumes that are not among [`Container::image_volumes`]: the runtime can do that, and does not
     /// tell.
     pub hidden_volumes: bool,
+    /// The image of every pod's sandbox ("pause") by its name, where the runtime tells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sandbox_image: Option<Label>,
 }
 
 /// The id of an image: the digest of its configuration, `sha256:...`.

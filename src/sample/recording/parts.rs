@@ -324,6 +324,7 @@ impl LayerParts {
                 (parts.image, parts.container, parts.pod) = (image, container, pod);
                 parts.images.at = Time::unless(*read_at, at);
                 parts.images.hidden_volumes = value.hidden_volumes;
+                parts.images.sandbox_image.clone_from(&value.sandbox_image);
                 parts.images.complete = Some(value.complete && images_whole && containers_whole && pods_whole);
             }
             Reading::Absent(absence) => parts.images.absence = absence.into(),
@@ -387,6 +388,7 @@ impl LayerParts {
             pods: self.pod.values().map(|(pod, _)| pod.clone()).collect(),
             complete,
             hidden_volumes: self.images.hidden_volumes,
+            sandbox_image: self.images.sandbox_image.clone(),
         };
         Reading::present(store, self.images.at.map_or(sampled, Time::timestamp))
     }

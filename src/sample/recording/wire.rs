@@ -61,7 +61,7 @@ pub(super) fn fields(kind: &str) -> Option<&'static [&'static str]> {
             "absent",
             "detail",
         ],
-        "images" => &["layer", "at", "complete", "hidden_volumes", "absent", "detail"],
+        "images" => &["layer", "at", "complete", "hidden_volumes", "sandbox_image", "absent", "detail"],
         "image" => &["layer", "id", "tags", "digests", "size", "pinned", "layers"],
         "container" => &["layer", "id", "pod", "name", "state", "image_id", "image_ref", "image_volumes"],
         "pod" => &["layer", "id", "uid", "namespace", "name", "ready", "is_static"],
@@ -233,6 +233,8 @@ pub(super) struct ImagesLine {
     pub(super) complete: Option<bool>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub(super) hidden_volumes: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) sandbox_image: Option<Label>,
     #[serde(flatten)]
     pub(super) absence: AbsenceForm,
 }

@@ -12,7 +12,8 @@ mod message;
 mod reply;
 mod snapshot;
 
-pub use client::{Client, Method};
+use client::Client;
+pub use client::Method;
 pub use error::CriError;
-pub use reply::{Container, ContainerState, FsUsage, Image, Pod, PodState, Status, Version};
+pub use reply::{FsUsage, ListedPod, Status, Version};
 pub use snapshot::{CriSnapshot, snapshot};

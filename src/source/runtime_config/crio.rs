@@ -77,7 +77,7 @@ pub(super) fn read(
     let root = flag(argv, &["root", "r"]).map_or(root, PathBuf::from);
     let socket = flag(argv, &["listen"]).map_or(socket, PathBuf::from);
     let socket = socket.to_str().and_then(|text| text.strip_prefix("unix://")).map(PathBuf::from).unwrap_or(socket);
-    Ok(RuntimeSettings { image_store: root.clone(), root, socket, stats_period: None })
+    Ok(RuntimeSettings { image_store: root.clone(), root, socket, stats_period: None, sandbox_image: None })
 }
 
 /// An empty text says nothing.

@@ -10,6 +10,7 @@ use crate::access::root::Root;
 use crate::discover::parse::{flag, flag_values};
 use crate::sample::RuntimeKind;
 use crate::time::Span;
+use crate::untrusted::Label;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,8 @@ pub struct RuntimeSettings {
     pub socket: PathBuf,
     /// How often containerd measures what its images use.
     pub stats_period: Option<Span>,
+    /// The image of every pod's sandbox, where a file names it.
+    pub sandbox_image: Option<Label>,
 }
 
 /// Configuration files of runtimes are a few KiB.
@@ -58,17 +61,15 @@ pub fn read(
 
 /// The paths that hold where nothing was said. See containerd `defaults/defaults_unix.go`, dockerd's and crio's manual pages.
 pub fn defaults(kind: RuntimeKind) -> RuntimeSettings {
-    let (root, image_store, socket) = match kind {
-        RuntimeKind::Containerd => ("/var/lib/containerd", containerd::SNAPSHOTTER, "/run/containerd/containerd.sock"),
-        RuntimeKind::Docker => ("/var/lib/docker", "", "/var/run/docker.sock"),
-        RuntimeKind::Crio => ("/var/lib/containers/storage", "", "/var/run/crio/crio.sock"),
+    let (root, socket) = match kind {
+        RuntimeKind::Containerd => ("/var/lib/containerd", "/run/containerd/containerd.sock"),
+        RuntimeKind::Docker => ("/var/lib/docker", "/var/run/docker.sock"),
+        RuntimeKind::Crio => ("/var/lib/containers/storage", "/var/run/crio/crio.sock"),
     };
-    RuntimeSettings {
-        root: root.into(),
-        image_store: below(Path::new(root), image_store),
-        socket: socket.into(),
-        stats_period: None,
-    }
+    let root = PathBuf::from(root);
+    let image_store =
+        if kind == RuntimeKind::Containerd { containerd::default_image_store(&root) } else { root.clone() };
+    RuntimeSettings { root, image_store, socket: socket.into(), stats_period: None, sandbox_image: None }
 }
 
 /// The directories in which a runtime keeps images and containers. Below CRI-O's root there is one that containers/storage has bound
@@ -78,10 +79,6 @@ pub fn directories(kind: RuntimeKind, root: &Path) -> Vec<PathBuf> {
         RuntimeKind::Crio => vec![root.to_owned(), root.join("overlay")],
         RuntimeKind::Containerd | RuntimeKind::Docker => vec![root.to_owned()],
     }
-}
-
-fn below(root: &Path, name: &str) -> PathBuf {
-    if name.is_empty() { root.to_owned() } else { root.join(name) }
 }
 
 fn docker(layer: &Root, argv: &[String], named: Option<&Path>) -> Result<RuntimeSettings, AccessError> {
@@ -98,7 +95,7 @@ fn docker(layer: &Root, argv: &[String], named: Option<&Path>) -> Result<Runtime
         .chain(config.hosts.iter().map(String::as_str))
         .find_map(|host| host.strip_prefix("unix://"))
         .map_or(default.socket, PathBuf::from);
-    Ok(RuntimeSettings { image_store: root.clone(), root, socket, stats_period: None })
+    Ok(RuntimeSettings { image_store: root.clone(), root, socket, stats_period: None, sandbox_image: None })
 }
 
 fn read_text(root: &Root, path: &Path, must_exist: bool) -> Result<Option<String>, AccessError> {
