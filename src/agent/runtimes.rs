@@ -28,6 +28,8 @@ pub struct Target {
     pub kind: RuntimeKind,
     /// Its socket. The same one is kept from round to round, so that a path that hangs keeps one thread and no more.
     pub endpoint: Endpoint,
+    /// Where the kubelet is answered that drives a Docker.
+    pub cri: Option<Endpoint>,
     /// What its images keep on the disk, likewise kept.
     pub stored: Arc<Stored>,
     /// The image of every pod's sandbox, where the runtime's files name it.
@@ -43,6 +45,8 @@ pub struct Answers {
     pub stats_period: Option<Span>,
     /// The directory of its images.
     pub image_store: Option<PathBuf>,
+    /// The snapshotter of the containerd in which a Docker keeps its images, where it does.
+    pub snapshotter: Option<Label>,
     /// What it says its images use.
     pub used: Reading<Bytes>,
     /// Its images and the containers of pods.
@@ -132,7 +136,17 @@ pub async fn ask_some(
 async fn ask(target: &Target, limits: &ReplyLimits) -> Answers {
     let now = clock::now();
     match target.kind {
-        RuntimeKind::Docker => from_docker(&docker::snapshot(&target.endpoint, limits, now).await),
+        RuntimeKind::Docker => {
+            let mut answers = from_docker(&docker::snapshot(&target.endpoint, limits, now).await);
+            // The kubelet deletes what cri-dockerd lists, whoever pulled or built it.
+            if let Some(cri) = &target.cri {
+                answers.images = images::store(&cri::snapshot(cri, limits, now).await, None);
+                if let Reading::Present { value, .. } = &mut answers.images {
+                    value.hidden_volumes = false;
+                }
+            }
+            answers
+        }
         RuntimeKind::Containerd | RuntimeKind::Crio => {
             let snapshot = cri::snapshot(&target.endpoint, limits, now).await;
             let mut answers = from_cri(&snapshot, target.sandbox_image.as_ref());
@@ -192,6 +206,7 @@ fn from_cri(snapshot: &cri::CriSnapshot, sandbox_image: Option<&Label>) -> Answe
             .and_then(|status| status.stats_period)
             .map(|seconds| Span::from_secs(i64::from(seconds))),
         image_store: first.map(|usage| PathBuf::from(usage.mountpoint.as_str())).filter(|path| path.is_absolute()),
+        snapshotter: None,
         images: images::store(snapshot, sandbox_image),
         used: snapshot.image_fs.clone().and_then(|list| list.first().and_then(|usage| usage.used)),
         names,
@@ -222,9 +237,10 @@ fn from_docker(snapshot: &docker::DockerSnapshot) -> Answers {
         version: snapshot.version.value().map(|version| version.version.clone()),
         stats_period: None,
         image_store: root.filter(|path| path.is_absolute()),
+        snapshotter: snapshot.info.value().and_then(|info| info.snapshotter.clone()),
         // Docker says what its images use only after walking all of them (/system/df), which is never asked.
         used: Reading::absent(AbsenceReason::NotRead, "Docker does not tell without walking its disk"),
-        images: Reading::absent(AbsenceReason::NotRead, "no kubelet deletes the images of Docker"),
+        images: Reading::absent(AbsenceReason::NotRead, "not asked: no kubelet drives this Docker"),
         names,
         state: state_of(&snapshot.containers),
     }

@@ -65,8 +65,8 @@ pub struct FilesystemAssessment {
 pub struct LayerAssessment {
     /// Which.
     pub id: LayerId,
-    /// The settings in force: `None` while a kubelet runs whose settings cannot be read, and in an inner layer without a kubelet,
-    /// where nobody collects. A machine without any kubelet of its own is given the defaults that one would have.
+    /// The settings in force: `None` without a kubelet, where nobody deletes images, and while one runs whose settings cannot be
+    /// read.
     pub policy: Option<GcPolicy>,
     /// When the kubelet looks next whether images must go; `None` without a kubelet or where its loop is off.
     pub next_image_gc_at: Option<Timestamp>,
@@ -219,8 +219,6 @@ impl<'a> Settings<'a> {
     fn of(layer: &'a LayerSample, sample: &'a Sample) -> Self {
         let kubelet = layer.kubelet.as_ref();
         let readable = kubelet.is_some_and(|kubelet| kubelet.config.value().is_some());
-        let outermost = || sample.layers.iter().filter(|layer| layer.parent.is_none());
-        let assumed = layer.parent.is_none() && outermost().all(|layer| layer.kubelet.is_none());
         let measured = |id: &Reading<FilesystemId>| {
             let id = *id.value()?;
             let filesystem = sample.filesystems.iter().find(|filesystem| filesystem.id == id)?;
@@ -229,7 +227,7 @@ impl<'a> Settings<'a> {
         Self {
             kubelet,
             release: kubelet.map_or(Release::Unknown, Release::of),
-            policy: (readable || assumed).then(|| GcPolicy::of(kubelet)),
+            policy: readable.then(|| GcPolicy::of(kubelet)),
             imagefs: measured(&layer.imagefs),
             nodefs: measured(&layer.nodefs),
             stats_period: layer.runtime.as_ref().and_then(|runtime| runtime.stats_period).unwrap_or(Span::ZERO),

@@ -4,11 +4,11 @@ use crate::fake_proc::{
     DOCKERD, Fake, FakeProc, HOST_CONTAINERD, HOST_KUBELET, node_containerd, node_kubelet, prow_node,
 };
 use highwater::access::proc::Procfs;
-use highwater::discover::{FoundLayer, Scanner, Sockets, layers};
+use highwater::discover::{FoundLayer, Scanner, Learned, layers};
 use highwater::sample::RuntimeKind;
 
 fn scan(scanner: &mut Scanner, procfs: &Procfs) -> Vec<FoundLayer> {
-    layers(&scanner.scan(procfs).unwrap(), &Sockets::new())
+    layers(&scanner.scan(procfs).unwrap(), &Learned::default())
 }
 
 /// Runtime, parent and kubelet of each layer.

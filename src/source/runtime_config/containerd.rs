@@ -86,7 +86,7 @@ pub(super) fn read(layer: &Root, argv: &[String], named: Option<&Path>) -> Resul
     let image_store = told.folders.remove(snapshotter).unwrap_or_else(|| snapshotter_below(&root, snapshotter));
     let stats_period = Some(told.stats_period.map_or(STATS_PERIOD, Span::from_secs));
     let sandbox_image = told.sandbox_image.map(Label::from);
-    Ok(RuntimeSettings { image_store, root, socket, stats_period, sandbox_image })
+    Ok(RuntimeSettings { image_store, root, socket, stats_period, sandbox_image, ..RuntimeSettings::default() })
 }
 
 impl Told {
@@ -175,13 +175,13 @@ fn matches(pattern: &str, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::read;
+    use super::super::{Environment, read};
     use super::super::tests::{argv, root};
     use super::*;
 
     fn told(files: &[(&str, &str)]) -> RuntimeSettings {
         let (_keep, root) = root(files);
-        read(&root, RuntimeKind::Containerd, &argv("containerd"), None).unwrap()
+        read(&root, RuntimeKind::Containerd, &argv("containerd"), None, &Environment::new()).unwrap()
     }
 
     #[test]

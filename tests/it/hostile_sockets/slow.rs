@@ -24,6 +24,7 @@ fn a_daemon_that_hangs_is_asked_less_often_until_it_answers_again() {
         layer: LAYER,
         kind: RuntimeKind::Containerd,
         endpoint: place.endpoint(),
+        cri: None,
         stored: Arc::default(),
         sandbox_image: None,
     };
