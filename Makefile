@@ -8,7 +8,7 @@ export CARGO_TERM_COLOR ?= auto
 
 TARGET ?= $(shell uname -m)-unknown-linux-gnu
 
-.PHONY: help run static test test-rust test-ops test-browser test-lab test-truth test-runtimes lint advisories bench lab-up lab-down
+.PHONY: help run dist msrv image packages sbom test-packages render chart-package checksums publish release-check release-notes test test-rust test-ops test-browser test-lab test-truth test-runtimes lint advisories bench lab-up lab-down
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
@@ -16,9 +16,9 @@ help: ## List the targets
 run: ## Build and run the agent
 	$(CARGO) run --release --locked
 
-static: ## The binary that needs no library; fails if it is larger than its budget of 10 MiB
-	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --locked --target $(TARGET)
-	size="$$(stat --format=%s target/$(TARGET)/release/highwater)"; echo "$$size bytes"; (( size <= 10 * 1024 * 1024 ))
+dist: ## The binary that needs no library, as it is released; fails if it is larger than its budget of 10 MiB
+	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --profile dist --locked --target $(TARGET)
+	size="$$(stat --format=%s target/$(TARGET)/dist/highwater)"; echo "$$size bytes"; (( size <= 10 * 1024 * 1024 ))
 
 # One after another: on a new machine those that install packages would meet at apt's lock, and the lab's agent would find the cells of
 # the truth test.
@@ -59,3 +59,40 @@ lab-up: ## Bring the lab up and leave it
 
 lab-down: ## Take the lab away
 	tests/lab/lab down
+
+# ---- releases: each a step of .github/workflows, and of use here
+
+TOOLS = PATH="$$(tests/tools/install $(1)):$$PATH"
+
+msrv: ## Compile with the oldest Rust that Cargo.toml promises
+	rustup run --install "$$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)" $(CARGO) check --locked --all-targets
+
+image: ## The container image as an OCI archive in target/package, from the binary of `make dist`; needs root
+	$(call TOOLS,buildah) packaging/image
+
+packages: ## Static tarball, deb and rpm in target/package, from the binary of `make dist`
+	$(call TOOLS,cargo-deb cargo-generate-rpm) packaging/packages
+
+sbom: ## What the binary is made of, as CycloneDX
+	$(call TOOLS,cargo-cyclonedx) packaging/sbom
+
+test-packages: ## Image and packages: size, content, and that two builds are one; after `make dist`, needs root
+	HIGHWATER_DIST="$${BINARY:-target/$(TARGET)/dist/highwater}" tests/ops/run packages
+
+render: ## Copy the rules and dashboards into the chart and render the kustomize bases from it
+	$(call TOOLS,helm) packaging/render
+
+chart-package: ## The chart as an archive in target/package
+	$(call TOOLS,helm) helm package helm/highwater --destination target/package
+
+checksums: ## SHA256SUMS of what target/package has
+	cd target/package && sha256sum -- highwater*.* >SHA256SUMS && cat SHA256SUMS
+
+publish: ## Push image and chart to the registry; needs REGISTRY_USER and REGISTRY_TOKEN
+	$(call TOOLS,buildah helm) packaging/publish
+
+release-check: ## Do tag, Cargo.toml, chart and changelog name one version? TAG=v1.2.3
+	packaging/release check "$(TAG)"
+
+release-notes: ## This version's chapter of the changelog, into target/package/NOTES.md; TAG=v1.2.3
+	packaging/release notes "$(TAG)"

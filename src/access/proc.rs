@@ -110,7 +110,8 @@ impl Procfs {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let fd = openat(self.directory.as_fd(), &path, flags, Mode::empty()).map_err(fail)?;
         let mut dir = Dir::from_fd(fd).map_err(fail)?;
-        let names: Vec<_> = dir.iter().take(limit).filter_map(|entry| Some(entry.ok()?.file_name().to_owned())).collect();
+        let names: Vec<_> =
+            dir.iter().take(limit).filter_map(|entry| Some(entry.ok()?.file_name().to_owned())).collect();
         let target = |name: std::ffi::CString| readlinkat(dir.as_fd(), name.as_c_str()).ok();
         Ok(names.into_iter().filter_map(target).map(|target| target.to_string_lossy().into_owned()).collect())
     }

@@ -119,10 +119,10 @@ impl Facts {
             let environment = environment(&procfs, runtime.pid).unwrap_or_default();
             let paths = runtime_config::read(&root, kind, &runtime.argv, cwd.as_deref(), &environment);
             let in_files = paths.as_ref().ok().map(|paths| paths.socket.to_string_lossy().into_owned());
-            let socket = told_socket(&runtime).map(str::to_owned).or(in_files).map(|path| Socket {
-                file: root.identity(Path::new(&path)).ok(),
-                ..Socket::named(&path)
-            });
+            let socket = told_socket(&runtime)
+                .map(str::to_owned)
+                .or(in_files)
+                .map(|path| Socket { file: root.identity(Path::new(&path)).ok(), ..Socket::named(&path) });
             let exists = |path: &str| root.exists(Path::new(path));
             let evidence = Evidence {
                 capd: exists("/run/kubeadm") || exists("/run/cluster-api"),

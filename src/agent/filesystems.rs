@@ -212,7 +212,8 @@ fn is_seen_by_kubelet(mount: &Mount) -> bool {
     const TYPES: [&str; 13] = [
         "btrfs", "overlay", "tmpfs", "xfs", "zfs", "f2fs", "squashfs", "jfs", "vfat", "iso9660", "udf", "ntfs", "exfat",
     ];
-    let is_listed = TYPES.contains(&mount.kind.as_str()) || ["ext", "nfs"].iter().any(|kind| mount.kind.starts_with(kind));
+    let is_listed =
+        TYPES.contains(&mount.kind.as_str()) || ["ext", "nfs"].iter().any(|kind| mount.kind.starts_with(kind));
     is_listed || is_device(mount) || mount.mountpoint == Path::new("/")
 }
 
@@ -327,7 +328,8 @@ mod tests {
     #[test]
     fn a_kubelet_finds_no_device_for_what_is_no_disk() {
         let seen = |kind: &str, source: &str| is_seen_by_kubelet(&mount(1, (0, 1), kind, source));
-        for (kind, source) in [("ext4", "/dev/sda1"), ("xfs", "/dev/mapper/x"), ("nfs4", "host:/x"), ("bcachefs", "/dev/sdb")]
+        for (kind, source) in
+            [("ext4", "/dev/sda1"), ("xfs", "/dev/mapper/x"), ("nfs4", "host:/x"), ("bcachefs", "/dev/sdb")]
         {
             assert!(seen(kind, source), "{kind}");
         }

@@ -331,12 +331,16 @@ fn seen_by(kubelet: &KubeletFacts, found: &Found) -> Result<FilesystemId, Absenc
     let kind = found.kind.as_deref().unwrap_or_default();
     let refuse = |text: String| Err(Absence::new(AbsenceReason::Failed, text.as_str()));
     if !found.seen_by_kubelet {
-        return refuse(format!("a kubelet finds no device for a filesystem of type {kind}: it deletes nothing for its sake"));
+        return refuse(format!(
+            "a kubelet finds no device for a filesystem of type {kind}: it deletes nothing for its sake"
+        ));
     }
     // cAdvisor 0.56, kubelet 1.36: with the device at hand the size is that of `zfs list`, children and snapshots included.
     let asks_zfs = || kubelet.root.as_ref().is_ok_and(|root| root.exists(Path::new("/dev/zfs")));
     if kind == "zfs" && kubelet.minor().is_none_or(|minor| minor >= 36) && asks_zfs() {
-        return refuse("this kubelet takes the size of a dataset from `zfs list`, which statfs does not tell".to_owned());
+        return refuse(
+            "this kubelet takes the size of a dataset from `zfs list`, which statfs does not tell".to_owned(),
+        );
     }
     Ok(found.id)
 }

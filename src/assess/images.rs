@@ -4,8 +4,9 @@
 //! The records outlive a restart of highwater where its state is kept (`kept.rs`); the counts of deletions do not.
 
 use super::Measured;
-use crate::model::candidates::{ContainersCounted, Eligibility, Pass, eligibilities, uses};
+use crate::model::candidates::{Eligibility, Pass, eligibilities};
 use crate::model::deletions::{Circumstances, deletions};
+use crate::model::in_use::{ContainersCounted, images_in_use};
 use crate::model::prediction::{Prediction, Subject, predict};
 use crate::model::recovery::{Critical, NeverPulled, Recoverable, critical, recoverable};
 use crate::model::schedule::{Expected, GcSchedule, Start};
@@ -301,23 +302,24 @@ impl LayerState {
         let minimum_age =
             given.policy.filter(|_| given.kubelet.is_some()).map(|policy| policy.image_gc.minimum_age.value);
         let pass = Pass { release: given.release, at, minimum_age, inventory: &self.inventory };
-        let uses = uses(store, given.release, ContainersCounted::All);
+        let in_use = images_in_use(store, given.release, ContainersCounted::All);
         let critical = critical(store, critical_images);
         let config = given.kubelet.and_then(|kubelet| kubelet.config.value());
         let never_pulled = NeverPulled::of(config.map_or(&[], |config| &config.never_pulled));
-        let notes = store.images.iter().zip(eligibilities(store, &uses, pass)).map(|(image, eligibility)| ImageNote {
-            id: image.id.clone(),
-            state: match eligibility {
-                Eligibility::Safe(SafeReason::InUse) => ImageState::InUse,
-                Eligibility::Safe(SafeReason::Pinned) => ImageState::Pinned,
-                Eligibility::Safe(SafeReason::TooYoung) => ImageState::TooYoung,
-                Eligibility::Safe(_) | Eligibility::Candidate(_) => ImageState::Evictable,
-            },
-            recoverable: if never_pulled.has(image) { Recoverable::No } else { recoverable(image) },
-            critical: critical.get(&image.id).copied(),
-            last_used: self.last_used(&image.id),
-            seen: self.inventory.record(&image.id).is_some_and(|record| record.first_detected_latest.is_some()),
-        });
+        let notes =
+            store.images.iter().zip(eligibilities(store, &in_use, pass)).map(|(image, eligibility)| ImageNote {
+                id: image.id.clone(),
+                state: match eligibility {
+                    Eligibility::Safe(SafeReason::InUse) => ImageState::InUse,
+                    Eligibility::Safe(SafeReason::Pinned) => ImageState::Pinned,
+                    Eligibility::Safe(SafeReason::TooYoung) => ImageState::TooYoung,
+                    Eligibility::Safe(_) | Eligibility::Candidate(_) => ImageState::Evictable,
+                },
+                recoverable: if never_pulled.has(image) { Recoverable::No } else { recoverable(image) },
+                critical: critical.get(&image.id).copied(),
+                last_used: self.last_used(&image.id),
+                seen: self.inventory.record(&image.id).is_some_and(|record| record.first_detected_latest.is_some()),
+            });
         notes.collect()
     }
 

@@ -152,7 +152,8 @@ pub(super) fn has_kubelet_flags(argv: &[String]) -> bool {
         "root-dir",
     ];
     let has = |flags: &[&str]| parse::flag(argv, flags).is_some();
-    has(&FLAGS) || (has(&["config"]) && (has(&["kubeconfig"]) || argv.first().is_some_and(|name| is_named_kubelet(name))))
+    has(&FLAGS)
+        || (has(&["config"]) && (has(&["kubeconfig"]) || argv.first().is_some_and(|name| is_named_kubelet(name))))
 }
 
 fn is_named_kubelet(program: &str) -> bool {

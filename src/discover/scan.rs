@@ -106,7 +106,9 @@ impl Scanner {
                 *seen = round;
                 return;
             }
-            Some(Known::Matters { process, comm, seen }) if !process.argv.is_empty() && is_still(procfs, process, comm) => {
+            Some(Known::Matters { process, comm, seen })
+                if !process.argv.is_empty() && is_still(procfs, process, comm) =>
+            {
                 *seen = round;
                 return;
             }
@@ -123,7 +125,10 @@ impl Scanner {
     /// is held by none of the kubelets that are known, and once for each.
     fn find_serving(&mut self, procfs: &Procfs) {
         let mut sockets = BTreeSet::new();
-        let runtimes = self.matters().filter(|process| process.role.is_runtime()).map(|process| format!("{}/net/unix", process.pid));
+        let runtimes = self
+            .matters()
+            .filter(|process| process.role.is_runtime())
+            .map(|process| format!("{}/net/unix", process.pid));
         let mut namespaces = BTreeSet::new();
         for entry in ["1/net/unix".to_owned(), "net/unix".to_owned()].into_iter().chain(runtimes) {
             // Processes on one network share one list.
@@ -133,12 +138,16 @@ impl Scanner {
                 continue;
             }
             let Ok(bytes) = procfs.read_path(&entry, NET_UNIX_LIMIT) else { continue };
-            let serving = parse::listeners(&bytes).into_iter().filter(|listener| listener.path.ends_with(SERVING_SOCKET));
+            let serving =
+                parse::listeners(&bytes).into_iter().filter(|listener| listener.path.ends_with(SERVING_SOCKET));
             sockets.extend(serving.map(|listener| listener.inode));
         }
         self.unheld.retain(|inode| sockets.contains(inode));
-        let held: BTreeSet<u64> =
-            self.matters().filter(|process| process.is_kubelet()).flat_map(|kubelet| sockets_of(procfs, kubelet.pid)).collect();
+        let held: BTreeSet<u64> = self
+            .matters()
+            .filter(|process| process.is_kubelet())
+            .flat_map(|kubelet| sockets_of(procfs, kubelet.pid))
+            .collect();
         sockets.retain(|inode| !held.contains(inode) && !self.unheld.contains(inode));
         let others: Vec<u32> = if sockets.is_empty() { Vec::new() } else { self.known.keys().copied().collect() };
         for pid in others {
@@ -205,9 +214,9 @@ fn is_contained(procfs: &Procfs) -> bool {
         return false;
     }
     let read = |entry, limit| procfs.read(1, entry, limit).unwrap_or_default();
-    let has_cgroup = ["self/cgroup", "1/cgroup"].iter().any(|entry| {
-        procfs.read_path(entry, CGROUP_LIMIT).is_ok_and(|bytes| parse::container_id(&bytes).is_some())
-    });
+    let has_cgroup = ["self/cgroup", "1/cgroup"]
+        .iter()
+        .any(|entry| procfs.read_path(entry, CGROUP_LIMIT).is_ok_and(|bytes| parse::container_id(&bytes).is_some()));
     let on_overlay = || {
         let mounts = parse::mounts(&read("mountinfo", MOUNTINFO_LIMIT));
         mounts.iter().any(|mount| mount.mountpoint == Path::new("/") && mount.kind == "overlay")

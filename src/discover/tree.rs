@@ -413,9 +413,7 @@ impl<'a> Scene<'a> {
                         || self.told_containerd(p).is_some_and(is_address)
                         || container.address.contains("/docker/"))
             }
-            Role::Containerd => {
-                container.namespace != "moby" && same_socket(&container.address, &self.address(p).path)
-            }
+            Role::Containerd => container.namespace != "moby" && same_socket(&container.address, &self.address(p).path),
             Role::Crio => container.namespace.is_empty() && container.address.is_empty(),
             Role::Kubelet(_) | Role::CriDockerd => false,
         }

@@ -6,6 +6,7 @@ pub mod eviction;
 pub mod freed;
 pub mod image_eviction;
 pub mod image_gc;
+pub mod in_use;
 pub mod inventory;
 pub mod pins;
 mod policy;

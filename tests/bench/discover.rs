@@ -9,7 +9,7 @@ mod fake_proc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use highwater::access::proc::Procfs;
-use highwater::discover::{Scanner, Learned, layers};
+use highwater::discover::{Learned, Scanner, layers};
 use std::path::Path;
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
 

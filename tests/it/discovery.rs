@@ -4,7 +4,7 @@ use crate::fake_proc::{
     DOCKERD, Fake, FakeProc, HOST_CONTAINERD, HOST_KUBELET, node_containerd, node_kubelet, prow_node,
 };
 use highwater::access::proc::Procfs;
-use highwater::discover::{FoundLayer, Scanner, Learned, layers};
+use highwater::discover::{FoundLayer, Learned, Scanner, layers};
 use highwater::sample::RuntimeKind;
 
 fn scan(scanner: &mut Scanner, procfs: &Procfs) -> Vec<FoundLayer> {

@@ -15,13 +15,17 @@ import zipfile
 PREFIX = "kubernetes_validate/kubernetes-json-schema/"
 # Two spellings of one thing: from a schema, and from within the shared file.
 SPELLINGS = ("/api/_definitions.json#/$defs/", "#/$defs/")
-# The oldest release whose clusters the chart is meant for, and the newest one the wheel knows.
-RELEASES = ("v1.25.0", "v1.37.0")
+# The oldest release whose clusters the chart is meant for, and those that people run, up to the newest one the wheel knows.
+RELEASES = ("v1.25.0", *(f"v1.{minor}.0" for minor in range(28, 38)))
 SCHEMAS = (
     "configmap-v1",
     "daemonset-apps-v1",
+    "namespace-v1",
     "networkpolicy-networking-v1",
     "pod-v1",
+    "resourcequota-v1",
+    "role-rbac-v1",
+    "rolebinding-rbac-v1",
     "service-v1",
     "serviceaccount-v1",
 )
@@ -71,8 +75,8 @@ def main():
                 schema = json.loads(archive.read(f"{folder}{name}.json"))
                 text = json.dumps(self_contained(schema, definitions))
                 (out / f"{name}.json").write_text(text)
-    # Written last: its presence means that all of the above is.
-    (target / ".complete").write_text("")
+    # Written last: its presence means that all of the above is, as this text makes it.
+    (target / ".complete").write_text(pathlib.Path(__file__).read_text())
 
 
 if __name__ == "__main__":

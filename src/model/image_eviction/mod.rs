@@ -4,9 +4,10 @@
 //! Mirrors `eviction/eviction_manager.go` reclaimNodeLevelResources and `images/image_gc_manager.go`
 //! DeleteUnusedImages. Not modelled: which pod goes when images were not enough.
 
-use super::candidates::{ContainersCounted, Eligibility, Pass, eligibilities, uses};
+use super::candidates::{Eligibility, Pass, eligibilities};
 use super::eviction::deletes_images;
 use super::image_gc::verdicts;
+use super::in_use::{ContainersCounted, images_in_use};
 use super::victims::{Cause, ImageOutcome, Outcome, SafeReason};
 use super::{GcPolicy, Inventory, Release, Rule, Signal};
 use crate::sample::ImageStore;
@@ -42,10 +43,10 @@ pub fn evict(pass: EvictionPass<'_>) -> Vec<ImageOutcome> {
     } else {
         ContainersCounted::All
     };
-    let uses = uses(store, release, counted);
+    let in_use = images_in_use(store, release, counted);
     let minimum_age = Some(pass.policy.image_gc.minimum_age.value);
     let eligibilities =
-        eligibilities(store, &uses, Pass { release, at: pass.at, minimum_age, inventory: pass.inventory });
+        eligibilities(store, &in_use, Pass { release, at: pass.at, minimum_age, inventory: pass.inventory });
     let deletes = deletes_images(pass.signal, pass.same_filesystem);
     let may_skip = !pass.same_filesystem && release.holds(Rule::ContainerfsSkipsReclaim).is_possible();
     let outcomes = eligibilities.into_iter().map(|eligibility| match eligibility {

@@ -3,7 +3,8 @@
 //! Mirrors `images/image_gc_manager.go` GarbageCollect, freeOldImages and freeSpace (1.27 to 1.37). The tick decides on
 //! the numbers of the latest eviction pass, at most about 10 s old, and does not see what it has just freed by age.
 
-use super::candidates::{ContainersCounted, Eligibility, Pass, eligibilities, uses};
+use super::candidates::{Eligibility, Pass, eligibilities};
+use super::in_use::{ContainersCounted, images_in_use};
 use super::schedule::GcSchedule;
 use super::victims::{Candidate, Cause, Counted, ImageOutcome, Outcome, Reached, SafeReason, Wanted, counted, reached};
 use super::{GcPolicy, Inventory, Release, Rule, TriState, usage};
@@ -71,14 +72,14 @@ pub fn collect(tick: Tick<'_>) -> Collection {
     let Tick { policy, release, store, .. } = tick;
     let pass =
         Pass { release, at: tick.at, minimum_age: Some(policy.image_gc.minimum_age.value), inventory: tick.inventory };
-    let uses = uses(store, release, ContainersCounted::All);
-    let for_space = eligibilities(store, &uses, pass);
+    let in_use = images_in_use(store, release, ContainersCounted::All);
+    let for_space = eligibilities(store, &in_use, pass);
     if !policy.image_gc.enabled {
         let verdicts = judge(store, &for_space, &disabled);
         return Collection { wanted: None, verdicts, counted: None, suffices: None };
     }
     // Age collection does not look at the minimum age.
-    let for_age = eligibilities(store, &uses, Pass { minimum_age: None, ..pass });
+    let for_age = eligibilities(store, &in_use, Pass { minimum_age: None, ..pass });
     let by_age: Vec<TriState> = for_age.iter().map(|eligibility| too_old(tick, eligibility)).collect();
     let wanted = wanted(tick);
     let (by_space, counted) = by_space(store, &for_space, &by_age, wanted);

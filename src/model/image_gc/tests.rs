@@ -235,7 +235,7 @@ fn use_is_told_by_id_from_1_30_on_and_by_reference_before() {
     let mut store = store(&["a"]);
     let container = crate::model::simulated::container("c", "pod", "a", crate::sample::ContainerState::Running);
     store.containers.push(crate::sample::Container { image_ref: Some("registry/a@sha256:0".into()), ..container });
-    let used = |release| uses(&store, release, ContainersCounted::All).of(&"a".into());
+    let used = |release| images_in_use(&store, release, ContainersCounted::All).contains(&"a".into());
     assert_eq!(used(Release::V1 { minor: 30, patch: 0 }), TriState::Yes);
     assert_eq!(used(Release::V1 { minor: 29, patch: 0 }), TriState::No);
     assert_eq!(used(Release::Unknown), TriState::Unknown);
@@ -252,8 +252,8 @@ fn an_image_volume_is_in_use() {
 fn an_image_that_may_be_mounted_unseen_is_possible_where_that_counts() {
     let store = ImageStore { hidden_volumes: true, ..store(&["a=50", "b*=50", "c!=50"]) };
     let outcomes = |release| {
-        let uses = uses(&store, release, ContainersCounted::All);
-        ["a", "b", "c"].map(|id| uses.of(&id.into()))
+        let in_use = images_in_use(&store, release, ContainersCounted::All);
+        ["a", "b", "c"].map(|id| in_use.contains(&id.into()))
     };
     assert_eq!(outcomes(V1_37), [TriState::Unknown, TriState::Yes, TriState::Unknown]);
     assert_eq!(outcomes(Release::Unknown), [TriState::Unknown, TriState::Yes, TriState::Unknown]);

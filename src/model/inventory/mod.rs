@@ -8,7 +8,7 @@
 //!
 //! Taken for granted: what is there, or in use, in two observations less than 7.5 minutes apart was so in between.
 
-use super::candidates::{ContainersCounted, uses};
+use super::in_use::{ContainersCounted, images_in_use};
 use super::schedule::{DRIFT_LATEST, Expected, GC_PERIOD, GcSchedule, Start};
 use super::{Release, Rule, TriState};
 use crate::sample::{ImageId, ImageStore};
@@ -313,8 +313,8 @@ fn passes_until(start: Start, at: Timestamp) -> i64 {
 }
 
 fn images(release: Release, store: &ImageStore) -> BTreeMap<ImageId, TriState> {
-    let uses = uses(store, release, ContainersCounted::All);
-    store.images.iter().map(|image| (image.id.clone(), uses.of(&image.id))).collect()
+    let in_use = images_in_use(store, release, ContainersCounted::All);
+    store.images.iter().map(|image| (image.id.clone(), in_use.contains(&image.id))).collect()
 }
 
 #[cfg(test)]

@@ -175,8 +175,8 @@ fn matches(pattern: &str, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Environment, read};
     use super::super::tests::{argv, root};
+    use super::super::{Environment, read};
     use super::*;
 
     fn told(files: &[(&str, &str)]) -> RuntimeSettings {

@@ -159,7 +159,8 @@ mod tests {
         assert_eq!(images(&[], "crio"), "/var/lib/containers/storage/overlay-images");
         let storage = ("etc/containers/storage.conf", "[storage]\ndriver = 'btrfs'\nimagestore = '/images'\n");
         assert_eq!(images(&[storage], "crio"), "/images/btrfs-images");
-        let nested = ("etc/crio/crio.conf.d/10-more/20.conf", "[crio]\nimagestore = '/other'\nstorage_driver = 'vfs'\n");
+        let nested =
+            ("etc/crio/crio.conf.d/10-more/20.conf", "[crio]\nimagestore = '/other'\nstorage_driver = 'vfs'\n");
         assert_eq!(images(&[storage, nested], "crio"), "/other/vfs-images");
         assert_eq!(images(&[storage, nested], "crio --imagestore /third -s overlay"), "/third/overlay-images");
         let (_keep, root) = root(&[("srv/storage.conf", "[storage]\ngraphroot = '/graph'\n")]);

@@ -209,9 +209,14 @@ mod tests {
     fn arguments_win_over_the_file() {
         let toml = "version = 2\nroot = \"/data\"\n[grpc]\naddress = \"/run/a.sock\"\n[plugins.\"io.containerd.grpc.v1.cri\"]\nx = 1\n";
         let (_keep, root) = root(&[("etc/my.toml", toml)]);
-        let paths =
-            read(&root, RuntimeKind::Containerd, &argv("containerd -c /etc/my.toml --address /run/b.sock"), None, &Environment::new())
-                .unwrap();
+        let paths = read(
+            &root,
+            RuntimeKind::Containerd,
+            &argv("containerd -c /etc/my.toml --address /run/b.sock"),
+            None,
+            &Environment::new(),
+        )
+        .unwrap();
         assert_eq!(paths.root, Path::new("/data"));
         assert_eq!(paths.socket, Path::new("/run/b.sock"));
     }
@@ -220,10 +225,17 @@ mod tests {
     fn a_file_that_was_named_and_is_missing_or_malformed_is_an_error_without_its_content() {
         let (_keep, root) = root(&[("etc/daemon.json", "{\n  \"data-root\": root:x:0:secret\n}")]);
         let missing =
-            read(&root, RuntimeKind::Containerd, &argv("containerd --config=/nowhere.toml"), None, &Environment::new()).unwrap_err();
+            read(&root, RuntimeKind::Containerd, &argv("containerd --config=/nowhere.toml"), None, &Environment::new())
+                .unwrap_err();
         assert_eq!(missing.to_string(), "open /nowhere.toml");
-        let malformed =
-            read(&root, RuntimeKind::Docker, &argv("dockerd --config-file /etc/daemon.json"), None, &Environment::new()).unwrap_err();
+        let malformed = read(
+            &root,
+            RuntimeKind::Docker,
+            &argv("dockerd --config-file /etc/daemon.json"),
+            None,
+            &Environment::new(),
+        )
+        .unwrap_err();
         assert_eq!(malformed.to_string(), "/etc/daemon.json: line 2 is not understood");
     }
 
@@ -250,7 +262,8 @@ mod tests {
     fn docker_uses_the_containerd_that_it_is_told_or_finds() {
         let settings = |files: &[(&str, &str)], line: &str, environment: &[(&str, &str)]| {
             let (_keep, root) = root(files);
-            let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            let environment =
+                environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
             read(&root, RuntimeKind::Docker, &argv(line), None, &environment).unwrap()
         };
         let containerd = |files: &[(&str, &str)], line: &str| settings(files, line, &[]).containerd;

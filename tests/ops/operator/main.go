@@ -1,6 +1,6 @@
 // Command operator-types answers one question: would the Prometheus Operator know every field of these objects?
 //
-// It reads ServiceMonitors and PrometheusRules as JSON lines from standard input and decodes them strictly into the
+// It reads ServiceMonitors, PodMonitors and PrometheusRules as JSON lines from standard input and decodes them strictly into the
 // operator's own types, of the oldest release the chart is meant for (go.mod). An unknown or mistyped field is an error.
 package main
 
@@ -26,6 +26,8 @@ func check(line []byte) error {
 	switch head.APIVersion + " " + head.Kind {
 	case "monitoring.coreos.com/v1 ServiceMonitor":
 		into = &monitoringv1.ServiceMonitor{}
+	case "monitoring.coreos.com/v1 PodMonitor":
+		into = &monitoringv1.PodMonitor{}
 	case "monitoring.coreos.com/v1 PrometheusRule":
 		into = &monitoringv1.PrometheusRule{}
 	default:

@@ -44,15 +44,31 @@ def read_yaml(text):
 ALL = ("serviceMonitor.enabled=true", "prometheusRule.enabled=true", "dashboards.enabled=true")
 
 
+# Values files, one for each way to install; chart-testing looks here too.
+CASES = sorted((tree.CHART / "ci").glob("*-values.yaml"))
+
+
 @functools.lru_cache(maxsize=None)
-def render(*settings, release="hw", namespace="monitoring", chart=str(tree.CHART), kube=""):
-    """The text that `helm template` gives for these --set arguments."""
+def render(*settings, release="hw", namespace="monitoring", chart=str(tree.CHART), kube="", values=""):
+    """The text that `helm template` gives for these --set arguments and this values file."""
     arguments = ["template", release, chart, "--namespace", namespace]
+    if values:
+        arguments += ["--values", str(values)]
     for setting in settings:
         arguments += ["--set", setting]
     if kube:
         arguments += ["--kube-version", kube]
     return helm(*arguments).stdout
+
+
+def pod_of(text):
+    """The pod specification of the DaemonSet."""
+    return objects(text)["DaemonSet"]["spec"]["template"]["spec"]
+
+
+def agent_of(text):
+    """The agent's container in the DaemonSet."""
+    return next(item for item in pod_of(text)["containers"] if item["name"] == "highwater")
 
 
 def objects(text):

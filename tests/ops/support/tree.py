@@ -1,6 +1,8 @@
 """Where things are in the repository, and the plain lists beside the checks."""
 
+import os
 import pathlib
+import re
 import shutil
 import unittest
 
@@ -35,6 +37,23 @@ def metrics():
 def label_values():
     """Label -> its closed set of values."""
     return read_list("label_values.txt")
+
+
+def cargo(field):
+    """A text of [package] in Cargo.toml."""
+    found = re.search(rf'(?ms)^\[package\].*?^{field} = "([^"]+)"', (ROOT / "Cargo.toml").read_text())
+    return found.group(1)
+
+
+def binary():
+    """The newest highwater that was built from this tree; HIGHWATER_BINARY names another one."""
+    if named := os.environ.get("HIGHWATER_BINARY"):
+        return pathlib.Path(named)
+    patterns = ("target/debug/highwater", "target/release/highwater", "target/*/dist/highwater")
+    built = [path for pattern in patterns for path in ROOT.glob(pattern)]
+    if not built:
+        raise unittest.SkipTest("needs the binary (cargo build)")
+    return max(built, key=lambda path: path.stat().st_mtime)
 
 
 def need(*tools):

@@ -98,7 +98,8 @@ fn told(root: &Root, invocation: &Invocation<'_>) -> Result<Option<Told>, Absenc
             started.runs.then_some(Told { flags: started.flags, drop_in: started.drop_in })
         }
         Carrier::Kubelite => {
-            let unknown = || Absence::new(AbsenceReason::NotRead, "kubelite does not say where its kubelet's arguments are");
+            let unknown =
+                || Absence::new(AbsenceReason::NotRead, "kubelite does not say where its kubelet's arguments are");
             let path = absolute(flag(argv, &["kubelet-args-file"]).ok_or_else(unknown)?, cwd)?;
             let content = root.read_file(&path, MAX_FILE_BYTES)?;
             let malformed = |text: &str| Absence::new(AbsenceReason::Malformed, located(&label(&path), text).as_str());

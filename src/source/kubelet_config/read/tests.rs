@@ -207,10 +207,7 @@ fn drop_ins_are_bounded_in_number_depth_and_size() {
         (absence.reason, absence.detail.as_str().to_owned())
     };
     assert_eq!(refused("/many"), (AbsenceReason::TooLarge, "/many: more drop-ins than are read".to_owned()));
-    assert_eq!(
-        refused("/deep"),
-        (AbsenceReason::TooLarge, "/deep/1/2/3/4/5/6/7/8/9: nested too deeply".to_owned())
-    );
+    assert_eq!(refused("/deep"), (AbsenceReason::TooLarge, "/deep/1/2/3/4/5/6/7/8/9: nested too deeply".to_owned()));
     assert_eq!(
         refused("/large"),
         (AbsenceReason::TooLarge, "/large/2.conf is larger than the limit of 448473".to_owned())
@@ -288,7 +285,8 @@ fn files_beside_the_main_one_replace_keys_of_k3s_or_add_to_them() {
     let rancher = r#"{"kubelet-arg": ["image-gc-high-threshold=70", "image-gc-low-threshold=65"], "token": "x"}"#;
     let machine = Machine::new().file("/etc/rancher/k3s/config.yaml.d/50-rancher.yaml", rancher);
     assert_eq!(high(&machine), (Some(70), Some(65)));
-    let machine = machine.file("/etc/rancher/k3s/config.yaml.d/60-more.yml", "kubelet-arg+: image-gc-low-threshold=50\n");
+    let machine =
+        machine.file("/etc/rancher/k3s/config.yaml.d/60-more.yml", "kubelet-arg+: image-gc-low-threshold=50\n");
     assert_eq!(high(&machine), (Some(70), Some(50)), "key+ adds");
     let machine = machine.file("/etc/rancher/k3s/config.yaml", "kubelet-arg: [image-gc-high-threshold=91, v=4]\n");
     assert_eq!(high(&machine), (Some(70), Some(50)), "the main file comes first");
@@ -351,12 +349,8 @@ fn the_flags_of_a_snap_stand_in_a_file() {
     assert_eq!(config.root_dir.as_str(), "/var/snap/common/var/lib/kubelet");
     assert_eq!(config.flags.image_gc_high_threshold_percent, Some(60));
     assert_eq!(config.flags.container_runtime_endpoint.as_deref(), Some("/var/snap/common/run/containerd.sock"));
-    let hidden = Invocation {
-        carrier: Carrier::Kubelite,
-        argv: &argv.map(str::to_owned),
-        cwd: None,
-        environment: None,
-    };
+    let hidden =
+        Invocation { carrier: Carrier::Kubelite, argv: &argv.map(str::to_owned), cwd: None, environment: None };
     assert_eq!(super::read(&machine.root(), &hidden).unwrap_err().reason, AbsenceReason::Malformed);
 }
 
