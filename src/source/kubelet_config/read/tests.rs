@@ -210,7 +210,7 @@ fn drop_ins_are_bounded_in_number_depth_and_size() {
     assert_eq!(refused("/deep"), (AbsenceReason::TooLarge, "/deep/1/2/3/4/5/6/7/8/9: nested too deeply".to_owned()));
     assert_eq!(
         refused("/large"),
-        (AbsenceReason::TooLarge, "/large/2.conf is larger than the limit of 448473".to_owned())
+        (AbsenceReason::TooLarge, "/large/2.conf is larger than the limit of 448504".to_owned())
     );
 }
 
