@@ -74,7 +74,7 @@ packages: ## Static tarball, deb and rpm in target/package, from the binary of `
 	$(call TOOLS,cargo-deb cargo-generate-rpm) packaging/packages
 
 sbom: ## What the binary is made of, as CycloneDX
-	$(call TOOLS,cargo-cyclonedx) packaging/sbom
+	packaging/sbom
 
 test-packages: ## Image and packages: size, content, and that two builds are one; after `make dist`, needs root
 	HIGHWATER_DIST="$${BINARY:-target/$(TARGET)/dist/highwater}" tests/ops/run packages
@@ -83,7 +83,7 @@ render: ## Copy the rules and dashboards into the chart and render the kustomize
 	$(call TOOLS,helm) packaging/render
 
 chart-package: ## The chart as an archive in target/package
-	$(call TOOLS,helm) helm package helm/highwater --destination target/package
+	export SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct)"; $(call TOOLS,helm) helm package helm/highwater --destination target/package
 
 checksums: ## SHA256SUMS of what target/package has
 	cd target/package && sha256sum -- highwater*.* >SHA256SUMS && cat SHA256SUMS

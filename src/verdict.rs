@@ -1,59 +1,45 @@
-//! Is anything about to strike? One word for a snapshot, as monitoring plugins give it; pure.
+//! How bad is a trigger? One word, as monitoring plugins give it; pure.
 
-use crate::assess::TriggerAssessment;
-use crate::sample::Source;
-use crate::snapshot::Snapshot;
 use crate::time::Span;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The state of a machine, in rising order of what a reader should do about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Nothing is foreseen.
+    /// Nothing is expected.
     Ok,
     /// A layer's disk could not be measured, so that nobody knows.
     Unknown,
-    /// A trigger is foreseen within the warning window.
+    /// A trigger is expected within the warning window.
     Warning,
-    /// A trigger has been crossed or is foreseen within the critical window.
+    /// A trigger's threshold is crossed, or it is expected within the critical window.
     Critical,
 }
 
-/// The windows in which a foreseen trigger matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The windows in which an expected trigger matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Windows {
-    /// Foreseen (P50) within this: critical.
+    /// Expected (P50) within this: critical.
+    #[serde(rename = "critical_seconds", with = "crate::form")]
     pub critical: Span,
-    /// Foreseen (P50) within this: warning.
+    /// Expected (P50) within this: warning.
+    #[serde(rename = "warning_seconds", with = "crate::form")]
     pub warning: Span,
 }
 
+/// Those of the flags: critical within 30 minutes, a warning within two hours.
+impl Default for Windows {
+    fn default() -> Self {
+        Self { critical: Span::from_secs(1_800), warning: Span::from_secs(7_200) }
+    }
+}
+
 impl Verdict {
-    /// The worst of all layers and triggers. A layer without image GC still has its evictions and the full disk.
-    pub fn of(snapshot: &Snapshot, windows: Windows) -> Self {
-        let triggers = snapshot.assessment.layers.iter().flat_map(|layer| &layer.triggers);
-        let blind = snapshot.sample.layers.iter().flat_map(|layer| &layer.sources).any(|source| {
-            matches!(source.source, Source::Statfs | Source::KubeletConfig) && source.state.value().is_none()
-        });
-        Self::worst(triggers.map(|trigger| Self::of_trigger(trigger, windows)), blind)
-    }
-
-    /// The worst of all triggers, at least unknown where a disk or a kubelet's settings could not be read.
-    pub fn worst(triggers: impl Iterator<Item = Self>, blind: bool) -> Self {
-        let worst = triggers.max().unwrap_or(Self::Unknown);
-        if blind { worst.max(Self::Unknown) } else { worst }
-    }
-
-    /// One trigger. What has no forecast yet is judged by its level alone.
-    pub fn of_trigger(trigger: &TriggerAssessment, windows: Windows) -> Self {
-        Self::of_line(trigger.headroom, trigger.forecast.and_then(|forecast| forecast.p50), windows)
-    }
-
-    /// One trigger by what is left until its line, and the median time to it.
-    pub fn of_line(headroom: Option<i64>, foreseen: Option<Span>, windows: Windows) -> Self {
+    /// One trigger by what is left until its threshold, and the median time until the kubelet acts on it.
+    pub fn of(headroom: Option<i64>, acts_in: Option<Span>, windows: Windows) -> Self {
         let crossed = headroom.is_some_and(|headroom| headroom < 0);
-        match foreseen {
+        match acts_in {
             _ if crossed => Self::Critical,
             Some(span) if span <= windows.critical => Self::Critical,
             Some(span) if span <= windows.warning => Self::Warning,
@@ -71,13 +57,13 @@ impl Verdict {
         }
     }
 
-    /// One word in capitals, as plugins print it.
+    /// One word for JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Ok => "OK",
-            Self::Warning => "WARNING",
-            Self::Critical => "CRITICAL",
-            Self::Unknown => "UNKNOWN",
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -85,37 +71,21 @@ impl Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::forecast::Forecast;
-    use crate::model::Trigger;
-    use crate::sample::FilesystemId;
-    use crate::units::{Bytes, Inodes, Ratio};
-
-    const WINDOWS: Windows = Windows { critical: Span::from_secs(1_800), warning: Span::from_secs(7_200) };
-
-    fn trigger(headroom: i64, p50: Option<i64>) -> TriggerAssessment {
-        let p50 = p50.map(Span::from_secs);
-        TriggerAssessment {
-            trigger: Trigger::ImageGc,
-            signal: None,
-            filesystem: FilesystemId { dev: 1, capacity: Bytes::ZERO, files: Inodes::new(0) },
-            threshold: 1,
-            headroom: Some(headroom),
-            forecast: Some(Forecast { p10: p50, p50, p90: p50, probability: [Ratio::new(0.0); 4] }),
-            action: None,
-        }
-    }
 
     #[test]
-    fn a_trigger_is_judged_by_its_level_and_by_its_forecast() {
+    fn a_trigger_is_judged_by_its_level_and_by_when_the_kubelet_acts() {
         let cases = [
-            (trigger(-1, None), Verdict::Critical),
-            (trigger(5, Some(1_800)), Verdict::Critical),
-            (trigger(5, Some(1_801)), Verdict::Warning),
-            (trigger(5, Some(7_201)), Verdict::Ok),
-            (trigger(0, None), Verdict::Ok),
+            (Some(-1), None, Verdict::Critical),
+            (Some(5), Some(1_800), Verdict::Critical),
+            (Some(5), Some(1_801), Verdict::Warning),
+            (Some(5), Some(7_201), Verdict::Ok),
+            (Some(0), None, Verdict::Ok),
+            (None, Some(7_200), Verdict::Warning),
+            (None, None, Verdict::Ok),
         ];
-        for (trigger, expected) in cases {
-            assert_eq!(Verdict::of_trigger(&trigger, WINDOWS), expected, "{trigger:?}");
+        for (headroom, acts_in, expected) in cases {
+            let verdict = Verdict::of(headroom, acts_in.map(Span::from_secs), Windows::default());
+            assert_eq!(verdict, expected, "{headroom:?} {acts_in:?}");
         }
     }
 

@@ -252,7 +252,7 @@ fn held_by(
     let config = kubelet.and_then(|kubelet| kubelet.config.value());
     if let (Some(config), Some(root)) = (config, kubelet.map(|kubelet| &kubelet.root)) {
         hold(&located.nodefs, root, Component::Kubelet, Path::new(config.root_dir.as_str()));
-        let logs = config.file.as_ref().and_then(|(_, settings)| settings.pod_logs_dir.as_deref());
+        let logs = config.file.as_ref().and_then(|file| file.settings.pod_logs_dir.as_deref());
         hold(&located.nodefs, root, Component::Logs, Path::new(logs.unwrap_or("/var/log/pods")));
     }
     held

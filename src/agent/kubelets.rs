@@ -183,16 +183,15 @@ fn minor(release: &str) -> Option<u32> {
 
 /// The runtime's endpoint: a flag wins over drop-ins, the last of these over the file.
 fn endpoint(config: &KubeletConfig) -> Option<String> {
-    let in_drop_ins =
-        config.drop_ins.iter().rev().find_map(|(_, settings)| settings.container_runtime_endpoint.clone());
-    let in_file = || config.file.as_ref()?.1.container_runtime_endpoint.clone();
+    let in_drop_ins = config.drop_ins.iter().rev().find_map(|file| file.settings.container_runtime_endpoint.clone());
+    let in_file = || config.file.as_ref()?.settings.container_runtime_endpoint.clone();
     config.flags.container_runtime_endpoint.clone().or(in_drop_ins).or_else(in_file)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::KubeletSettings;
+    use crate::sample::{KubeletSettings, SettingsFile};
 
     fn at(path: &str) -> Driven {
         Driven::At(Socket::named(path))
@@ -204,10 +203,11 @@ mod tests {
             container_runtime_endpoint: Some(path.to_owned()),
             ..KubeletSettings::default()
         };
-        let mut config = KubeletConfig { file: Some(("/f".into(), said("/file.sock"))), ..KubeletConfig::default() };
+        let file = |path: &str, settings| SettingsFile { path: path.into(), settings };
+        let mut config = KubeletConfig { file: Some(file("/f", said("/file.sock"))), ..KubeletConfig::default() };
         let of = |config: &KubeletConfig| driven(&Ok(Some(config.clone())), Carrier::Kubelet, &[], None);
         assert_eq!(of(&config), at("/file.sock"));
-        config.drop_ins = vec![("/1".into(), said("/first.sock")), ("/2".into(), KubeletSettings::default())];
+        config.drop_ins = vec![file("/1", said("/first.sock")), file("/2", KubeletSettings::default())];
         assert_eq!(of(&config), at("/first.sock"));
         config.flags = said("/flag.sock");
         assert_eq!(of(&config), at("/flag.sock"));

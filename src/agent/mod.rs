@@ -21,7 +21,7 @@ mod threads;
 pub mod usage;
 mod watch;
 
-pub use boot::boot_id;
+pub use boot::{boot_id, node_name};
 pub use process::OwnProcess;
 pub use recorder::{Recorder, Recording};
 pub use sampler::{Round, Sampler, SamplerOptions};

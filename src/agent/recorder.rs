@@ -1,7 +1,8 @@
 //! Where do samples go that are to be kept? Into a file of bounded size, as `sample::recording` writes them.
 //!
 //! The disk that is written to may be the one that fills up or hangs: that costs the recording, never the agent, and is said
-//! once. It has a thread of its own, which is handed samples and not waited for. Nothing is forced to the disk (no fsync); a machine that crashes loses what the kernel had not written yet.
+//! once. It has a thread of its own, which the agent never waits for. Nothing is forced to the disk (no fsync): a machine that
+//! crashes loses what the kernel had not written yet.
 
 use crate::sample::Sample;
 use crate::sample::recording::{BEGIN, Encoder};
@@ -23,7 +24,7 @@ pub struct Recording {
     behind: bool,
 }
 
-/// So many samples may wait; with a disk that is slower than that they are left out.
+/// Samples that may wait to be written; more are left out.
 const WAITING: usize = 4;
 
 impl Recording {
@@ -137,7 +138,7 @@ impl Recorder {
         self.file.write_all(&self.lines)?;
         self.torn = false;
         self.written = self.written.saturating_add(length(&self.lines));
-        // A burst of images must not keep its memory for ever.
+        // One large sample must not keep its memory for ever.
         self.lines.shrink_to(64 << 10);
         Ok(())
     }
@@ -145,7 +146,7 @@ impl Recorder {
     /// FILE becomes FILE.1, in place of what was there, and a new FILE is made.
     fn rotate(&mut self) -> io::Result<()> {
         match rename(&self.path, older(&self.path)) {
-            // Somebody took it away.
+            // It was removed.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             result => result?,
         }

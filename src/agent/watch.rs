@@ -12,6 +12,7 @@ use crate::config::Settings;
 use crate::snapshot::{AgentHealth, Snapshot};
 use crate::time::{Span, Timestamp};
 use crate::untrusted::Label;
+use crate::verdict::Windows;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,7 +24,9 @@ pub struct Watch {
     state: State,
     critical_images: Arc<[String]>,
     interval: Span,
+    windows: Windows,
     boot_id: Option<Label>,
+    node: Option<Label>,
     process: OwnProcess,
     runtimes: Arc<Runtimes>,
     usage: Arc<Usage>,
@@ -45,11 +48,26 @@ impl Watch {
         let files_every = u64::try_from(FILES_EVERY.micros() / interval.micros().max(1)).unwrap_or(1).max(1);
         let options = SamplerOptions { procfs: settings.procfs.clone(), rootfs: settings.rootfs.clone(), files_every };
         let boot_id = super::boot_id(&settings.procfs);
+        let node = super::node_name(&settings.procfs);
         let sampler = Sampler::new(options, Arc::clone(&runtimes), Arc::clone(&usage))?;
         let (state, process) = (State::default(), OwnProcess::new());
         let critical_images = Arc::from(settings.critical_images.as_slice());
+        let windows = Windows { critical: settings.critical, warning: settings.warning };
         let (storage, at) = (None, Timestamp::from_micros(0));
-        Ok(Self { sampler, state, critical_images, interval, boot_id, process, runtimes, usage, storage, at })
+        Ok(Self {
+            sampler,
+            state,
+            critical_images,
+            interval,
+            windows,
+            boot_id,
+            node,
+            process,
+            runtimes,
+            usage,
+            storage,
+            at,
+        })
     }
 
     /// Goes on from the state that is kept in this directory, and keeps it there from now on. To be called before the first
@@ -100,7 +118,9 @@ impl Watch {
         let agent = AgentHealth {
             collectors: round.collectors,
             sample_interval: self.interval,
+            windows: self.windows,
             boot_id: self.boot_id.clone(),
+            node: self.node.clone(),
             process: self.process.stats(),
         };
         Snapshot { sample: round.sample, assessment, agent }

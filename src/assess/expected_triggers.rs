@@ -1,5 +1,5 @@
-//! What expected_triggers first on a disk that several layers share, and whose deletion spares whom? One disk has one level: the kubelet
-//! that acts first deletes images of its own layer, and the others may then find the disk below their lines.
+//! What triggers first on a disk that several layers share, and which deletion preempts which? One disk has one level: the kubelet
+//! that acts first deletes images of its own layer, and the others may then find more available than their thresholds.
 
 use super::LayerAssessment;
 use crate::layer::LayerId;
@@ -9,7 +9,6 @@ use crate::sample::FilesystemId;
 use crate::time::Span;
 use crate::units::{ByteRate, Bytes, Ratio};
 use serde::{Deserialize, Serialize};
-use std::cmp::Reverse;
 
 /// One trigger of one layer, in the order in which those of a disk act.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,17 +17,17 @@ pub struct ExpectedTrigger {
     pub layer: LayerId,
     /// Which trigger.
     pub trigger: Trigger,
-    /// Bytes (or inodes, for inode_eviction) available below which it expected_triggers.
+    /// Bytes (or inodes, for inode_eviction) available below which it triggers.
     pub threshold: u64,
-    /// Until it acts, as likely sooner as later; `None`: not foreseen, or too little seen to say.
+    /// Until the kubelet acts, the median; `None`: not expected, or too little seen to say.
     pub acts_in: Option<Span>,
-    /// The probability that its line is crossed within an hour; `None` while too little has been seen.
+    /// The probability that its threshold is crossed within an hour; `None` while too little has been seen.
     pub within_an_hour: Option<Ratio>,
-    /// A strike before it that frees so much that this one does not come.
+    /// One before it that frees so much that this one does not come.
     pub preempted_by: Option<PreemptedBy>,
 }
 
-/// A strike that spares another one.
+/// A trigger that preempts another one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreemptedBy {
     /// Of which layer.
@@ -39,10 +38,33 @@ pub struct PreemptedBy {
     pub is_certain: bool,
 }
 
+/// Smaller is more urgent: when the kubelet acts, and where that is not expected how near the threshold is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Urgency(i64, i64);
+
+impl Urgency {
+    /// Of what never comes.
+    pub const NONE: Self = Self(i64::MAX, i64::MAX);
+
+    /// By the median of when the kubelet acts, then by the headroom. Inodes and bytes are not comparable, so inodes count as if
+    /// each were an average file of 16 KiB.
+    pub fn new(acts_in: Option<Span>, headroom: Option<i64>, counts_inodes: bool) -> Self {
+        let scale = if counts_inodes { 16 << 10 } else { 1 };
+        Self(acts_in.map_or(i64::MAX, Span::micros), headroom.unwrap_or(i64::MAX).saturating_mul(scale))
+    }
+}
+
+impl super::TriggerAssessment {
+    fn urgency(&self) -> Urgency {
+        let acts_in = self.action.and_then(|action| action.p50);
+        Urgency::new(acts_in, self.headroom, self.trigger == Trigger::InodeEviction)
+    }
+}
+
 /// More than any node has; whoever may run a kubelet can make layers of any number.
 const MOST: usize = 100;
 
-/// The expected_triggers on one disk, soonest first, those that are not foreseen by their lines; `fill_rate` is that of the disk.
+/// The triggers of one disk, the most urgent first; `fill_rate` is that of the disk.
 ///
 /// Of a layer without a kubelet only the full disk is among them, which comes once. Inodes are not bytes: what frees the ones
 /// is not said to spare from the others.
@@ -69,11 +91,7 @@ pub(super) fn expected_triggers(
             found.push(Contestant { layer: &layer.id, trigger, prediction });
         }
     }
-    found.sort_by_key(|candidate| {
-        let trigger = candidate.trigger;
-        let of_inodes = trigger.trigger == Trigger::InodeEviction;
-        (candidate.acts_in().is_none(), candidate.acts_in(), of_inodes, Reverse(trigger.threshold), trigger.trigger)
-    });
+    found.sort_by_key(|candidate| (candidate.trigger.urgency(), candidate.trigger.trigger));
     found.truncate(MOST);
     let mut expected_triggers: Vec<ExpectedTrigger> = Vec::with_capacity(found.len());
     for (index, candidate) in found.iter().enumerate() {

@@ -8,7 +8,7 @@ pub mod remedies;
 mod scores;
 mod timeline;
 
-pub use expected_triggers::{ExpectedTrigger, PreemptedBy};
+pub use expected_triggers::{ExpectedTrigger, PreemptedBy, Urgency};
 pub use images::{ImageNote, ImageState, ImagesAssessment, LastUsed, Observed};
 pub use kept::PersistedState;
 pub use timeline::{Projection, Timeline};

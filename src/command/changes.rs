@@ -132,7 +132,7 @@ impl Changes {
                 _ => layer.id.to_string(),
             };
             let key = (whose, trigger.trigger.as_str());
-            let verdict = Verdict::of_trigger(trigger, self.windows);
+            let verdict = Verdict::of(trigger.headroom, trigger.action.and_then(|action| action.p50), self.windows);
             let known = self.foreseen.contains(&key) || foreseen.contains(&key);
             // What was said is taken back only when it is far off again: a forecast trembles around any line.
             if verdict == Verdict::Ok || (verdict == Verdict::Warning && !known) {
@@ -197,8 +197,7 @@ mod tests {
         let mut scenario = Scenario::new(1, Timestamp::from_micros(0));
         let sample = scenario.advance();
         let (assessment, _) = assess(&sample, State::default());
-        let agent =
-            AgentHealth { collectors: Vec::new(), sample_interval: Span::from_secs(5), process: None, boot_id: None };
+        let agent = AgentHealth::none(Span::from_secs(5));
         Snapshot { sample, assessment, agent }
     }
 

@@ -9,8 +9,8 @@ use crate::agent::runtimes::ask_all;
 use crate::agent::{Watch, clock};
 use crate::cli::{CheckArgs, Output};
 use crate::config::Settings;
-use crate::export::json::{self, Document, SCHEMA_VERSION, describe};
-use crate::export::table;
+use crate::export::{json, table};
+use crate::report::{Report, SCHEMA_VERSION};
 use crate::snapshot::Snapshot;
 use crate::source::walk::Budget;
 use crate::time::Span;
@@ -33,9 +33,9 @@ const RUNTIMES_EVERY: Duration = Duration::from_secs(30);
 pub fn check(args: &CheckArgs) -> Result<Verdict, Failure> {
     let settings = Settings::load(args.overrides())?;
     let windows = Windows { critical: settings.critical, warning: settings.warning };
-    let (mut origin, mut document) = Origin::find(args, &settings)?;
+    let (mut origin, mut known) = Origin::find(args, &settings)?;
     let Some(period) = args.watch else {
-        let (text, verdict) = text(&document, &origin, args.output, windows);
+        let (text, verdict) = text(&mut known, &origin, args.output, windows);
         return print(&text).map(|()| verdict);
     };
     waiting(async {
@@ -46,7 +46,7 @@ pub fn check(args: &CheckArgs) -> Result<Verdict, Failure> {
         let title = format!("Every {:?}: highwater check", period.to_std());
         let mut problem: Option<String> = None;
         loop {
-            let (mut text, verdict) = text(&document, &origin, args.output, windows);
+            let (mut text, verdict) = text(&mut known, &origin, args.output, windows);
             if let Some(problem) = &problem {
                 text.extend(["highwater: ", problem.as_str(), "\n"]);
             }
@@ -60,7 +60,7 @@ pub fn check(args: &CheckArgs) -> Result<Verdict, Failure> {
                 _ = terminate.recv() => return Ok(verdict),
                 // An agent that is away for a while may come back.
                 newer = again => match newer {
-                    Ok(newer) => (document, problem) = (newer, None),
+                    Ok(newer) => (known, problem) = (newer, None),
                     Err(failure) => problem = Some(report(&failure)),
                 },
             }
@@ -68,14 +68,16 @@ pub fn check(args: &CheckArgs) -> Result<Verdict, Failure> {
     })?
 }
 
-fn text(document: &Document, origin: &Origin, output: Output, windows: Windows) -> (String, Verdict) {
-    let verdict = document.verdict(windows);
+fn text(known: &mut Report, origin: &Origin, output: Output, windows: Windows) -> (String, Verdict) {
+    // By the windows of who asks, which may be others than the agent's.
+    known.verdict = known.judge(windows);
+    let verdict = known.verdict.status.known().unwrap_or(Verdict::Unknown);
     let text = match output {
-        Output::Json => json::line(document),
+        Output::Json => json::line(known),
         Output::Table => {
             let coloured = colour::wanted();
-            let table = colour::headings(&table::show(document, terminal_width()), coloured);
-            format!("{table}\n{}\n{}\n", origin.sentence(document), colour::verdict(verdict, coloured))
+            let table = colour::headings(&table::render(known, terminal_width()), coloured);
+            format!("{table}\n{}\n{}\n", origin.sentence(known), colour::verdict(verdict, coloured))
         }
     };
     (text, verdict)
@@ -96,24 +98,24 @@ struct Look {
 
 impl Origin {
     /// The agent that was named or that runs here, else a look at the machine; with the first answer.
-    fn find(args: &CheckArgs, settings: &Settings) -> Result<(Self, Document), Failure> {
+    fn find(args: &CheckArgs, settings: &Settings) -> Result<(Self, Report), Failure> {
         if let Some(agent) = args.origin.agent.named() {
-            let document = waiting(ask(&agent))??;
-            return Ok((Self::Agent(agent), document));
+            let known = waiting(ask(&agent))??;
+            return Ok((Self::Agent(agent), known));
         }
         if args.seeks_local()
-            && let Some((agent, document)) = waiting(local(settings))?
+            && let Some((agent, known)) = waiting(local(settings))?
         {
-            return Ok((Self::Agent(agent), document));
+            return Ok((Self::Agent(agent), known));
         }
         let window = args.origin.window.unwrap_or(look::WINDOW);
         let (watch, snapshot) = measure(settings, window, args.usage_timeout.unwrap_or(USAGE_TIMEOUT))?;
         let look = Look { watch, window, asked: clock::monotonic() };
-        Ok((Self::Look(Box::new(look)), describe(&snapshot, clock::now())))
+        Ok((Self::Look(Box::new(look)), Report::new(&snapshot, clock::now())))
     }
 
     /// The answer anew.
-    async fn again(&mut self) -> Result<Document, Failure> {
+    async fn again(&mut self) -> Result<Report, Failure> {
         match self {
             Self::Agent(agent) => ask(agent).await,
             Self::Look(look) => {
@@ -121,21 +123,21 @@ impl Origin {
                     ask_all(&look.watch.runtimes(), &ReplyLimits::default()).await;
                     look.asked = clock::monotonic();
                 }
-                Ok(describe(&look.watch.round(), clock::now()))
+                Ok(Report::new(&look.watch.round(), clock::now()))
             }
         }
     }
 
     /// Whence, and how old.
-    fn sentence(&self, document: &Document) -> String {
+    fn sentence(&self, known: &Report) -> String {
         match self {
-            Self::Agent(agent) => origin::of_agent(&agent.address, document.age_seconds, document.stale),
+            Self::Agent(agent) => origin::of_agent(&agent.address, known.age, known.stale),
             Self::Look(look) => origin::of_look(look.window),
         }
     }
 }
 
-async fn ask(agent: &Agent) -> Result<Document, Failure> {
+async fn ask(agent: &Agent) -> Result<Report, Failure> {
     get(agent, "/api/v1/snapshot", SCHEMA_VERSION, Timeouts::PATIENT).await.map_err(Failure::Agent)
 }
 

@@ -18,18 +18,19 @@ pub(super) fn verdict(verdict: Verdict, coloured: bool) -> String {
         Verdict::Warning => AnsiColor::Yellow,
         Verdict::Critical => AnsiColor::Red,
     };
-    painted(verdict.as_str(), Style::new().bold().fg_color(Some(colour.into())), coloured)
+    painted(&verdict.as_str().to_ascii_uppercase(), Style::new().bold().fg_color(Some(colour.into())), coloured)
 }
 
 /// A table with its headings made to stand out.
 pub(super) fn headings(text: &str, coloured: bool) -> String {
     // The heading of the table of layers has two lines.
-    let heading = if text.starts_with("LAYER") { 2 } else { 0 };
+    let first = text.lines().take(2).position(|line| line.starts_with("LAYER"));
+    let heading = first.map_or(0..0, |first| first..first + 2);
     let mut styled = String::with_capacity(text.len() + 64);
     for (number, line) in text.lines().enumerate() {
         let style = match line {
             "Could not be read:" => Style::new().bold().fg_color(Some(AnsiColor::Yellow.into())),
-            _ if number < heading => Style::new().bold(),
+            _ if heading.contains(&number) => Style::new().bold(),
             _ => Style::new(),
         };
         styled.push_str(&painted(line, style, coloured && !style.is_plain()));
@@ -48,12 +49,12 @@ mod tests {
 
     #[test]
     fn without_colours_a_text_stays_as_it_is() {
-        let text = "LAYER  KIND\n       ALONE\nhost   host\n\nCould not be read:\n  x\n";
+        let text = "Node a\nLAYER  KIND\n       ALONE\nhost   host\n\nCould not be read:\n  x\n";
         assert_eq!(headings(text, false), text);
         assert_eq!(verdict(Verdict::Critical, false), "CRITICAL");
         let coloured = headings(text, true);
         assert_eq!(anstream::adapter::strip_str(&coloured).to_string(), text);
-        assert!(coloured.starts_with("\u{1b}[1mLAYER") && coloured.contains("\nhost   host\n"), "{coloured}");
+        assert!(coloured.starts_with("Node a\n\u{1b}[1mLAYER") && coloured.contains("\nhost   host\n"), "{coloured}");
         assert_eq!(verdict(Verdict::Critical, true), "\u{1b}[1m\u{1b}[31mCRITICAL\u{1b}[0m");
     }
 }

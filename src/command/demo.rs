@@ -9,6 +9,7 @@ use crate::cli::DemoArgs;
 use crate::config::Settings;
 use crate::demo::Scenario;
 use crate::export::table;
+use crate::report::Report;
 use crate::snapshot::{AgentHealth, Snapshot};
 use crate::time::{Span, Timestamp};
 use crate::verdict::Windows;
@@ -34,13 +35,15 @@ pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
     privileges::keep_reading_files();
     let begin = clock::now();
     let (speed, seed) = (args.speed, args.seed);
-    let mut player = Player::new(seed, begin - WARM_UP);
+    let windows = Windows { critical: settings.critical, warning: settings.warning };
+    let mut player = Player::new(seed, begin - WARM_UP, windows);
     player.hurry(begin - CLOSELY);
     let first = player.until(begin);
 
     let urls = door.urls();
     let notice = format!("Demonstration: a made-up node, seed {seed}, time runs {speed} times as fast.");
-    let text = format!("{notice}\n\n{}\nServing on {urls}\n", table::render(&first, begin, terminal_width()));
+    let text =
+        format!("{notice}\n\n{}\nServing on {urls}\n", table::render(&Report::new(&first, begin), terminal_width()));
     print(&text)?;
 
     let published = Arc::new(Published::new());
@@ -48,7 +51,6 @@ pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
     let publisher = Arc::clone(&published);
     let (stop, stopped) = channel::<()>();
     let (alive, mut ended) = tokio::sync::watch::channel(());
-    let windows = Windows { critical: settings.critical, warning: settings.warning };
     let player = Builder::new().name("demo".to_owned()).spawn(move || {
         // Dropped when this thread ends, also by a panic.
         let _alive = alive;
@@ -78,11 +80,12 @@ struct Player {
     scenario: Scenario,
     state: State,
     process: OwnProcess,
+    windows: Windows,
 }
 
 impl Player {
-    fn new(seed: u64, start: Timestamp) -> Self {
-        Self { scenario: Scenario::new(seed, start), state: State::default(), process: OwnProcess::new() }
+    fn new(seed: u64, start: Timestamp, windows: Windows) -> Self {
+        Self { scenario: Scenario::new(seed, start), state: State::default(), process: OwnProcess::new(), windows }
     }
 
     /// Plays up to `time` and looks once a minute.
@@ -109,7 +112,9 @@ impl Player {
         let agent = AgentHealth {
             collectors: Vec::new(),
             sample_interval: Scenario::STEP,
+            windows: self.windows,
             boot_id: None,
+            node: None,
             process: self.process.stats(),
         };
         Snapshot { sample, assessment, agent }

@@ -4,7 +4,7 @@ use super::backtest::BacktestError;
 use super::remote::RemoteError;
 use crate::access::AccessError;
 use crate::config::{ConfigError, ListenError};
-use crate::export::explain::UnknownLayer;
+use crate::report::UnknownLayer;
 use crate::web::GuardError;
 use std::io;
 use std::path::PathBuf;

@@ -9,9 +9,9 @@ use crate::agent::clock;
 use crate::agent::runtimes::ask_all;
 use crate::cli::{ExplainArgs, Output};
 use crate::config::Settings;
-use crate::export::explain::document::{Document, SCHEMA_VERSION, describe};
-use crate::export::explain::{Question, table};
-use crate::export::json;
+use crate::export::{explain, json};
+use crate::report::explanation::SCHEMA_VERSION;
+use crate::report::{Explanation, Question};
 use crate::snapshot::{AgentHealth, Snapshot};
 use crate::time::{Span, Timestamp};
 use std::path::Path;
@@ -26,22 +26,22 @@ const RUNTIMES_WITHIN: Duration = Duration::from_secs(15);
 /// Unusable settings, a layer that is not there, an agent that was named and does not answer, a machine whose processes cannot
 /// be listed, or a recording that cannot be read.
 pub fn explain(args: &ExplainArgs) -> Result<(), Failure> {
-    let (document, origin) = known(args)?;
+    let (explanation, origin) = known(args)?;
     let text = match args.output {
-        Output::Table => format!("{}\n{origin}\n", table::show(&document, terminal_width())),
-        Output::Json => json::line(&document),
+        Output::Table => format!("{}\n{origin}\n", explain::render(&explanation, terminal_width())),
+        Output::Json => json::line(&explanation),
     };
     print(&text)
 }
 
 /// The answer, and a sentence that says from where.
-fn known(args: &ExplainArgs) -> Result<(Document, String), Failure> {
+fn known(args: &ExplainArgs) -> Result<(Explanation, String), Failure> {
     let question = Question { layer: args.layer.as_deref(), written: args.if_write };
     if let Some(path) = &args.recording {
         let (snapshot, now) = recorded(path, args)?;
-        let document = describe(&snapshot, now, question).map_err(Failure::Layer)?;
+        let explanation = Explanation::new(&snapshot, now, question).map_err(Failure::Layer)?;
         let origin = format!("From the recording {}, as of {now}.", path.display());
-        return Ok((document, origin));
+        return Ok((explanation, origin));
     }
     let settings = Settings::load(args.overrides())?;
     let agent = match args.origin.agent.named() {
@@ -49,17 +49,17 @@ fn known(args: &ExplainArgs) -> Result<(Document, String), Failure> {
         named => named,
     };
     if let Some(agent) = agent {
-        let document = waiting(ask(&agent, question))?.map_err(Failure::Agent)?;
-        let origin = origin::of_agent(&agent.address, document.age_seconds, document.stale);
-        return Ok((document, origin));
+        let explanation = waiting(ask(&agent, question))?.map_err(Failure::Agent)?;
+        let origin = origin::of_agent(&agent.address, explanation.age, explanation.stale);
+        return Ok((explanation, origin));
     }
     let window = args.origin.window.unwrap_or(look::WINDOW);
     let snapshot = measure(&settings, window)?;
-    let document = describe(&snapshot, clock::now(), question).map_err(Failure::Layer)?;
-    Ok((document, origin::of_look(window)))
+    let explanation = Explanation::new(&snapshot, clock::now(), question).map_err(Failure::Layer)?;
+    Ok((explanation, origin::of_look(window)))
 }
 
-async fn ask(agent: &Agent, question: Question<'_>) -> Result<Document, RemoteError> {
+async fn ask(agent: &Agent, question: Question<'_>) -> Result<Explanation, RemoteError> {
     let mut query = form_urlencoded::Serializer::new(String::new());
     if let Some(layer) = question.layer {
         query.append_pair("layer", layer);
@@ -89,7 +89,7 @@ fn measure(settings: &Settings, window: Span) -> Result<Snapshot, Failure> {
 fn recorded(path: &Path, args: &ExplainArgs) -> Result<(Snapshot, Timestamp), Failure> {
     let known = recording::sample_at(path, args.at)?;
     recording::warn(path, &known.report);
-    let agent = AgentHealth { collectors: Vec::new(), sample_interval: look::INTERVAL, boot_id: None, process: None };
+    let agent = AgentHealth::none(look::INTERVAL);
     let now = args.at.unwrap_or(known.sample.at);
     Ok((Snapshot { sample: known.sample, assessment: known.assessment, agent }, now))
 }

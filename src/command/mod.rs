@@ -20,7 +20,7 @@ mod serve;
 mod service;
 pub mod shell;
 
-pub use crate::report::report;
+pub use crate::error_chain::error_chain as report;
 pub use exit::Failure;
 
 use std::io::{Write, stdout};

@@ -3,9 +3,9 @@
 use super::remote::AgentAddress;
 use crate::time::Span;
 
-/// From an agent, whose sample is `age_seconds` old; `stale`: it has stopped sampling.
-pub(super) fn of_agent(address: &AgentAddress, age_seconds: f64, stale: bool) -> String {
-    let age = Span::from_secs_f64(age_seconds).max(Span::ZERO);
+/// From an agent, whose sample is of this age; `stale`: it has stopped sampling.
+pub(super) fn of_agent(address: &AgentAddress, age: Span, stale: bool) -> String {
+    let age = age.max(Span::ZERO);
     let stale = if stale { ", which has stopped sampling" } else { "" };
     format!("From the agent at {address}{stale}: sampled {age} ago.")
 }

@@ -11,12 +11,12 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write, stderr};
 use std::path::Path;
 
-/// What was known at one time of a recording.
+/// What a recording tells at one time.
 #[derive(Debug)]
-pub struct Known {
+pub struct Recorded {
     /// The last sample up to then.
     pub sample: Sample,
-    /// What it meant.
+    /// Its assessment.
     pub assessment: Assessment,
     /// How the reading went.
     pub report: Report,
@@ -54,14 +54,14 @@ fn input(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
     Ok(Box::new(input))
 }
 
-/// What was known at `time`, or at the end: every sample up to then is assessed in its order.
+/// The last sample up to `time`, or to the end: every sample up to then is assessed in its order.
 ///
 /// # Errors
 /// A file that cannot be read, or has no sample up to then.
-pub fn sample_at(path: &Path, time: Option<Timestamp>) -> Result<Known, Failure> {
+pub fn sample_at(path: &Path, time: Option<Timestamp>) -> Result<Recorded, Failure> {
     let mut samples = open(path)?;
     let mut state = State::default();
-    let mut known = None;
+    let mut last = None;
     let mut first_after = None;
     while let Some(sample) = samples.next_sample() {
         if let Some(time) = time.filter(|time| sample.at > *time) {
@@ -70,10 +70,10 @@ pub fn sample_at(path: &Path, time: Option<Timestamp>) -> Result<Known, Failure>
         }
         let (assessment, next) = assess(&sample, state);
         state = next;
-        known = Some((sample, assessment));
+        last = Some((sample, assessment));
     }
-    match known {
-        Some((sample, assessment)) => Ok(Known { sample, assessment, report: samples.into_report() }),
+    match last {
+        Some((sample, assessment)) => Ok(Recorded { sample, assessment, report: samples.into_report() }),
         None => Err(match first_after {
             Some((first, time)) => unreadable(path, format!("it begins at {first}, after {time}")),
             None => nothing(path, samples.into_report()),

@@ -8,6 +8,7 @@ use crate::agent::{Agent, Recorder, Recording, Watch, clock};
 use crate::cli::RunArgs;
 use crate::config::Settings;
 use crate::export::table;
+use crate::report::Report;
 use crate::snapshot::Snapshot;
 use crate::units::Bytes;
 use crate::verdict::Windows;
@@ -91,7 +92,8 @@ pub(super) fn first_snapshot(watch: &mut Watch) -> Snapshot {
 }
 
 fn greet(snapshot: &Snapshot, urls: &str) -> Result<(), Failure> {
-    let text = format!("{}\nServing on {urls}\n", table::render(snapshot, clock::now(), terminal_width()));
+    let text =
+        format!("{}\nServing on {urls}\n", table::render(&Report::new(snapshot, clock::now()), terminal_width()));
     print(&text)
 }
 

@@ -4,7 +4,6 @@ use super::{Failure, service};
 use crate::config::{Listening, Settings};
 use crate::export::metrics::Budget;
 use crate::time::Timestamp;
-use crate::verdict::Windows;
 use crate::web::{Answers, Drained, Guard, Limits, Listener, PageOptions, Published, serve};
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -92,11 +91,7 @@ pub(super) fn until_stopped(
             .map(Listener::new)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| Failure::io("listen", error))?;
-        let page = PageOptions {
-            telemetry_path: settings.telemetry_path.clone(),
-            notice,
-            windows: Windows { critical: settings.critical, warning: settings.warning },
-        };
+        let page = PageOptions { telemetry_path: settings.telemetry_path.clone(), notice };
         let answers = Answers::new(
             Arc::clone(published),
             clock.clone(),

@@ -1,6 +1,5 @@
 //! What does systemd hear? That the agent is ready, that it lives, and that it ends; nothing where it did not start the agent.
 
-use crate::export::view::View;
 use crate::time::Timestamp;
 use crate::web::Published;
 use sd_notify::NotifyState;
@@ -21,7 +20,7 @@ pub(super) fn stopping() {
 pub(super) async fn keep_alive(published: &Published, clock: impl Fn() -> Timestamp) {
     let Some(limit) = sd_notify::watchdog_enabled() else { return pending().await };
     loop {
-        if published.newest().is_some_and(|snapshot| !View::new(&snapshot, clock()).is_stale()) {
+        if published.newest().is_some_and(|snapshot| !snapshot.is_stale(clock())) {
             tell(NotifyState::Watchdog);
         }
         tokio::time::sleep(limit / 2).await;

@@ -6,7 +6,7 @@ use super::job::{Holder, Job, Node, Setup};
 use crate::layer::{LayerId, LayerKind};
 use crate::sample::{
     AbsenceReason, KubeletConfig, KubeletSample, KubeletSettings, KubeletVersion, LayerOrigin, LayerSample, Reading,
-    RuntimeKind, RuntimeSample, Source, SourceStatus,
+    RuntimeKind, RuntimeSample, SettingsFile, Source, SourceStatus,
 };
 use crate::time::{Span, Timestamp};
 use crate::untrusted::Label;
@@ -166,7 +166,7 @@ fn settings(setup: Setup) -> KubeletConfig {
 fn config(flags: KubeletSettings, file: KubeletSettings) -> KubeletConfig {
     KubeletConfig {
         flags,
-        file: Some((Label::new("/var/lib/kubelet/config.yaml"), file)),
+        file: Some(SettingsFile { path: Label::new("/var/lib/kubelet/config.yaml"), settings: file }),
         drop_ins: Vec::new(),
         root_dir: Label::new("/var/lib/kubelet"),
         problems: Vec::new(),

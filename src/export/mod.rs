@@ -1,9 +1,8 @@
-//! How is a snapshot shown? Pure functions from a snapshot to text.
+//! How is a report shown? Pure functions from a report to text.
 //!
-//! No clock, no disk, no socket: the time at which something is shown is an argument.
+//! No clock, no disk, no socket, and no conclusion: all that is in the report.
 
 pub mod catalogue;
-pub(crate) mod expected_triggers;
 pub mod explain;
 pub mod exposition;
 mod images;
@@ -13,8 +12,6 @@ pub mod page;
 pub mod phrase;
 pub mod protobuf;
 mod put;
-pub(crate) mod remedy;
-mod shell;
+mod remedy;
 pub mod table;
 pub mod text;
-pub mod view;

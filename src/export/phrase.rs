@@ -1,21 +1,16 @@
 //! How are findings put into words? Short phrases that the table and the page share.
 
-use super::json::{PolicyEntry, SettingEntry};
-use super::view::LayerView;
-use crate::assess::Action;
-use crate::forecast::Forecast;
+use crate::forecast::Horizon;
 use crate::model::Trigger;
+use crate::report::explanation::OutcomeReason;
+use crate::report::{ExpectedTriggerReport, PolicyReport, Quantiles, Unit, Word};
 use crate::time::Span;
 use crate::units::{Ratio, human_signed};
+use crate::untrusted::Label;
 
-/// `not foreseen`, `unknown yet`, `now`, `18m (9m–41m)`, `18m (9m–?)`, `not before 9m`: p50 with p10 to p90.
-pub fn forecast(forecast: Option<&Forecast>) -> String {
-    quantiles(forecast.map(|forecast| [forecast.p10, forecast.p50, forecast.p90]))
-}
-
-/// The same of p10, p50 and p90.
-pub fn quantiles(spans: Option<[Option<Span>; 3]>) -> String {
-    let Some([p10, p50, p90]) = spans else { return "unknown yet".to_owned() };
+/// `not expected`, `unknown yet`, `now`, `18m (9m–41m)`, `18m (9m–?)`, `not before 9m`: p50 with p10 to p90.
+pub fn quantiles(when: Option<Quantiles>) -> String {
+    let Some(Quantiles { p10, p50, p90 }) = when else { return "unknown yet".to_owned() };
     match (p10, p50, p90) {
         (_, Some(Span::ZERO), _) => "now".to_owned(),
         (p10, Some(p50), p90) => {
@@ -24,20 +19,22 @@ pub fn quantiles(spans: Option<[Option<Span>; 3]>) -> String {
             format!("{} ({early}–{late})", about(p50))
         }
         (Some(p10), None, _) => format!("not before {}", about(p10)),
-        (None, None, _) => "not foreseen".to_owned(),
+        (None, None, _) => "not expected".to_owned(),
     }
 }
 
 /// `now`, `in about 18 min (9–41)`, `in about 50 min (20 min–3 h)`, `in about 18 min (not before 9)`, `not before 2 h`: when a
 /// trigger acts, in a sentence.
-pub fn when(action: Action) -> String {
+pub fn when(action: Quantiles) -> String {
     const MINUTE: f64 = 60.0;
     const HOUR: f64 = 3_600.0;
     let unit = |span: Span| if span.as_secs_f64() < 100.0 * MINUTE { (MINUTE, "min") } else { (HOUR, "h") };
     let number = |span: Span, (length, _): (f64, &str)| (span.as_secs_f64() / length).round();
     let whole = |span: Span| format!("{} {}", number(span, unit(span)), unit(span).1);
     let Some(p50) = action.p50 else {
-        return action.p10.map_or_else(|| "not foreseeably".to_owned(), |p10| format!("not before {}", whole(p10)));
+        return action
+            .p10
+            .map_or_else(|| "at no foreseeable time".to_owned(), |p10| format!("not before {}", whole(p10)));
     };
     if p50 <= Span::ZERO {
         return "now".to_owned();
@@ -81,15 +78,16 @@ pub(crate) fn capitalised(text: &str) -> String {
     characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
 
-/// Why an image stays, by the name of the reason; one that is not known as it is called.
-pub(crate) fn stays(reason: &str) -> &str {
+/// Why an image is deleted or stays.
+pub(crate) const fn reason(reason: OutcomeReason) -> &'static str {
     match reason {
-        "in_use" => "in use",
-        "pinned" => "pinned",
-        "too_young" => "too young",
-        "gc_disabled" => "image GC is off",
-        "not_needed" => "others suffice",
-        other => other,
+        OutcomeReason::Space => "to free disk space",
+        OutcomeReason::Age => "unused for too long",
+        OutcomeReason::InUse => "in use",
+        OutcomeReason::Pinned => "pinned",
+        OutcomeReason::TooYoung => "too young",
+        OutcomeReason::GcDisabled => "image GC is off",
+        OutcomeReason::NotNeeded => "others suffice",
     }
 }
 
@@ -107,48 +105,34 @@ pub fn chance(probability: Ratio) -> String {
 
 /// `85/80 default`, `85 flag/80 default`, `off, file`, `unreadable`, `no kubelet`: high and low threshold in the kubelet's
 /// percent, and where they were written.
-pub fn image_gc(layer: &LayerView<'_>) -> String {
-    let Some(policy) = layer.policy() else {
-        return if layer.sample.kubelet.is_some() { "unreadable" } else { "no kubelet" }.to_owned();
-    };
-    let gc = &policy.image_gc;
-    let (high, low) = ((gc.high.value.get(), gc.high.origin.as_str()), (gc.low.value.get(), gc.low.origin.as_str()));
-    thresholds(gc.enabled, high, low)
-}
-
-/// The same from the structures of the JSON.
-pub(crate) fn image_gc_of(policy: Option<&PolicyEntry>, has_kubelet: bool) -> String {
+pub fn image_gc(policy: Option<&PolicyReport>, has_kubelet: bool) -> String {
     let Some(policy) = policy else {
         return if has_kubelet { "unreadable" } else { "no kubelet" }.to_owned();
     };
-    let of = |setting: &SettingEntry<i64>| (setting.value, setting.origin.clone());
-    let (high, low) = (of(&policy.image_gc_high_threshold_percent), of(&policy.image_gc_low_threshold_percent));
-    thresholds(policy.image_gc_enabled, (high.0, &high.1), (low.0, &low.1))
-}
-
-fn thresholds(enabled: bool, (high, from): (i64, &str), (low, low_from): (i64, &str)) -> String {
-    if !enabled {
+    let (high, low) = (&policy.image_gc_high_threshold_percent, &policy.image_gc_low_threshold_percent);
+    let (percent, from) = (high.value.get(), &high.origin);
+    if !policy.image_gc_enabled {
         format!("off, {from}")
-    } else if from == low_from {
-        format!("{high}/{low} {from}")
+    } else if *from == low.origin {
+        format!("{percent}/{} {from}", low.value.get())
     } else {
-        format!("{high} {from}/{low} {low_from}")
+        format!("{percent} {from}/{} {}", low.value.get(), low.origin)
     }
 }
 
 /// `2.10 GiB`, `-1.50 GiB`, `12000 inodes`.
-pub fn headroom(trigger: Trigger, headroom: i64) -> String {
-    if trigger == Trigger::InodeEviction { format!("{headroom} inodes") } else { human_signed(headroom) }
+pub fn amount(amount: i64, in_inodes: bool) -> String {
+    if in_inodes { format!("{amount} inodes") } else { human_signed(amount) }
 }
 
-/// The same for a trigger that is given by its name.
-pub(crate) fn amount(trigger: &str, amount: i64) -> String {
-    headroom(Trigger::named(trigger).unwrap_or(Trigger::DiskFull), amount)
+/// The same of a headroom.
+pub fn headroom(unit: &Word<Unit>, headroom: i64) -> String {
+    amount(headroom, unit.is(Unit::Inodes))
 }
 
 /// What told the release of a kubelet, to follow it.
-pub(crate) fn told_by(origin: Option<&str>) -> &'static str {
-    match origin {
+pub(crate) fn told_by(origin: Option<&Label>) -> &'static str {
+    match origin.map(Label::as_str) {
         Some("build_info") => " (by its build information)",
         Some("path") => " (by its path)",
         Some("package") => " (by its package)",
@@ -157,9 +141,21 @@ pub(crate) fn told_by(origin: Option<&str>) -> &'static str {
     }
 }
 
-/// A trigger in words; one that is not known as it is called.
-pub(crate) fn trigger_named(name: &str) -> &str {
-    Trigger::named(name).map_or(name, |known| trigger(known))
+/// `image GC of host: in 18m, 81 % within 1h; preempted by image GC of host/ci/job`.
+pub(crate) fn expected(found: &ExpectedTriggerReport) -> String {
+    // The full disk is everybody's.
+    let of = if found.trigger.is(Trigger::DiskFull) { String::new() } else { format!(" of {}", found.layer) };
+    let hour = Horizon::Hour.as_str();
+    let when = match (found.acts_in, found.within_an_hour.map(chance)) {
+        (_, None) => "unknown yet".to_owned(),
+        (None, Some(chance)) => format!("not expected, {chance} within {hour}"),
+        (Some(span), Some(chance)) => format!("in {}, {chance} within {hour}", about(span)),
+    };
+    let preempted = found.preempted_by.as_ref().map_or_else(String::new, |by| {
+        let verb = if by.is_certain { "preempted by" } else { "possibly preempted by" };
+        format!("; {verb} {} of {}", by.trigger.text(trigger), by.layer)
+    });
+    format!("{}{of}: {when}{preempted}", found.trigger.text(trigger))
 }
 
 /// A trigger in words: `image GC`.
@@ -176,11 +172,10 @@ pub const fn trigger(trigger: Trigger) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::victims::SafeReason;
 
-    fn forecast_of(seconds: [Option<i64>; 3]) -> Forecast {
+    fn quantiles_of(seconds: [Option<i64>; 3]) -> Quantiles {
         let [p10, p50, p90] = seconds.map(|seconds| seconds.map(Span::from_secs));
-        Forecast { p10, p50, p90, probability: [Ratio::new(0.0); 4] }
+        Quantiles { p10, p50, p90 }
     }
 
     #[test]
@@ -189,21 +184,17 @@ mod tests {
             ([Some(540), Some(1_100), Some(2_460)], "18m (9m–41m)"),
             ([Some(540), Some(1_100), None], "18m (9m–?)"),
             ([Some(540), None, None], "not before 9m"),
-            ([None, None, None], "not foreseen"),
+            ([None, None, None], "not expected"),
             ([Some(0), Some(0), Some(0)], "now"),
         ];
         for (seconds, text) in cases {
-            assert_eq!(forecast(Some(&forecast_of(seconds))), text);
+            assert_eq!(quantiles(Some(quantiles_of(seconds))), text);
         }
-        assert_eq!(forecast(None), "unknown yet");
+        assert_eq!(quantiles(None), "unknown yet");
     }
 
     #[test]
     fn a_sentence_says_when_in_one_unit_where_it_can() {
-        let action = |seconds: [Option<i64>; 3]| {
-            let [p10, p50, p90] = seconds.map(|seconds| seconds.map(Span::from_secs));
-            Action { p10, p50, p90 }
-        };
         let cases = [
             ([Some(540), Some(1_100), Some(2_460)], "in about 18 min (9–41)"),
             ([Some(1_200), Some(3_000), Some(10_800)], "in about 50 min (20 min–3 h)"),
@@ -213,23 +204,11 @@ mod tests {
             ([Some(0), Some(10), Some(95)], "in less than 1 min (0–2)"),
             ([Some(0), Some(0), Some(0)], "now"),
             ([Some(7_300), None, None], "not before 2 h"),
-            ([None, None, None], "not foreseeably"),
+            ([None, None, None], "at no foreseeable time"),
         ];
         for (seconds, text) in cases {
-            assert_eq!(when(action(seconds)), text);
+            assert_eq!(when(quantiles_of(seconds)), text);
         }
-    }
-
-    #[test]
-    fn every_reason_to_stay_has_words() {
-        for reason in
-            [SafeReason::InUse, SafeReason::Pinned, SafeReason::TooYoung, SafeReason::GcDisabled, SafeReason::NotNeeded]
-        {
-            let words = stays(reason.as_str());
-            assert!(!words.contains('_'), "{words}");
-        }
-        assert_eq!(stays("not_needed"), "others suffice");
-        assert_eq!(stays("of_a_newer_agent"), "of_a_newer_agent");
     }
 
     #[test]

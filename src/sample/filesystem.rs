@@ -9,10 +9,12 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FilesystemId {
     /// st_dev as the kernel gives it.
+    #[serde(default)]
     pub dev: u64,
     /// Capacity in bytes at the time it was first seen under this identity.
     pub capacity: Bytes,
     /// Inodes in all.
+    #[serde(default)]
     pub files: Inodes,
 }
 
@@ -37,7 +39,12 @@ pub struct FilesystemName {
     /// The mount source, for example `/dev/nvme0n1p1`; `major:minor` where no mount table names it.
     pub device: Label,
     /// Where it is mounted, as the outermost layer that sees it says.
+    #[serde(default = "root")]
     pub mountpoint: Label,
+}
+
+fn root() -> Label {
+    Label::new("/")
 }
 
 impl Space {

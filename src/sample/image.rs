@@ -1,5 +1,6 @@
 //! Which images and containers does a layer hold? As its runtime lists them; what that means is in `model/`.
 
+use super::form::is_default;
 use crate::units::Bytes;
 use crate::untrusted::Label;
 use serde::{Deserialize, Serialize};
@@ -7,23 +8,33 @@ use std::fmt;
 use std::sync::Arc;
 
 /// What one runtime holds, listed in one go.
+///
+/// A recording has a line for each item of the lists, and the rest in a line of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
 pub struct ImageStore {
     /// Every image.
+    #[serde(skip)]
     pub images: Vec<Image>,
     /// Every container of a pod, in any state.
+    #[serde(skip)]
     pub containers: Vec<Container>,
     /// Every pod sandbox, in any state.
+    #[serde(skip)]
     pub pods: Vec<Pod>,
     /// Whether the lists are whole: false where one was cut or an entry could not be read.
+    #[serde(default = "whole")]
     pub complete: bool,
     /// Images may be mounted as volumes that are not among [`Container::image_volumes`]: the runtime can do that, and does not
     /// tell.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub hidden_volumes: bool,
     /// The image of every pod's sandbox ("pause") by its name, where the runtime tells it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sandbox_image: Option<Label>,
+}
+
+fn whole() -> bool {
+    true
 }
 
 /// The id of an image: the digest of its configuration, `sha256:...`.

@@ -1,5 +1,7 @@
 //! What was seen of one layer: its runtime, its kubelet, where its images live, and which of that could be read.
 
+use super::form::{is_default, seconds};
+use super::reading::seen;
 use super::{FilesystemId, ImageStore, KubeletSample, Reading};
 use crate::layer::{LayerId, LayerKind};
 use crate::time::{Span, Timestamp};
@@ -8,35 +10,52 @@ use crate::untrusted::Label;
 use serde::{Deserialize, Serialize};
 
 /// One layer at one instant.
+///
+/// In a recording most of what changes has lines of its own, and filesystems have names there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LayerSample {
     /// Its name.
+    #[serde(rename = "layer")]
     pub id: LayerId,
     /// What it is.
     pub kind: LayerKind,
     /// The layer whose runtime made the container that this one lives in; `None` for the outermost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<LayerId>,
     /// Which pod, job and cluster it belongs to.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub origin: LayerOrigin,
     /// The runtime that keeps the images; `None` on a machine without any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<RuntimeSample>,
     /// The kubelet that drives it, if any.
+    #[serde(skip)]
     pub kubelet: Option<KubeletSample>,
     /// The directory of the images, as the layer sees it.
+    #[serde(default = "of_containerd")]
     pub image_store: Label,
     /// Docker's data root, where the runtime is Docker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub docker_root: Option<Label>,
     /// The filesystem of the image store.
+    #[serde(skip, default = "Reading::not_recorded")]
     pub imagefs: Reading<FilesystemId>,
     /// The filesystem of the kubelet's root directory, or the image store's where there is no kubelet.
+    #[serde(skip, default = "Reading::not_recorded")]
     pub nodefs: Reading<FilesystemId>,
     /// What the runtime says its images use (CRI ImageFsInfo): snapshots only, up to 10 s old, never what the kubelet acts on.
+    #[serde(skip, default = "Reading::not_recorded")]
     pub runtime_used: Reading<Bytes>,
     /// Its images and containers, and when the runtime was asked. Not asked of Docker, whose images no kubelet deletes.
-    #[serde(default = "Reading::not_read")]
+    #[serde(skip, default = "Reading::not_recorded")]
     pub images: Reading<ImageStore>,
     /// What could be read of this layer, one entry for each source that applies to it.
+    #[serde(skip)]
     pub sources: Vec<SourceStatus>,
+}
+
+fn of_containerd() -> Label {
+    Label::new("/var/lib/containerd")
 }
 
 /// Where a layer comes from. Everything here is chosen by whoever runs the pod.
@@ -72,14 +91,17 @@ pub struct RuntimeSample {
     /// Which program.
     pub kind: RuntimeKind,
     /// Its process id as this machine's /proc counts it.
+    #[serde(default)]
     pub pid: u32,
     /// When the process started.
+    #[serde(with = "seconds")]
     pub started_at: Timestamp,
     /// Its release, where it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Label>,
     /// How often it measures what its images use (containerd's stats_collect_period), where it says so. A kubelet acts on an
     /// imagefs signal only when there is a new figure.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "seconds")]
     pub stats_period: Option<Span>,
 }
 
@@ -115,6 +137,7 @@ pub struct SourceStatus {
     /// Which source.
     pub source: Source,
     /// Present: read at that time. Absent: why not.
+    #[serde(flatten, deserialize_with = "seen")]
     pub state: Reading<()>,
 }
 

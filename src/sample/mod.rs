@@ -2,6 +2,7 @@
 
 mod duration;
 mod filesystem;
+mod form;
 mod image;
 mod kubelet;
 mod layer;
@@ -12,16 +13,15 @@ mod usage;
 pub use duration::parse_go_duration;
 pub use filesystem::{FilesystemId, FilesystemName, Space};
 pub use image::{Container, ContainerState, Image, ImageId, ImageStore, Pod, StoredLayer};
-pub use kubelet::{KubeletConfig, KubeletSample, KubeletSettings, KubeletVersion, VersionOrigin};
+pub use kubelet::{KubeletConfig, KubeletSample, KubeletSettings, KubeletVersion, SettingsFile, VersionOrigin};
 pub use layer::{LayerOrigin, LayerSample, RuntimeKind, RuntimeSample, Source, SourceStatus};
 pub use reading::{Absence, AbsenceReason, Reading};
 pub use usage::{Component, DiskUsage, LayerUsage};
 
 use crate::time::Timestamp;
-use serde::{Deserialize, Serialize};
 
 /// Everything that was seen of one machine.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     /// When the round began.
     pub at: Timestamp,
@@ -32,7 +32,7 @@ pub struct Sample {
 }
 
 /// One filesystem at one instant.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FilesystemSample {
     /// Which.
     pub id: FilesystemId,

@@ -1,13 +1,17 @@
 //! Is this value known, since when, and if not, why not? Absence is a value of its own, never 0 or the last known one.
 
+use super::form::{OF_THE_SAMPLE, seconds};
 use crate::time::{Span, Timestamp};
 use crate::untrusted::Label;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error, IgnoredAny};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
 use std::fmt;
 
 /// A value as it was read at some instant, or the reason why there is none.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+///
+/// In a recording: the fields of the value, with `at` unless it was read for the sample, or those of the absence.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reading<T> {
     /// The value and when it was read.
     Present {
@@ -24,9 +28,15 @@ pub enum Reading<T> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Absence {
     /// The class of the reason.
+    #[serde(rename = "absent")]
     pub reason: AbsenceReason,
-    /// What was attempted on what, and what the machine said; already harmless to print.
+    /// What was attempted on what, and what the machine said; already sanitized.
+    #[serde(default = "nothing")]
     pub detail: Label,
+}
+
+fn nothing() -> Label {
+    Label::new("")
 }
 
 /// The classes of reasons why something could not be read.
@@ -67,6 +77,18 @@ impl<T> Reading<T> {
     /// Not read yet.
     pub fn not_read() -> Self {
         Self::absent(AbsenceReason::NotRead, "not read yet")
+    }
+
+    /// No line of a recording tells it.
+    pub(super) fn not_recorded() -> Self {
+        Self::absent(AbsenceReason::NotRead, "not in the recording")
+    }
+
+    /// Replaces the time at which the value was read.
+    pub(super) fn redate(&mut self, date: impl FnOnce(Timestamp) -> Timestamp) {
+        if let Self::Present { at, .. } = self {
+            *at = date(*at);
+        }
     }
 
     /// The value, where there is one.
@@ -119,6 +141,44 @@ impl<T> Reading<T> {
             Err(absence) => Self::Absent(absence),
         }
     }
+}
+
+impl<T: Serialize> Serialize for Reading<T> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Dated<'a, T> {
+            #[serde(skip_serializing_if = "Option::is_none", with = "seconds")]
+            at: Option<Timestamp>,
+            #[serde(flatten)]
+            value: &'a T,
+        }
+        match self {
+            Self::Present { value, at } => {
+                Dated { at: Some(*at).filter(|at| *at != OF_THE_SAMPLE), value }.serialize(to)
+            }
+            Self::Absent(absence) => absence.serialize(to),
+        }
+    }
+}
+
+/// Not derived: of fields that are flattened and optional, malformed ones would be taken for missing.
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Reading<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let fields = Map::deserialize(from)?;
+        let said = |name: &str| fields.get(name).filter(|value| !value.is_null());
+        let read = if said("absent").is_some() {
+            Absence::deserialize(Value::Object(fields)).map(Self::Absent)
+        } else {
+            let at = said("at").map_or(Ok(OF_THE_SAMPLE), seconds::deserialize);
+            at.and_then(|at| Ok(Self::present(T::deserialize(Value::Object(fields))?, at)))
+        };
+        read.map_err(D::Error::custom)
+    }
+}
+
+/// For `#[serde(deserialize_with = "...")]`: a reading without a value.
+pub(super) fn seen<'de, D: Deserializer<'de>>(from: D) -> Result<Reading<()>, D::Error> {
+    Reading::<IgnoredAny>::deserialize(from).map(|reading| reading.map(|_| ()))
 }
 
 impl Absence {

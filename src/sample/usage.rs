@@ -1,5 +1,6 @@
 //! Which layer holds how much of a disk? The result of one walk; how it walks is in `source/walk.rs`.
 
+use super::form::{is_default, seconds};
 use crate::layer::LayerId;
 use crate::time::Span;
 use crate::units::Bytes;
@@ -35,12 +36,15 @@ pub struct LayerUsage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskUsage {
     /// Every layer that holds something; sums to `used`, unless files were deleted while the walk ran.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub layers: Vec<LayerUsage>,
     /// What `statfs` called used when the walk ended.
     pub used: Bytes,
     /// How long the walk took.
+    #[serde(default, with = "seconds")]
     pub took: Span,
     /// Directories that could not be read; their bytes are in `Other`.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub unreadable: u64,
 }
 

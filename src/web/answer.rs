@@ -5,6 +5,7 @@ use super::rendered::{Asked, Body, Look, Rendered};
 use super::{accept, api};
 use crate::export::metrics::{self, Budget};
 use crate::export::page;
+use crate::report::{Explanation, Question};
 use crate::time::Timestamp;
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -111,7 +112,13 @@ impl Answers {
     }
 
     fn page(&self, look: &Look<'_>) -> Response<Full<Bytes>> {
-        let render = || Ok::<_, Infallible>(page::render(look.snapshot, look.now, &self.page).into_bytes());
+        let render = || {
+            let explanation = look.snapshot.map(|snapshot| Explanation::new(snapshot, look.now, Question::default()));
+            let report = look.report();
+            // Every layer is always known.
+            let known = report.as_ref().zip(explanation.as_ref().and_then(|explanation| explanation.as_ref().ok()));
+            Ok::<_, Infallible>(page::render(known, &self.page).into_bytes())
+        };
         let Ok(body) = look.body(Asked::Page, render);
         let mut response = packable(body, "text/html; charset=utf-8");
         let policy = HeaderValue::from_static(page::CONTENT_SECURITY_POLICY);
@@ -122,7 +129,7 @@ impl Answers {
     /// The metrics in the format that the client wants.
     fn scrape(&self, look: &Look<'_>, headers: &HeaderMap) -> Response<Full<Bytes>> {
         let chosen = accept::format(list(headers, header::ACCEPT).as_deref());
-        let render = || Ok::<_, Infallible>(metrics::render(look.snapshot, look.now, self.budget, chosen.format));
+        let render = || Ok::<_, Infallible>(metrics::render(look.report().as_ref(), self.budget, chosen.format));
         let Ok(body) = look.body(Asked::Metrics(chosen.format), render);
         let mut response = packable(body, "");
         let headers = response.headers_mut();

@@ -2,9 +2,8 @@
 
 use super::answer::{NO_CACHE, packable, text};
 use super::rendered::{Asked, Body, Look};
-use crate::export::explain::{self, Question, UnknownLayer};
 use crate::export::json;
-use crate::export::view::View;
+use crate::report::{Explanation, Question, Report, UnknownLayer};
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 use crate::units::Bytes;
@@ -66,12 +65,12 @@ pub(super) fn answer(path: &str, query: &str, look: &Look<'_>, headers: &HeaderM
 /// The snapshot, or what `explain` says to these parameters.
 fn body(snapshot: &Snapshot, look: &Look<'_>, parameters: Option<Parameters>) -> Result<Body, UnknownLayer> {
     let Some(parameters) = parameters else {
-        return look.body(Asked::Snapshot, || Ok(json::snapshot(snapshot, look.now).into_bytes()));
+        return look.body(Asked::Snapshot, || Ok(json::line(&Report::new(snapshot, look.now)).into_bytes()));
     };
     let asked = Asked::Explain(parameters.clone());
     look.body(asked, || {
         let question = Question { layer: parameters.layer.as_deref(), written: parameters.written };
-        explain::json::render(snapshot, look.now, question).map(String::into_bytes)
+        Explanation::new(snapshot, look.now, question).map(|explanation| json::line(&explanation).into_bytes())
     })
 }
 
@@ -100,7 +99,7 @@ fn shortened(text: &str) -> String {
 
 /// Names the sample. The tag is weak: the age in an answer moves on, and the packed one is of other bytes.
 fn tag(snapshot: &Snapshot, now: Timestamp) -> String {
-    let state = if View::new(snapshot, now).is_stale() { "stale" } else { "fresh" };
+    let state = if snapshot.is_stale(now) { "stale" } else { "fresh" };
     format!("W/\"{}-{state}\"", snapshot.sample.at.micros())
 }
 

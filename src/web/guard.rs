@@ -6,7 +6,7 @@ use super::tls::{TlsError, server_config};
 use super::users::{NoRandomness, Users};
 use crate::config::ConfigError;
 use crate::config::web::WebConfig;
-use crate::report::report;
+use crate::error_chain::error_chain;
 use hyper::header::{HeaderName, HeaderValue};
 use std::fmt;
 use std::io;
@@ -148,7 +148,7 @@ impl Guard {
                 tracing::info!(file = %path.display(), "web configuration read again");
             }
             Err(error) => {
-                let problem = report(&error);
+                let problem = error_chain(&error);
                 known.stamps = stamps;
                 known.broken = Some(match known.broken.take() {
                     Some((before, said)) if before == problem => {

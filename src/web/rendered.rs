@@ -3,6 +3,7 @@
 
 use super::api::Parameters;
 use crate::export::metrics::Format;
+use crate::report::Report;
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 use flate2::Compression;
@@ -60,6 +61,11 @@ pub(super) struct Look<'a> {
 }
 
 impl Look<'_> {
+    /// What is known now; `None` before the first sample.
+    pub(super) fn report(&self) -> Option<Report> {
+        self.snapshot.map(|snapshot| Report::new(snapshot, self.now))
+    }
+
     /// The body for what was asked.
     pub(super) fn body<E>(&self, asked: Asked, render: impl FnOnce() -> Result<Vec<u8>, E>) -> Result<Body, E> {
         let Some(snapshot) = self.snapshot else { return render().map(|plain| Body::new(plain, self.gzip)) };

@@ -5,7 +5,7 @@ use highwater::assess::{Assessment, ExpectedTrigger, ImageState, LastUsed, Obser
 use highwater::layer::LayerId;
 use highwater::model::Trigger;
 use highwater::model::recovery::{Critical, Recoverable};
-use highwater::sample::{KubeletSettings, Reading, Sample, StoredLayer};
+use highwater::sample::{KubeletSettings, Reading, Sample, SettingsFile, StoredLayer};
 use highwater::time::Span;
 use highwater::units::Bytes;
 use highwater::untrusted::Label;
@@ -65,7 +65,7 @@ fn with_soft_eviction(mut sample: Sample) -> Sample {
             eviction_soft_grace_period: entry("10m"),
             ..KubeletSettings::default()
         };
-        config.file = Some((Label::new("/var/lib/kubelet/config.yaml"), settings));
+        config.file = Some(SettingsFile { path: Label::new("/var/lib/kubelet/config.yaml"), settings });
         config
     });
     sample

@@ -5,7 +5,6 @@
 
 use crate::node;
 use highwater::export::catalogue::{Kind, Name, Scope};
-use highwater::export::json;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
@@ -44,7 +43,7 @@ fn alerts_dashboards_and_chart_name_only_metrics_that_exist() {
 
 #[test]
 fn docs_json_md_names_every_field() {
-    let json = json::snapshot(&node::snapshot(), node::now());
+    let json = node::json(&node::snapshot());
     let document = text_of(&root().join("docs/json.md"));
     let mut fields = BTreeSet::new();
     fields_of(&serde_json::from_str(&json).expect("valid JSON"), &mut fields);

@@ -3,24 +3,31 @@
 use crate::node;
 use highwater::assess::{State, assess};
 use highwater::demo::Scenario;
-use highwater::export::explain::{Question, json, table};
+use highwater::export::{explain, json};
 use highwater::model::Trigger;
 use highwater::model::deletions::Score;
+use highwater::report::Question;
 use highwater::sample::{AbsenceReason, Reading};
 use highwater::snapshot::Snapshot;
 use highwater::time::{Span, Timestamp};
 use highwater::units::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
-fn explain(snapshot: &Snapshot, layer: Option<&str>) -> String {
-    let question = Question { layer, written: None };
-    table::render(snapshot, node::now(), question, None).unwrap_or_else(|error| error.to_string())
+fn explained(snapshot: &Snapshot, layer: Option<&str>) -> String {
+    asked(snapshot, Question { layer, written: None })
+}
+
+fn asked(snapshot: &Snapshot, question: Question<'_>) -> String {
+    match node::explain(snapshot, question) {
+        Ok(explanation) => explain::render(&explanation, None),
+        Err(error) => error.to_string(),
+    }
 }
 
 #[test]
 fn every_layer_with_a_kubelet_is_explained() {
     insta::with_settings!({snapshot_path => "../golden", prepend_module_to_snapshot => false, omit_expression => true}, {
-        insta::assert_snapshot!("explain-table", explain(&node::snapshot(), None));
+        insta::assert_snapshot!("explain-table", explained(&node::snapshot(), None));
     });
 }
 
@@ -28,7 +35,7 @@ fn every_layer_with_a_kubelet_is_explained() {
 fn the_json_of_one_layer() {
     let question = Question { layer: Some("capd-worker-old"), written: None };
     insta::with_settings!({snapshot_path => "../golden", prepend_module_to_snapshot => false, omit_expression => true}, {
-        insta::assert_snapshot!("explain-json", json::render(&node::snapshot(), node::now(), question).unwrap());
+        insta::assert_snapshot!("explain-json", json::line(&node::explain(&node::snapshot(), question).unwrap()));
     });
 }
 
@@ -36,44 +43,44 @@ fn the_json_of_one_layer() {
 fn a_layer_may_be_named_by_an_end_that_no_other_has() {
     let snapshot = node::snapshot();
     assert!(
-        explain(&snapshot, Some("worker-old"))
+        explained(&snapshot, Some("worker-old"))
             .starts_with("host/test-pods/4f0c8a1e-prow/capd-worker-old (capd_node)\n")
     );
-    assert!(explain(&snapshot, Some("host")).starts_with("host (host)\n"));
+    assert!(explained(&snapshot, Some("host")).starts_with("host (host)\n"));
     let all = "host, host/test-pods/4f0c8a1e-prow, host/test-pods/4f0c8a1e-prow/capd-worker-old, \
                host/test-pods/4f0c8a1e-prow/capd-worker-new";
-    assert_eq!(explain(&snapshot, Some("nowhere")), format!("no layer is called \"nowhere\"; the layers are: {all}"));
-    let ambiguous = explain(&node::hostile("x"), Some("x"));
+    assert_eq!(explained(&snapshot, Some("nowhere")), format!("no layer is called \"nowhere\"; the layers are: {all}"));
+    let ambiguous = explained(&node::hostile("x"), Some("x"));
     assert!(ambiguous.starts_with("no layer is called"), "{ambiguous}");
     let mut twice = node::snapshot();
     twice.sample.layers[2].id = node::host().child(&["a", "b", "capd-worker-new"]);
-    assert!(explain(&twice, Some("capd-worker-new")).starts_with("more than one layer ends in \"capd-worker-new\""));
+    assert!(explained(&twice, Some("capd-worker-new")).starts_with("more than one layer ends in \"capd-worker-new\""));
 }
 
 #[test]
 fn what_cannot_be_read_is_said() {
     let mut snapshot = node::snapshot();
     snapshot.sample.layers[2].images = Reading::absent(AbsenceReason::TimedOut, "ListImages: no answer within 2s");
-    let text = explain(&snapshot, Some("worker-old"));
+    let text = explained(&snapshot, Some("worker-old"));
     assert!(text.contains("Its images could not be read: timed_out: ListImages: no answer within 2s."), "{text}");
     assert!(!text.contains("Certain"), "{text}");
-    assert!(explain(&snapshot, Some("4f0c8a1e-prow")).contains("No kubelet: nothing deletes images here."));
+    assert!(explained(&snapshot, Some("4f0c8a1e-prow")).contains("No kubelet: nothing deletes images here."));
 }
 
 #[test]
 fn on_a_node_just_seen_last_use_is_not_known() {
     let mut snapshot = node::snapshot();
     (snapshot.assessment, _) = assess(&snapshot.sample, State::default());
-    let text = explain(&snapshot, Some("worker-old"));
+    let text = explained(&snapshot, Some("worker-old"));
     assert!(text.contains("The last use of 3 images is not known"), "{text}");
 
-    // 20 GiB more cross the line, and both of the greatest images go.
+    // 20 GiB more cross the threshold, and both of the largest images are deleted.
     let question = Question { layer: Some("worker-old"), written: Some(Bytes::from_gib(20)) };
-    let text = table::render(&snapshot, node::now(), question, None).unwrap();
-    assert!(text.contains("Image GC: after 20.0 GiB more, the line is crossed by 16.8 GiB"), "{text}");
+    let text = asked(&snapshot, question);
+    assert!(text.contains("Image GC: after 20.0 GiB more, its threshold is crossed by 16.8 GiB"), "{text}");
     assert!(
         text.contains(
-            "It wants 28.0 GiB to get from the high threshold down to 80% (kubelet), more than it can delete."
+            "GC must free 28.0 GiB to get from the high threshold down to 80% (kubelet), more than it can delete."
         ),
         "{text}"
     );
@@ -81,7 +88,7 @@ fn on_a_node_just_seen_last_use_is_not_known() {
 
 /// The demonstration has rules of its own, so that it can disagree with the model.
 #[test]
-fn what_the_kubelets_of_the_demonstration_delete_was_foretold_and_is_counted() {
+fn what_the_kubelets_of_the_demonstration_delete_was_predicted_and_is_counted() {
     let agent = node::snapshot().agent;
     for seed in 1..=2 {
         let start = Timestamp::from_micros(1_795_500_000_000_000);

@@ -119,7 +119,7 @@ fn a_well_node_is_read() {
     others_are_well(&sample);
     assert_eq!(reason(layer(&sample, 1), Source::Statfs), None);
     let config = layer(&sample, 1).kubelet.as_ref().unwrap().config.value().unwrap().clone();
-    assert_eq!(config.file.unwrap().1.image_gc_high_threshold_percent, Some(90));
+    assert_eq!(config.file.unwrap().settings.image_gc_high_threshold_percent, Some(90));
 }
 
 #[test]

@@ -5,12 +5,12 @@
 use crate::exposition::{Labels, parse};
 use crate::{node, tools};
 use highwater::export::catalogue::Name;
-use highwater::export::json;
 use highwater::export::metrics::{Budget, Format, render};
 use highwater::export::protobuf::{LabelPair, MetricFamily, MetricType, Number};
+use highwater::report::Report;
 use highwater::sample::{AbsenceReason, FilesystemId, Reading};
 use highwater::snapshot::Snapshot;
-use highwater::time::{Span, Timestamp};
+use highwater::time::Span;
 use highwater::units::Bytes;
 use proptest::prelude::*;
 use prost::Message;
@@ -18,17 +18,17 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 fn scrape(snapshot: &Snapshot, format: Format) -> String {
-    rendered(Some(snapshot), node::now(), Budget::default(), format)
+    rendered(Some(&node::report(snapshot)), Budget::default(), format)
 }
 
 /// A scrape in one of the text formats.
-fn rendered(snapshot: Option<&Snapshot>, now: Timestamp, budget: Budget, format: Format) -> String {
-    String::from_utf8(render(snapshot, now, budget, format)).expect("UTF-8")
+fn rendered(report: Option<&Report>, budget: Budget, format: Format) -> String {
+    String::from_utf8(render(report, budget, format)).expect("UTF-8")
 }
 
 /// The families of a scrape in protobuf.
 fn families(snapshot: &Snapshot) -> Vec<MetricFamily> {
-    let bytes = render(Some(snapshot), node::now(), Budget::default(), Format::Protobuf);
+    let bytes = render(Some(&node::report(snapshot)), Budget::default(), Format::Protobuf);
     let mut rest = bytes.as_slice();
     let mut families = Vec::new();
     while !rest.is_empty() {
@@ -128,7 +128,7 @@ fn every_metric_of_the_catalogue_occurs_on_the_fixed_node() {
 
 #[test]
 fn without_a_snapshot_there_is_the_build_and_nothing_else() {
-    let text = rendered(None, node::now(), Budget::default(), Format::Text);
+    let text = rendered(None, Budget::default(), Format::Text);
     let names: Vec<String> = parse(&text).expect("text that parses").into_iter().map(|(name, ..)| name).collect();
     assert_eq!(names, ["highwater_series_dropped", "highwater_build_info"]);
 }
@@ -171,7 +171,7 @@ fn a_kubelet_with_unreadable_settings_has_no_thresholds_and_only_the_full_disk_a
 #[test]
 fn after_a_minute_without_a_sample_nothing_is_said_of_the_disk() {
     let late = node::AT + Span::from_secs(61);
-    let text = rendered(Some(&node::snapshot()), late, Budget::default(), Format::Text);
+    let text = rendered(Some(&Report::new(&node::snapshot(), late)), Budget::default(), Format::Text);
     let samples = parse(&text).expect("text that parses");
     let about_layers: BTreeSet<&str> = samples
         .iter()
@@ -284,7 +284,7 @@ fn a_layer_that_came_after_the_walk_holds_an_unknown_amount_and_one_that_holds_n
         for runtime in snapshot.sample.layers.iter_mut().filter_map(|layer| layer.runtime.as_mut()) {
             runtime.started_at = node::AT - Span::from_secs(ago);
         }
-        let held = json::snapshot(&snapshot, node::now());
+        let held = node::json(&snapshot);
         let held: serde_json::Value = serde_json::from_str(&held).expect("valid JSON");
         held["layers"][3]["exclusive_bytes"].clone()
     };
@@ -297,7 +297,7 @@ fn a_layer_that_came_after_the_walk_holds_an_unknown_amount_and_one_that_holds_n
 fn over_the_budget_the_least_urgent_layers_go_whole_and_are_counted() {
     let whole = samples(&node::snapshot()).len();
     let budget = Budget { total: whole - 1, ..Budget::default() };
-    let text = rendered(Some(&node::snapshot()), node::now(), budget, Format::Text);
+    let text = rendered(Some(&node::report(&node::snapshot())), budget, Format::Text);
     let left = parse(&text).expect("text that parses");
     // Of the two layers without a kubelet's trigger, the disk is full for both at the same time; the later one goes.
     let gone = node::new_capd().as_str().to_owned();
@@ -310,7 +310,7 @@ fn over_the_budget_the_least_urgent_layers_go_whole_and_are_counted() {
 #[test]
 fn one_layer_cannot_have_more_than_its_share() {
     let budget = Budget { per_layer: 5, per_filesystem: 4, ..Budget::default() };
-    let text = rendered(Some(&node::snapshot()), node::now(), budget, Format::Text);
+    let text = rendered(Some(&node::report(&node::snapshot())), budget, Format::Text);
     let left = parse(&text).expect("text that parses");
     let of = |label: &str, value: &str| {
         left.iter().filter(|(_, labels, _)| labels.get(label).is_some_and(|it| it == value)).count()

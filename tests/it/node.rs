@@ -5,11 +5,14 @@ use highwater::assess::{
     Action, Assessment, ExpectedTrigger, FilesystemAssessment, LayerAssessment, Observed, PreemptedBy, Projection,
     State, Timeline, TriggerAssessment, assess,
 };
+use highwater::export::page::{self, PageOptions};
+use highwater::export::{json, table};
 use highwater::forecast::{Forecast, Moment, Tally};
 use highwater::layer::{LayerId, LayerKind};
 use highwater::model::{
     EvictionThreshold, GcPolicy, ImageGcPolicy, Origin, Setting, Signal, SoftThreshold, ThresholdValue, Trigger,
 };
+use highwater::report::{Explanation, Question, Report, UnknownLayer};
 use highwater::sample::{
     AbsenceReason, Component, Container, ContainerState, DiskUsage, FilesystemId, FilesystemName, FilesystemSample,
     Image, ImageId, ImageStore, KubeletConfig, KubeletSample, KubeletSettings, KubeletVersion, LayerOrigin,
@@ -20,6 +23,7 @@ use highwater::snapshot::{AgentHealth, CollectorRun, ProcessStats, Snapshot};
 use highwater::time::{Span, Timestamp};
 use highwater::units::{ByteRate, Bytes, Inodes, Percent, Ratio};
 use highwater::untrusted::Label;
+use highwater::verdict::Windows;
 use std::collections::BTreeMap;
 
 /// 2026-11-24T07:45:54Z.
@@ -31,6 +35,41 @@ pub(crate) const DISK: FilesystemId =
 /// Two seconds after the sample.
 pub(crate) fn now() -> Timestamp {
     AT + Span::from_secs(2)
+}
+
+/// What is known of a snapshot two seconds after it.
+pub(crate) fn report(snapshot: &Snapshot) -> Report {
+    Report::new(snapshot, now())
+}
+
+/// What explains every layer with a kubelet.
+pub(crate) fn explanation(snapshot: &Snapshot) -> Explanation {
+    explain(snapshot, Question::default()).unwrap()
+}
+
+/// The answer to a question two seconds after the snapshot.
+pub(crate) fn explain(snapshot: &Snapshot, question: Question<'_>) -> Result<Explanation, UnknownLayer> {
+    Explanation::new(snapshot, now(), question)
+}
+
+/// The table of `check`.
+pub(crate) fn table(snapshot: &Snapshot, width: Option<u16>) -> String {
+    table::render(&report(snapshot), width)
+}
+
+/// The JSON of `check`.
+pub(crate) fn json(snapshot: &Snapshot) -> String {
+    json::line(&report(snapshot))
+}
+
+/// The page.
+pub(crate) fn page(snapshot: &Snapshot) -> String {
+    page_with(snapshot, &PageOptions::default())
+}
+
+/// The page, with something else besides.
+pub(crate) fn page_with(snapshot: &Snapshot, options: &PageOptions) -> String {
+    page::render(Some((&report(snapshot), &explanation(snapshot))), options)
 }
 
 pub(crate) fn host() -> LayerId {
@@ -141,6 +180,8 @@ fn without_images() -> Snapshot {
         agent: AgentHealth {
             collectors: vec![run("discover", true, 12), run("statfs", true, 1), run("runtime", false, 2_000)],
             sample_interval: Span::from_secs(5),
+            windows: Windows::default(),
+            node: Some(Label::new("ci-node-7")),
             boot_id: Some(Label::new("0f7ba2f4-43d2-4f0c-9a3f-7a7a2e6c1d55")),
             process: Some(ProcessStats {
                 cpu: Span::from_millis(1_230),
@@ -179,7 +220,7 @@ fn timeline() -> Timeline {
 }
 
 fn run(collector: &str, success: bool, millis: i64) -> CollectorRun {
-    CollectorRun { collector: collector.to_owned(), success, duration: Span::from_millis(millis) }
+    CollectorRun { collector: Label::new(collector), success, duration: Span::from_millis(millis) }
 }
 
 fn disk() -> FilesystemSample {
@@ -556,6 +597,7 @@ pub(crate) fn hostile(text: &str) -> Snapshot {
 /// A snapshot with every foreign text replaced.
 pub(crate) fn renamed(mut snapshot: Snapshot, text: &str) -> Snapshot {
     let label = || Label::new(text);
+    snapshot.agent.node = Some(label());
     for (layer, assessment) in snapshot.sample.layers.iter_mut().zip(&mut snapshot.assessment.layers) {
         if layer.kind != LayerKind::Host {
             layer.id = host().child(&[text, layer.id.as_str()]);

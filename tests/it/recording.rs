@@ -1,4 +1,4 @@
-//! Does a recording keep what was known, and does a replay judge it rightly? By the program itself, on files.
+//! Does a recording keep what was seen, and does a replay judge predictions by it? By the program itself, on files.
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -77,7 +77,7 @@ fn a_safe_image_that_went_is_wrong() {
 }
 
 #[test]
-fn a_check_that_was_to_delete_and_did_not_is_wrong() {
+fn an_image_gc_run_that_was_predicted_to_delete_and_did_not_is_wrong() {
     let (code, text, _) = replayed(without(r#""image":"sha256:"#));
     assert_eq!(code, Some(1));
     assert!(text.contains("wrong: nothing went"), "{text}");
@@ -85,7 +85,7 @@ fn a_check_that_was_to_delete_and_did_not_is_wrong() {
 
 #[test]
 fn deletions_without_cause_are_not_judged() {
-    // The disk was never near a line: somebody deleted these by hand.
+    // Usage was never near a threshold: somebody deleted these by hand.
     let (code, text, _) = replayed(without(r#"{"type":"space","filesystem":"disk","available":1"#));
     assert_eq!(code, Some(0));
     assert!(text.contains("not by the kubelet, or unknown"), "{text}");
@@ -330,8 +330,15 @@ fn a_recording_gives_the_answers_that_the_live_run_gave() {
     assert!(live == recorded, "the samples are the same");
     assert!(live.iter().flat_map(|sample| &sample.layers).any(|layer| layer.images.value().is_some()));
     assert!(answers(&live) == answers(&recorded), "and so are the answers");
-    let whole: usize = live.iter().map(|sample| serde_json::to_string(sample).unwrap().len()).sum();
+    let whole: usize = live.iter().map(|sample| whole(sample).len()).sum();
     assert!(file.len() * 10 < whole, "only changes are written: {} of {whole} bytes", file.len());
+}
+
+/// A recording of this sample alone.
+fn whole(sample: &Sample) -> Vec<u8> {
+    let mut file = Vec::new();
+    Encoder::new("a test").encode(sample, &mut file);
+    file
 }
 
 fn in_order(mut sample: Sample) -> Sample {
@@ -361,7 +368,7 @@ fn the_example_of_the_documentation_is_a_recording() {
 }
 
 #[test]
-fn a_tick_between_a_list_and_the_next_sample_is_judged_by_what_was_foretold_before() {
+fn an_image_gc_run_between_a_list_and_the_next_sample_is_judged_by_the_prediction_before() {
     let seen_too_late = r#"{"type":"sample","at":"2026-01-01T00:14:55Z"}
 {"type":"images","layer":"host","at":"2026-01-01T00:14:59Z"}
 {"type":"space","filesystem":"disk","available":23500000000}
@@ -378,7 +385,7 @@ fn a_tick_between_a_list_and_the_next_sample_is_judged_by_what_was_foretold_befo
     assert_eq!(row["foretold"]["at"], "2026-01-01T00:14:55Z");
 }
 
-/// A node with space enough whose kubelet collects for age: the tick at 00:05:00 takes what was never used.
+/// A node with enough space whose kubelet deletes images for their age: the image GC run at 00:05:00 deletes what was never used.
 fn collected_for_age(gone: &str) -> (Option<i32>, Value) {
     let text = format!(
         r#"{{"type":"header","format":"highwater-recording","version":1}}
@@ -407,7 +414,7 @@ fn collected_for_age(gone: &str) -> (Option<i32>, Value) {
 }
 
 #[test]
-fn what_goes_for_its_age_is_foretold_and_told_from_what_somebody_deletes() {
+fn what_is_deleted_for_its_age_is_predicted_and_told_from_what_somebody_deletes() {
     let (code, found) = collected_for_age(
         r#"{"type":"gone","layer":"host","image":"sha256:old"}
 {"type":"space","filesystem":"disk","available":64000000000}"#,
@@ -419,12 +426,12 @@ fn what_goes_for_its_age_is_foretold_and_told_from_what_somebody_deletes() {
     assert_eq!(
         (&row["late_seconds"], &row["level"]),
         (&0.0.into(), &Value::Null),
-        "no level is told of a line that is far"
+        "no level is said for a threshold that is far"
     );
 }
 
 #[test]
-fn an_image_that_should_have_gone_for_its_age_is_missed() {
+fn an_image_that_should_have_been_deleted_for_its_age_is_missed() {
     let (code, found) = collected_for_age("");
     let row = &found["rows"][0];
     assert_eq!((code, &row["verdict"], &row["deleted_images"]), (Some(1), &"wrong".into(), &0.into()), "{found}");

@@ -3,17 +3,17 @@
 use crate::node;
 use highwater::assess::remedies::{Case, Change, Field, Raise, Remedies, Remedy, remedies};
 use highwater::assess::{Projection, Timeline};
-use highwater::export::explain::{Question, json, table};
-use highwater::export::page::{self, PageOptions};
+use highwater::export::{explain, json};
 use highwater::forecast::Forecast;
 use highwater::layer::LayerKind;
 use highwater::model::pins::Pinning;
 use highwater::model::recovery::Recoverable;
 use highwater::model::victims::{Outcome, SafeReason};
 use highwater::model::{Origin, Signal};
+use highwater::report::Question;
 use highwater::sample::{
     Component, KubeletConfig, KubeletSettings, KubeletVersion, LayerOrigin, LayerSample, LayerUsage, Reading,
-    RuntimeKind,
+    RuntimeKind, SettingsFile,
 };
 use highwater::snapshot::Snapshot;
 use highwater::units::{Bytes, Ratio};
@@ -28,7 +28,8 @@ fn snapshot(change: impl FnOnce(&mut LayerSample)) -> Snapshot {
     let mut snapshot = node::snapshot();
     let layer = &mut snapshot.sample.layers[OLD];
     let settings = KubeletSettings::default();
-    let config = KubeletConfig { file: Some((Label::new(FILE), settings)), ..KubeletConfig::default() };
+    let config =
+        KubeletConfig { file: Some(SettingsFile { path: Label::new(FILE), settings }), ..KubeletConfig::default() };
     layer.kubelet.as_mut().unwrap().config = Reading::present(config, node::AT);
     change(layer);
     snapshot.assessment = node::seen_for_twenty_minutes(&snapshot.sample);
@@ -114,9 +115,9 @@ fn where_nothing_is_lost_for_good_nothing_has_to_help() {
         (note.recoverable, note.critical) = (Recoverable::Yes, None);
     }
     assert_eq!(of(&snapshot), None);
-    let text = table::render(&snapshot, node::now(), Question::default(), None).unwrap();
+    let text = explain::render(&node::explanation(&snapshot), None);
     assert!(!text.contains("What helps"), "{text}");
-    let page = page::render(Some(&snapshot), node::now(), &PageOptions::default());
+    let page = node::page(&snapshot);
     assert!(page.contains("webhook") && !page.contains("id=\"remedies\""), "{page}");
 }
 
@@ -172,7 +173,7 @@ fn the_pod_that_holds_most_is_another_one_with_all_that_is_in_it() {
     add("host", &["ci", "great"], pod("great"), 5);
     add("host/ci/great", &["node"], pod("of-its-own-cluster"), 6);
     assert_eq!(holder(&snapshot), Some(("host/ci/great".to_owned(), Bytes::from_gib(11))));
-    let text = table::render(&snapshot, node::now(), Question::default(), None).unwrap();
+    let text = explain::render(&node::explanation(&snapshot), None);
     assert!(text.contains("\n         kubectl --namespace ci delete pod great\n"), "{text}");
 }
 
@@ -224,10 +225,13 @@ fn a_setting_is_changed_where_it_stands() {
         layer.kubelet.as_mut().unwrap().config = config.map(|mut config| {
             config.flags.image_gc_high_threshold_percent = Some(90);
             let hard = |signal: &str, value: &str| Some([(signal.to_owned(), Some(value.to_owned()))].into());
-            config.drop_ins = vec![(
-                Label::new("/etc/kubelet.d/1.conf"),
-                KubeletSettings { eviction_hard: hard("imagefs.available", "20Gi"), ..KubeletSettings::default() },
-            )];
+            config.drop_ins = vec![SettingsFile {
+                path: Label::new("/etc/kubelet.d/1.conf"),
+                settings: KubeletSettings {
+                    eviction_hard: hard("imagefs.available", "20Gi"),
+                    ..KubeletSettings::default()
+                },
+            }];
             config
         });
     });
@@ -243,7 +247,8 @@ fn switched_off_is_everything_by_which_images_go() {
     let found = snapshot(|layer| {
         let config = layer.kubelet.as_mut().unwrap().config.clone();
         layer.kubelet.as_mut().unwrap().config = config.map(|mut config| {
-            config.file.as_mut().unwrap().1.image_maximum_gc_age = Some(highwater::time::Span::from_secs(86_400));
+            config.file.as_mut().unwrap().settings.image_maximum_gc_age =
+                Some(highwater::time::Span::from_secs(86_400));
             config
         });
     });
@@ -265,19 +270,19 @@ fn switched_off_is_everything_by_which_images_go() {
 
 fn explained(snapshot: &Snapshot) -> String {
     let question = Question { layer: Some("worker-old"), written: None };
-    table::render(snapshot, node::now(), question, None).unwrap()
+    explain::render(&node::explain(snapshot, question).unwrap(), None)
 }
 
 #[test]
 fn check_names_the_best_remedy_of_a_layer_that_is_about_to_lose_images() {
-    let check = |snapshot: &Snapshot| highwater::export::table::render(snapshot, node::now(), None);
+    let check = |snapshot: &Snapshot| node::table(snapshot, None);
     let mut near = node::snapshot();
     let line = "\n  host/test-pods/4f0c8a1e-prow/capd-worker-old: pin 2 images\n";
     assert!(check(&near).contains(line), "{}", check(&near));
     near.sample.layers[OLD].runtime.as_mut().unwrap().version = Some(Label::new("1.6.20~ds1"));
     assert!(check(&near).contains("capd-worker-old: switch image GC and disk eviction off\n"), "{}", check(&near));
     for trigger in &mut near.assessment.layers[OLD].triggers {
-        trigger.forecast = None;
+        (trigger.forecast, trigger.action) = (None, None);
     }
     assert!(!check(&near).contains("What helps"), "nothing is foreseen");
 }
@@ -333,9 +338,9 @@ fn a_hostile_name_adds_no_command_to_what_is_copied() {
         let text = explained(&snapshot);
         assert_eq!(text.matches("images label").count(), 1, "{text}");
         assert!(text.contains("1 command withheld: a name is cut, or has characters that"), "{text}");
-        let page = page::render(Some(&snapshot), node::now(), &PageOptions::default());
+        let page = node::page(&snapshot);
         assert!(page.contains("# 1 command withheld"), "{page}");
-        let json = json::render(&snapshot, node::now(), Question::default()).unwrap();
+        let json = json::line(&node::explanation(&snapshot));
         assert!(json.contains("\"withheld\": 1"), "{json}");
     }
 }
@@ -348,7 +353,7 @@ fn a_hostile_pod_is_no_way_in() {
         let id = snapshot.sample.layers[1].id.child(&[container]);
         snapshot.assessment.layers[OLD].id = id.clone();
         snapshot.sample.layers[OLD].id = id;
-        let text = table::render(&snapshot, node::now(), Question::default(), None).unwrap();
+        let text = explain::render(&node::explanation(&snapshot), None);
         text.lines().find_map(|line| line.strip_prefix("  A shell in this layer: ").map(str::to_owned))
     };
     let usual = "kubectl --namespace test-pods exec -it p -- docker exec -it c bash";

@@ -31,7 +31,7 @@ fn a_named_agent_gives_the_table_and_the_exit_code_of_what_it_knows() {
 
     let (code, text, _) = highwater(&["explain", "capd-old-worker", "--agent", &demo.url, "--if-write", "200GiB"]);
     assert_eq!(code, Some(0));
-    assert!(text.contains("Image GC: after 200 GiB more, the line is crossed by"), "{text}");
+    assert!(text.contains("Image GC: after 200 GiB more, its threshold is crossed by"), "{text}");
     assert!(text.contains("From the agent at "), "{text}");
     let (code, _, error) = highwater(&["explain", "no where", "--agent", &demo.url]);
     let says =

@@ -4,8 +4,8 @@
 
 use crate::{demo, node, tools};
 use highwater::assess::{State, assess};
-use highwater::export::explain::{self, Question};
 use highwater::export::json;
+use highwater::report::{Question, Report};
 use highwater::sample::{AbsenceReason, Reading};
 use highwater::snapshot::Snapshot;
 use highwater::time::Span;
@@ -57,8 +57,8 @@ fn snapshots() -> [Snapshot; 4] {
 #[test]
 fn the_snapshot() {
     for snapshot in snapshots() {
-        conforms("snapshot", &json::snapshot(&snapshot, node::now()));
-        conforms("snapshot", &json::snapshot(&snapshot, node::now() + Span::from_secs(3_600)));
+        conforms("snapshot", &node::json(&snapshot));
+        conforms("snapshot", &json::line(&Report::new(&snapshot, node::now() + Span::from_secs(3_600))));
     }
 }
 
@@ -67,7 +67,7 @@ fn explain() {
     for snapshot in snapshots() {
         for written in [None, Some(Bytes::from_gib(100))] {
             let question = Question { layer: None, written };
-            conforms("explain", &explain::json::render(&snapshot, node::now(), question).expect("every layer"));
+            conforms("explain", &json::line(&node::explain(&snapshot, question).expect("every layer")));
         }
     }
 }

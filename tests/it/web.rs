@@ -4,8 +4,9 @@
 
 use crate::node;
 use flate2::read::GzDecoder;
-use highwater::export::explain::{self, Question};
+use highwater::export::json;
 use highwater::export::metrics::Budget;
+use highwater::report::Question;
 use highwater::time::Span;
 use highwater::web::{Answers, Drained, Guard, Limits, PageOptions, Published, serve};
 use std::future::pending;
@@ -278,7 +279,7 @@ async fn explain_answers_for_all_layers_or_one_and_says_what_is_wrong_with_a_que
     assert_eq!(status, "HTTP/1.1 200 OK");
     assert!(headers.contains("content-type: application/json"), "{headers}");
     let question = Question { layer: Some("capd-worker-old"), written: None };
-    assert_eq!(body, explain::json::render(&node::snapshot(), node::now(), question).unwrap());
+    assert_eq!(body, json::line(&node::explain(&node::snapshot(), question).unwrap()));
     let known = "If-None-Match: W/\"1795506354000000-fresh\"\r\n";
     let (status, _, body) = server.request("GET", "/api/v1/explain?layer=capd-worker-old", known).await;
     assert_eq!((status.as_str(), body.as_str()), ("HTTP/1.1 304 Not Modified", ""));

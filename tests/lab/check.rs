@@ -60,7 +60,7 @@ fn check_prints_one_row_for_each_layer_and_finds_nothing_near() {
         };
         let found: Vec<_> = rows.iter().filter(is_row).collect();
         let [row] = found[..] else { panic!("{} rows for {name}: {text}", found.len()) };
-        for word in [kind, &disk, "% / ", "iB", image_gc, first, "not foreseen"] {
+        for word in [kind, &disk, "% / ", "iB", image_gc, first, "not expected"] {
             assert!(row.contains(word), "{name}: {word} in {row}");
         }
         assert!(!row.contains('?'), "{name}: everything is known: {row}");

@@ -139,8 +139,8 @@ fn change(known: &Known<'_>, field: Field, value: String, origin: &Origin) -> Ch
     let config = known.kubelet.config.value();
     let written = || {
         let config = config?;
-        let file = config.file.as_ref().map(|(path, _)| Origin::File(path.clone()));
-        file.or_else(|| config.drop_ins.last().map(|(path, _)| Origin::DropIn(path.clone())))
+        let file = config.file.as_ref().map(|file| Origin::File(file.path.clone()));
+        file.or_else(|| config.drop_ins.last().map(|file| Origin::DropIn(file.path.clone())))
     };
     let place = match origin {
         Origin::Default | Origin::Assumed => written().unwrap_or(Origin::Flag),

@@ -2,7 +2,7 @@
 
 use super::setup::SetupError;
 use super::tls::Certificate;
-use crate::report::report;
+use crate::error_chain::error_chain;
 use crate::untrusted::printable;
 use hyper::StatusCode;
 use std::io;
@@ -109,7 +109,7 @@ const MOST_NAMES: usize = 400;
 /// Why a handshake failed, and what helps.
 pub(super) fn handshake(error: &io::Error, certificate: Certificate) -> String {
     let Some(tls) = error.get_ref().and_then(|cause| cause.downcast_ref::<TlsError>()) else {
-        return format!("{}{}", report(error), of_client(certificate));
+        return format!("{}{}", error_chain(error), of_client(certificate));
     };
     match tls {
         TlsError::InvalidCertificate(problem) => of_agent(problem),

@@ -6,8 +6,8 @@ use super::error::RemoteError;
 use super::setup::Agent;
 use crate::agent::boot_id;
 use crate::config::{ListenAddress, Settings};
-use crate::export::json::{Document, SCHEMA_VERSION};
-use crate::report::report;
+use crate::error_chain::error_chain;
+use crate::report::{Report, SCHEMA_VERSION};
 use crate::untrusted::Label;
 use hyper::StatusCode;
 use std::io::{ErrorKind, Write, stderr};
@@ -17,10 +17,10 @@ use std::io::{ErrorKind, Write, stderr};
 ///
 /// It is asked without TLS and password: anybody may listen there first, and would be sent them. That one is there and wants them
 /// is said on standard error.
-pub(in crate::command) async fn local(settings: &Settings) -> Option<(Agent, Document)> {
+pub(in crate::command) async fn local(settings: &Settings) -> Option<(Agent, Report)> {
     let ours = boot_id(&settings.procfs)?;
     match first(usual_places()).await? {
-        Ok((agent, document)) => is_usable(&document, &ours).then_some((agent, document)),
+        Ok((agent, report)) => is_usable(&report, &ours).then_some((agent, report)),
         Err(error) => {
             if let Some(line) = worth_saying(&error) {
                 // Nothing is left to be done when standard error is closed.
@@ -42,12 +42,12 @@ fn usual_places() -> impl Iterator<Item = Agent> {
 /// What is said at the first of these places at which anybody listens, or why nothing is. Only where the one before refuses the
 /// connection is the next asked: then whoever listens there first could have listened at the one before as well. `None`: there
 /// are no places.
-async fn first(places: impl Iterator<Item = Agent>) -> Option<Result<(Agent, Document), RemoteError>> {
+async fn first(places: impl Iterator<Item = Agent>) -> Option<Result<(Agent, Report), RemoteError>> {
     let mut last = None;
     for agent in places {
         let answer = get(&agent, "/api/v1/snapshot", SCHEMA_VERSION, Timeouts::BRIEF).await;
         let refused = matches!(&answer, Err(RemoteError::Connect { source, .. }) if source.kind() == ErrorKind::ConnectionRefused);
-        last = Some(answer.map(|document| (agent, document)));
+        last = Some(answer.map(|report| (agent, report)));
         if !refused {
             break;
         }
@@ -60,18 +60,20 @@ fn worth_saying(error: &RemoteError) -> Option<String> {
     let may =
         matches!(error, RemoteError::Broken { .. } | RemoteError::Refused { status: StatusCode::UNAUTHORIZED, .. });
     may.then(|| {
-        format!("{}; looking at this machine instead: --agent URL asks it, --agent none asks nobody", report(error))
+        format!(
+            "{}; looking at this machine instead: --agent URL asks it, --agent none asks nobody",
+            error_chain(error)
+        )
     })
 }
 
-fn is_usable(document: &Document, ours: &Label) -> bool {
-    document.agent.boot_id.as_deref() == Some(ours.as_str()) && !document.stale
+fn is_usable(report: &Report, ours: &Label) -> bool {
+    report.agent.health.boot_id.as_ref() == Some(ours) && !report.stale
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::export::json::describe;
     use crate::snapshot::{AgentHealth, Snapshot};
     use crate::time::{Span, Timestamp};
     use std::io::Read;
@@ -132,18 +134,11 @@ mod tests {
     fn only_a_living_agent_of_this_boot_is_asked() {
         let at = Timestamp::from_micros(1_795_500_000_000_000);
         let says = |boot_id: Option<&str>, age: i64| {
-            let agent = AgentHealth {
-                collectors: Vec::new(),
-                sample_interval: Span::from_secs(5),
-                boot_id: boot_id.map(Label::new),
-                process: None,
-            };
+            let agent = AgentHealth { boot_id: boot_id.map(Label::new), ..AgentHealth::none(Span::from_secs(5)) };
             let sample = crate::sample::Sample { at, filesystems: Vec::new(), layers: Vec::new() };
             let (assessment, _) = crate::assess::assess(&sample, crate::assess::State::default());
-            is_usable(
-                &describe(&Snapshot { sample, assessment, agent }, at + Span::from_secs(age)),
-                &Label::new("ours"),
-            )
+            let report = Report::new(&Snapshot { sample, assessment, agent }, at + Span::from_secs(age));
+            is_usable(&report, &Label::new("ours"))
         };
         assert!(says(Some("ours"), 5));
         assert!(!says(Some("ours"), 3_600), "it has stopped sampling");

@@ -6,7 +6,7 @@ fn result(text: &str) -> (tempfile::TempDir, Result<ClientConfig, String>) {
     let path = folder.path().join("agent.yml");
     fs::write(&path, text).unwrap();
     let result = ClientConfig::read(&path).map_err(|error| {
-        let text = crate::report::report(&error);
+        let text = crate::error_chain::error_chain(&error);
         text.strip_prefix(path.to_str().unwrap()).unwrap().to_owned()
     });
     (folder, result)

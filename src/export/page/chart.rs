@@ -9,8 +9,8 @@ use super::html::Escaped;
 use crate::assess::Projection;
 use crate::export::phrase;
 use crate::export::put::put;
-use crate::export::view::{FilesystemView, View};
 use crate::forecast::{Forecast, Moment};
+use crate::report::{FilesystemReport, Report};
 use crate::sample::Space;
 use crate::time::Span;
 use crate::units::Bytes;
@@ -39,12 +39,12 @@ struct Frame {
 }
 
 /// The figure; nothing where too little was measured to draw a line.
-pub(super) fn figure(page: &mut String, view: &View<'_>, disk: &FilesystemView<'_>, space: &Space) {
-    let Some(timeline) = disk.assessment.map(|found| &found.timeline) else { return };
-    let lines = lines(view, disk);
-    let frame = Frame::new(view, &timeline.past, &lines, space);
+pub(super) fn figure(page: &mut String, report: &Report, disk: &FilesystemReport, space: &Space) {
+    let timeline = &disk.timeline;
+    let lines = lines(report, disk);
+    let frame = Frame::new(report, &timeline.past, &lines, space);
     let shown: Vec<Moment> =
-        timeline.past.iter().copied().filter(|moment| frame.x(moment.at.since(view.at)) >= 0.0).collect();
+        timeline.past.iter().copied().filter(|moment| frame.x(moment.at.since(report.sampled_at)) >= 0.0).collect();
     if shown.len() < 2 {
         return;
     }
@@ -53,32 +53,29 @@ pub(super) fn figure(page: &mut String, view: &View<'_>, disk: &FilesystemView<'
         page,
         "<svg class=\"chart\" width=\"100%\" height=\"{}\" role=\"img\" aria-label=\"{}\">\n",
         TOP + HEIGHT + BELOW,
-        Escaped(&in_words(&frame, &shown, &lines, view, space))
+        Escaped(&in_words(&frame, &shown, &lines, report, space))
     );
     frame.grid(page);
     put!(
         page,
         "<svg y=\"{TOP}\" width=\"100%\" height=\"{HEIGHT}\" viewBox=\"0 0 {BOX} {BOX}\" preserveAspectRatio=\"none\">\n"
     );
-    used(page, view, &frame, &shown);
+    used(page, report, &frame, &shown);
     fan(page, &frame, space.available, &timeline.ahead);
     page.push_str("</svg>\n");
     thresholds(page, &frame, &lines);
     page.push_str("</svg>\n");
-    let band = if timeline.ahead.is_empty() {
-        "There is no forecast yet."
-    } else {
-        "Dashed: the middle of the forecast. Each level is reached within the band with a probability of 80 %."
-    };
+    let band =
+        if timeline.ahead.is_empty() { "There is no forecast yet." } else { "Dashed: median. Shaded: 80 % interval." };
     put!(
         page,
-        "<figcaption class=\"aside\">Used, in percent of the disk as the kubelet counts. {band}</figcaption>\n</figure>\n"
+        "<figcaption class=\"aside\">Used, in percent of the disk as the kubelet reports it. {band}</figcaption>\n</figure>\n"
     );
 }
 
 impl Frame {
     /// Near events are drawn large: one hour ahead where something is foreseen within it, else three or six.
-    fn new(view: &View<'_>, past: &[Moment], lines: &[Line], space: &Space) -> Self {
+    fn new(report: &Report, past: &[Moment], lines: &[Line], space: &Space) -> Self {
         let first = lines.iter().filter_map(|line| line.forecast?.p50).min().map_or(f64::INFINITY, Span::as_secs_f64);
         let hour = Span::from_secs(HOUR).as_secs_f64();
         let (most_past, future) = if first <= 0.9 * hour {
@@ -88,11 +85,11 @@ impl Frame {
         } else {
             (6.0, 6.0)
         };
-        let known = past.first().map_or(0.0, |moment| view.at.since(moment.at).as_secs_f64());
+        let known = past.first().map_or(0.0, |moment| report.sampled_at.since(moment.at).as_secs_f64());
         let past_hours = [0.5, 1.0, 2.0, 6.0].into_iter().find(|hours| hours * hour >= known).unwrap_or(6.0);
         let past_hours = past_hours.min(most_past);
         let capacity = space.capacity.as_f64().max(1.0);
-        let begin = past.iter().filter(|moment| view.at.since(moment.at).as_secs_f64() <= past_hours * hour);
+        let begin = past.iter().filter(|moment| report.sampled_at.since(moment.at).as_secs_f64() <= past_hours * hour);
         let most = begin.map(|moment| moment.available).max().unwrap_or(space.available).max(space.available);
         let least_used = (1.0 - most.as_f64() / capacity).clamp(0.0, 1.0);
         Self {
@@ -171,11 +168,11 @@ fn when(after: f64) -> String {
 }
 
 /// The past: a line and the area below it, interrupted where nothing was measured.
-fn used(page: &mut String, view: &View<'_>, frame: &Frame, shown: &[Moment]) {
+fn used(page: &mut String, report: &Report, frame: &Frame, shown: &[Moment]) {
     let (mut line, mut area) = (String::new(), String::new());
     for run in shown.chunk_by(|before, after| after.at.since(before.at) <= HOLE) {
         let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
-        let x = |moment: &Moment| BOX * frame.x(moment.at.since(view.at));
+        let x = |moment: &Moment| BOX * frame.x(moment.at.since(report.sampled_at));
         put!(area, "M{:.0},{BOX}", x(first));
         for (number, moment) in run.iter().enumerate() {
             let y = BOX * frame.y(moment.available);
@@ -260,7 +257,7 @@ fn thresholds(page: &mut String, frame: &Frame, lines: &[Line]) {
             }
             page.push('\n');
         }
-        let name = phrase::trigger(line.trigger);
+        let name = line.trigger.text(phrase::trigger);
         match labels.iter_mut().find(|(other, _)| (*other - y).abs() < LABEL) {
             Some((_, names)) if names.contains(&name) => {}
             Some((_, names)) => names.push(name),
@@ -270,16 +267,16 @@ fn thresholds(page: &mut String, frame: &Frame, lines: &[Line]) {
     for (y, names) in labels {
         // Above its line, unless that is where the picture ends.
         let baseline = if y > TOP + LABEL { y - 4.0 } else { y + LABEL };
-        put!(page, "<text x=\"46\" y=\"{baseline:.1}\">{}</text>\n", names.join(", "));
+        put!(page, "<text x=\"46\" y=\"{baseline:.1}\">{}</text>\n", Escaped(&names.join(", ")));
     }
     page.push_str("</g>\n");
 }
 
-fn in_words(frame: &Frame, shown: &[Moment], lines: &[Line], view: &View<'_>, space: &Space) -> String {
+fn in_words(frame: &Frame, shown: &[Moment], lines: &[Line], report: &Report, space: &Space) -> String {
     let percent = |available: Bytes| format!("{:.0} %", 100.0 * (1.0 - available.as_f64() / frame.capacity));
     let mut text = String::from("Chart of the space used. ");
     if let Some(first) = shown.first() {
-        put!(text, "{}: {}; ", when(first.at.since(view.at).as_secs_f64()), percent(first.available));
+        put!(text, "{}: {}; ", when(first.at.since(report.sampled_at).as_secs_f64()), percent(first.available));
     }
     if let Some(least) = shown.iter().map(|moment| moment.available).min() {
         put!(text, "at most {}; ", percent(least));
@@ -287,7 +284,7 @@ fn in_words(frame: &Frame, shown: &[Moment], lines: &[Line], view: &View<'_>, sp
     put!(text, "now {}.", percent(space.available));
     for line in lines {
         if let Some(forecast) = &line.forecast {
-            put!(text, " {}: {}.", phrase::trigger(line.trigger), phrase::forecast(Some(forecast)));
+            put!(text, " {}: {}.", line.trigger.text(phrase::trigger), phrase::quantiles(Some(*forecast)));
         }
     }
     text

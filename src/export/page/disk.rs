@@ -6,14 +6,11 @@ use super::html::{Escaped, Short};
 use super::outlook;
 use crate::export::phrase;
 use crate::export::put::put;
-use crate::export::view::{FilesystemView, View};
-use crate::forecast::Forecast;
 use crate::model::Trigger;
-use crate::sample::{Component, Reading, Space};
+use crate::report::{FilesystemReport, Quantiles, Report, Text, Unit, Word};
+use crate::sample::{Component, Space};
 use crate::units::Bytes;
-use crate::verdict::Windows;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// Layers with a colour of their own; what holds less than these shares one.
 const COLOURS: usize = 8;
@@ -26,17 +23,17 @@ const MOST_LINES: usize = 8;
 /// Layers that a line names.
 const MOST_NAMES: usize = 8;
 
-/// A line that layers share.
+/// A threshold that layers share.
 pub(super) struct Line {
-    pub(super) trigger: Trigger,
+    pub(super) trigger: Word<Trigger>,
     /// It is crossed while less than this is available.
     pub(super) threshold: Bytes,
     /// Whether it is.
     pub(super) crossed: bool,
     /// When it is crossed.
-    pub(super) forecast: Option<Forecast>,
+    pub(super) forecast: Option<Quantiles>,
     /// Whose it is.
-    layers: Vec<Arc<str>>,
+    layers: Vec<Text>,
 }
 
 /// A part of the bar.
@@ -47,13 +44,7 @@ struct Segment {
 }
 
 /// The section of one filesystem: what happens next, how full it is, and how it got there.
-pub(super) fn section<'a>(
-    page: &mut String,
-    view: &View<'a>,
-    position: usize,
-    disk: &FilesystemView<'a>,
-    windows: Windows,
-) {
+pub(super) fn section(page: &mut String, report: &Report, position: usize, disk: &FilesystemReport) {
     put!(
         page,
         "<section id=\"disk-{position}\" aria-labelledby=\"disk-{position}-title\">\n\
@@ -62,27 +53,26 @@ pub(super) fn section<'a>(
         Short(&disk.device)
     );
     if let Some(space) = disk.space() {
-        outlook::sentences(page, view, disk, windows);
-        figures(page, disk, space);
-        bar(page, view, disk, space);
-        chart::figure(page, view, disk, space);
+        outlook::sentences(page, report, disk);
+        figures(page, disk, &space);
+        bar(page, report, disk, &space);
+        chart::figure(page, report, disk, &space);
     } else {
-        let reason = disk.sample.space.absence().map_or_else(String::new, ToString::to_string);
+        let reason = disk.error.as_ref().map_or_else(String::new, ToString::to_string);
         put!(page, "<p class=\"notice warning\">Could not be measured: {}</p>\n", Escaped(&reason));
     }
     page.push_str("</section>\n");
 }
 
-fn figures(page: &mut String, disk: &FilesystemView<'_>, space: &Space) {
-    let assessment = disk.assessment;
+fn figures(page: &mut String, disk: &FilesystemReport, space: &Space) {
     put!(page, "<p class=\"figures\"><b>{}</b> available of {}", space.available, space.capacity);
-    if let Some(percent) = assessment.and_then(|found| found.kubelet_percent) {
+    if let Some(percent) = disk.kubelet_percent {
         put!(page, " · the kubelet says <b>{percent}</b> used");
     }
-    if let Some(percent) = assessment.and_then(|found| found.df_percent) {
+    if let Some(percent) = disk.df_percent {
         put!(page, ", df says {percent}");
     }
-    match assessment.and_then(|found| found.fill_rate) {
+    match disk.fill_bytes_per_second {
         Some(rate) if rate.get() < 0.0 => put!(page, " · emptying at {}", crate::units::ByteRate::new(-rate.get())),
         Some(rate) => put!(page, " · filling at {rate}"),
         None => page.push_str(" · rate not known yet"),
@@ -90,9 +80,9 @@ fn figures(page: &mut String, disk: &FilesystemView<'_>, space: &Space) {
     page.push_str("</p>\n");
 }
 
-fn bar(page: &mut String, view: &View<'_>, disk: &FilesystemView<'_>, space: &Space) {
+fn bar(page: &mut String, report: &Report, disk: &FilesystemReport, space: &Space) {
     let segments = segments(disk, space);
-    let lines = lines(view, disk);
+    let lines = lines(report, disk);
     let height = BAR + ROW * lines.len() + 4;
     put!(
         page,
@@ -133,13 +123,10 @@ fn bar(page: &mut String, view: &View<'_>, disk: &FilesystemView<'_>, space: &Sp
         "<li><svg width=\"12\" height=\"12\" aria-hidden=\"true\"><rect class=\"free\" width=\"12\" height=\"12\"/></svg> available <b>{}</b></li>\n</ul>\n",
         space.available
     );
-    match &disk.sample.usage {
-        Reading::Present { at, .. } => {
-            put!(page, "<p class=\"aside\">Bytes per layer were counted {} ago.</p>\n", view.now.since(*at));
-        }
-        Reading::Absent(absence) => {
-            put!(page, "<p class=\"aside\">Bytes per layer are not known: {}</p>\n", Escaped(&absence.to_string()));
-        }
+    if let Some(at) = disk.usage.as_ref().and_then(|usage| usage.measured_at) {
+        put!(page, "<p class=\"aside\">Bytes per layer were counted {} ago.</p>\n", report.now().since(at));
+    } else if let Some(error) = &disk.usage_error {
+        put!(page, "<p class=\"aside\">Bytes per layer are not known: {}</p>\n", Escaped(&error.to_string()));
     }
 }
 
@@ -154,7 +141,7 @@ fn mark(page: &mut String, space: &Space, row: usize, line: &Line) {
         [] => String::new(),
     };
     let (named, more) = line.layers.split_at(line.layers.len().min(MOST_NAMES));
-    let mut title = named.join(", ");
+    let mut title = named.iter().map(|name| &**name).collect::<Vec<_>>().join(", ");
     if !more.is_empty() {
         put!(title, " and {} more", more.len());
     }
@@ -166,7 +153,7 @@ fn mark(page: &mut String, space: &Space, row: usize, line: &Line) {
          <text x=\"{at:.2}%\" y=\"{bottom}\" dx=\"{shift}\" text-anchor=\"{anchor}\">{}, below {}\
          <tspan class=\"whose\"> available · {}</tspan></text></g>\n",
         Escaped(&title),
-        phrase::trigger(line.trigger),
+        Escaped(line.trigger.text(phrase::trigger)),
         line.threshold,
         Escaped(&whose),
         shift = if anchor == "end" { "-5" } else { "5" },
@@ -184,39 +171,37 @@ fn cut(name: &str) -> String {
     }
 }
 
-/// Every line on this disk that is counted in bytes, farthest first, with the layers that share it. A disk that is full is the
+/// Every threshold on this disk that is counted in bytes, farthest first, with the layers that share it. A disk that is full is the
 /// end of the bar and needs no line.
-pub(super) fn lines(view: &View<'_>, disk: &FilesystemView<'_>) -> Vec<Line> {
-    let mut lines: BTreeMap<(u64, Trigger), Line> = BTreeMap::new();
-    for layer in &view.layers {
-        for (trigger, found) in layer.triggers() {
-            let in_bytes = !matches!(trigger, Trigger::InodeEviction | Trigger::DiskFull);
-            if in_bytes && found.filesystem == disk.sample.id {
-                let line = lines.entry((found.threshold, trigger)).or_insert_with(|| Line {
-                    trigger,
-                    threshold: Bytes::new(found.threshold),
-                    crossed: found.headroom.is_some_and(|headroom| headroom < 0),
-                    forecast: found.forecast,
-                    layers: Vec::new(),
-                });
-                line.layers.push(Arc::clone(&layer.name));
-            }
+pub(super) fn lines(report: &Report, disk: &FilesystemReport) -> Vec<Line> {
+    let mut lines: BTreeMap<(u64, &Word<Trigger>), Line> = BTreeMap::new();
+    for (layer, found) in report.triggers_on(disk) {
+        if !found.unit.is(Unit::Bytes) || found.trigger.is(Trigger::DiskFull) {
+            continue;
         }
+        let line = lines.entry((found.threshold, &found.trigger)).or_insert_with(|| Line {
+            trigger: found.trigger.clone(),
+            threshold: Bytes::new(found.threshold),
+            crossed: found.is_crossed(),
+            forecast: found.forecast.as_ref().map(|forecast| forecast.quantiles),
+            layers: Vec::new(),
+        });
+        line.layers.push(layer.layer.clone());
     }
     lines.into_values().rev().take(MOST_LINES).collect()
 }
 
 /// What is used, largest holders first; sums to capacity less available.
-fn segments(disk: &FilesystemView<'_>, space: &Space) -> Vec<Segment> {
+fn segments(disk: &FilesystemReport, space: &Space) -> Vec<Segment> {
     let used = space.used();
     let mut segments = Vec::new();
-    if let Some(usage) = disk.sample.usage.value() {
+    if let Some(usage) = &disk.usage {
         let mut holders: Vec<(String, Bytes)> = Vec::new();
         let mut nobodys = Bytes::ZERO;
         for held in &usage.layers {
-            let other = held.components.get(&Component::Other).copied().unwrap_or(Bytes::ZERO);
+            let other = held.components.get(&Component::Other.into()).copied().unwrap_or(Bytes::ZERO);
             nobodys = nobodys.saturating_add(other);
-            holders.push((held.layer.to_string(), held.total().saturating_sub(other)));
+            holders.push((held.layer.to_string(), held.bytes.saturating_sub(other)));
         }
         holders.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
         let sum = holders.iter().fold(nobodys, |sum, (_, bytes)| sum.saturating_add(*bytes));

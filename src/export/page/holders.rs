@@ -1,10 +1,9 @@
 //! Who holds the space? The table of the holders, the greatest first.
 
 use super::html::{Escaped, Short};
-use crate::assess::holders::Holder;
 use crate::export::phrase::count;
 use crate::export::put::put;
-use crate::export::view::View;
+use crate::report::{FilesystemReport, HolderReport, Report};
 use crate::sample::Component;
 use crate::units::Bytes;
 use crate::untrusted::Label;
@@ -20,15 +19,15 @@ const COLUMNS: [(Component, &str); 4] = [
 ];
 
 /// The table; nothing where no walk has counted yet.
-pub(super) fn section(page: &mut String, view: &View<'_>) {
-    let (holders, nobodys) = view.holders();
+pub(super) fn section(page: &mut String, report: &Report) {
+    let (holders, nobodys) = (&report.holders, report.unowned_bytes);
     if holders.is_empty() {
         return;
     }
-    let used = view
+    let used = report
         .filesystems
         .iter()
-        .filter_map(|disk| disk.space())
+        .filter_map(FilesystemReport::space)
         .fold(Bytes::ZERO, |sum, space| sum.saturating_add(space.used()));
     page.push_str(
         "<section id=\"holders\" aria-labelledby=\"holders-title\">\n<h2 id=\"holders-title\">Who holds the space</h2>\n<table>\n\
@@ -51,36 +50,36 @@ pub(super) fn section(page: &mut String, view: &View<'_>) {
     }
     page.push_str("</tbody>\n</table>\n");
     if let Some(more) = holders.len().checked_sub(MOST_ROWS).filter(|more| *more > 0) {
-        let rest = holders.iter().skip(MOST_ROWS).fold(Bytes::ZERO, |sum, holder| sum.saturating_add(holder.total()));
+        let rest = holders.iter().skip(MOST_ROWS).fold(Bytes::ZERO, |sum, holder| sum.saturating_add(holder.bytes));
         put!(page, "<p class=\"aside\">And {more} more with {rest} together.</p>\n");
     }
     page.push_str("</section>\n");
 }
 
-fn row(page: &mut String, holder: &Holder<'_>, used: Bytes) {
+fn row(page: &mut String, holder: &HolderReport, used: Bytes) {
     page.push_str("<tr><th scope=\"row\">");
-    let origin = &holder.layer.origin;
-    match (holder.pod, &origin.prow_job) {
+    let namespace = holder.pod_namespace.as_ref().map_or("", Label::as_str);
+    match (&holder.pod, &holder.prow_job) {
         (None, _) => page.push_str("The machine itself"),
-        (Some((namespace, pod)), Some(job)) => put!(
+        (Some(pod), Some(job)) => put!(
             page,
             "{}<small>{}, {}/{}</small>",
             Short(job.as_str()),
-            Short(origin.prow_build_id.as_ref().map_or("no build id", Label::as_str)),
+            Short(holder.prow_build_id.as_ref().map_or("no build id", Label::as_str)),
             Short(namespace),
-            Short(pod)
+            Short(pod.as_str())
         ),
-        (Some((namespace, pod)), None) => put!(page, "{}/{}", Short(namespace), Short(pod)),
+        (Some(pod), None) => put!(page, "{}/{}", Short(namespace), Short(pod.as_str())),
     }
     put!(
         page,
         "<small>{}</small></th><td data-label=\"Holds\" class=\"number\"><b>{}</b></td><td data-label=\"Of used\" class=\"number\">{}</td>",
         count(holder.layers, "layer"),
-        holder.total(),
-        share(holder.total(), used)
+        holder.bytes,
+        share(holder.bytes, used)
     );
     for (component, name) in COLUMNS {
-        let bytes = holder.held.get(&component).copied().unwrap_or(Bytes::ZERO);
+        let bytes = holder.components.get(&component.into()).copied().unwrap_or(Bytes::ZERO);
         let text = if bytes == Bytes::ZERO { "–".to_owned() } else { bytes.to_string() };
         put!(page, "<td data-label=\"{}\" class=\"number\">{text}</td>", Escaped(name));
     }

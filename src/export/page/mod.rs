@@ -16,11 +16,9 @@ mod victims;
 
 use super::phrase;
 use super::put::put;
-use super::view::{FilesystemView, View};
-use crate::snapshot::Snapshot;
-use crate::time::{Span, Timestamp};
-use crate::verdict::{Verdict, Windows};
-use html::Escaped;
+use crate::report::{Explanation, FilesystemReport, Report, Urgency};
+use crate::verdict::Verdict;
+use html::{Escaped, Short};
 
 /// The text of a file that the page asks for, and its content type.
 pub fn file(path: &str) -> Option<(&'static str, &'static str)> {
@@ -47,51 +45,51 @@ const LOST: &str =
 /// Filesystems that are shown, the most urgent ones.
 const MOST_DISKS: usize = 8;
 
-/// What the page says beside the snapshot.
+/// What the page says beside the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageOptions {
     /// Where the metrics are, for a link.
     pub telemetry_path: String,
     /// Shown at the top, for example that this is a demonstration.
     pub notice: Option<String>,
-    /// When a foreseen trigger is shown as a warning, and when as critical.
-    pub windows: Windows,
 }
 
-/// The defaults of the flags: `/metrics`, no notice, critical within 30 minutes, a warning within two hours.
+/// The default of the flag, and no notice.
 impl Default for PageOptions {
     fn default() -> Self {
-        Self {
-            telemetry_path: "/metrics".to_owned(),
-            notice: None,
-            windows: Windows { critical: Span::from_secs(1_800), warning: Span::from_secs(7_200) },
-        }
+        Self { telemetry_path: "/metrics".to_owned(), notice: None }
     }
 }
 
-/// The page at `now`.
-pub fn render(snapshot: Option<&Snapshot>, now: Timestamp, options: &PageOptions) -> String {
+/// The page: of a report, and of what explains every layer as it is; `None` before the first sample.
+pub fn render(known: Option<(&Report, &Explanation)>, options: &PageOptions) -> String {
     let mut page = String::with_capacity(16 << 10);
     page.push_str(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n",
     );
-    let view = snapshot.map(|snapshot| View::new(snapshot, now));
-    let of_the_present = snapshot.filter(|_| view.as_ref().is_some_and(|view| !view.is_stale()));
-    let verdict = of_the_present.map_or(Verdict::Unknown, |snapshot| Verdict::of(snapshot, options.windows));
-    let class = verdict.as_str().to_ascii_lowercase();
-    put!(page, "<title>{} – highwater</title>\n<link rel=\"icon\" href=\"icon-{class}.svg\">\n", verdict.as_str());
+    let report = known.map(|(report, _)| report);
+    let class = report.and_then(|report| report.verdict.status.known()).unwrap_or(Verdict::Unknown).as_str();
+    let verdict = class.to_ascii_uppercase();
+    let node = report.and_then(|report| report.node.as_ref());
+    let of_node = node.map_or_else(String::new, |node| format!(" {}", Short(node.as_str())));
+    put!(page, "<title>{verdict}{of_node} – highwater</title>\n<link rel=\"icon\" href=\"icon-{class}.svg\">\n");
     page.push_str(
         "\
          <link rel=\"stylesheet\" href=\"style.css\">\n<script src=\"page.js\" defer></script>\n\
-         <noscript><meta http-equiv=\"refresh\" content=\"15\"></noscript>\n</head>\n<body>\n<header>\n<h1>highwater</h1>\n",
+         <noscript><meta http-equiv=\"refresh\" content=\"15\"></noscript>\n</head>\n<body>\n<header>\n",
     );
-    put!(page, "<p class=\"verdict {}\" role=\"status\">{}</p>\n", class, verdict.as_str());
-    if let Some(view) = &view {
-        put!(page, "<p>Sampled at <time datetime=\"{0}\">{0}</time>, {1} ago.</p>\n", view.at, now.since(view.at));
+    put!(
+        page,
+        "<h1>highwater{}</h1>\n",
+        node.map_or_else(String::new, |node| format!(" <small>{}</small>", Short(node.as_str())))
+    );
+    put!(page, "<p class=\"verdict {class}\" role=\"status\">{verdict}</p>\n");
+    if let Some(report) = report {
+        put!(page, "<p>Sampled at <time datetime=\"{0}\">{0}</time>, {1} ago.</p>\n", report.sampled_at, report.age);
     }
-    if let Some(count) = view.as_ref().map(|view| view.problems().len()).filter(|count| *count > 0) {
+    if let Some(count) = report.map(|report| report.problems.len()).filter(|count| *count > 0) {
         put!(page, "<p><a href=\"#problems\">{} could not be read</a></p>\n", phrase::count(count, "thing"));
     }
     page.push_str(LOST);
@@ -99,9 +97,9 @@ pub fn render(snapshot: Option<&Snapshot>, now: Timestamp, options: &PageOptions
     if let Some(notice) = &options.notice {
         put!(page, "<p class=\"notice\">{}</p>\n", Escaped(notice));
     }
-    match &view {
+    match known {
         None => page.push_str("<p class=\"notice\">Nothing has been sampled yet. Reload in a few seconds.</p>\n"),
-        Some(view) => body(&mut page, view, options.windows),
+        Some((report, explanation)) => body(&mut page, report, explanation),
     }
     put!(
         page,
@@ -113,26 +111,28 @@ pub fn render(snapshot: Option<&Snapshot>, now: Timestamp, options: &PageOptions
     page
 }
 
-fn body(page: &mut String, view: &View<'_>, windows: Windows) {
-    if view.is_stale() {
+fn body(page: &mut String, report: &Report, explanation: &Explanation) {
+    if report.stale {
         page.push_str(
             "<p class=\"notice critical\">The agent has stopped sampling. What follows is of the past.</p>\n",
         );
     }
-    let mut disks: Vec<(usize, &FilesystemView<'_>)> = view.filesystems.iter().enumerate().collect();
-    disks.sort_by_key(|(_, disk)| view.urgency(disk));
+    let mut disks: Vec<(usize, &FilesystemReport)> = report.filesystems.iter().enumerate().collect();
+    disks.sort_by_cached_key(|(_, disk)| {
+        report.triggers_on(disk).map(|(_, trigger)| trigger.urgency()).min().unwrap_or(Urgency::NONE)
+    });
     for (position, disk) in disks.iter().take(MOST_DISKS) {
-        disk::section(page, view, *position, disk, windows);
+        disk::section(page, report, *position, disk);
     }
     if let Some(more) = disks.len().checked_sub(MOST_DISKS).filter(|more| *more > 0) {
         put!(page, "<p class=\"aside\">And {more} more filesystems, less urgent.</p>\n");
     }
     if disks.is_empty() {
-        page.push_str("<p class=\"notice\">No filesystem is watched: nothing is foreseen.</p>\n");
+        page.push_str("<p class=\"notice\">No filesystem is watched: nothing is expected.</p>\n");
     }
-    layers::table(page, view, windows);
-    victims::section(page, view);
-    holders::section(page, view);
-    agent::problems(page, view);
-    agent::section(page, view);
+    layers::table(page, report);
+    victims::section(page, report, explanation);
+    holders::section(page, report);
+    agent::problems(page, report);
+    agent::section(page, report);
 }

@@ -1,27 +1,29 @@
 //! From lines to samples: every line changes what is in force, and a `sample` line says when all of it was seen.
 
-use super::parts::{FilesystemParts, Item, Items, LayerParts, Parts};
-use super::wire::{
-    ConfigLine, FilesystemLine, GoneLine, HeaderLine, ImagesLine, LayerKey, LayerLine, Line, OrderLine, Read, fields,
-};
+use super::in_force::{InForce, Lines};
+use super::line::{Field, Gone, Kind, Line, Owner, fields};
 use super::{FORMAT, FORMAT_VERSION, LINE_LIMIT, STATE_LIMIT};
 use crate::layer::LayerId;
-use crate::sample::Sample;
+use crate::sample::{AbsenceReason, Reading, Sample};
+use crate::time::{Span, Timestamp};
+use crate::units::Bytes;
 use crate::untrusted::Label;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
+use std::mem::discriminant;
 use thiserror::Error;
 
 /// The most filesystems, and the most layers, at one time.
-const MOST_PARTS: usize = 4_096;
+const MOST_OWNERS: usize = 4_096;
 
 /// Reads the lines of a recording one by one.
 ///
 /// After an error everything up to the next header is passed over: what is in force is no longer known.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    parts: Parts,
+    in_force: InForce,
     state: State,
+    /// When the last sample since the header was taken.
+    sampled: Option<Timestamp>,
     /// Bytes of lines since those in force were last counted.
     grown: usize,
     skipped: Skipped,
@@ -39,7 +41,7 @@ enum State {
 }
 
 /// What was passed over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Skipped {
     /// Lines of a type that is not known, from a newer writer.
     pub lines: u64,
@@ -87,8 +89,19 @@ pub enum LineError {
         /// Which.
         name: Label,
     },
+    /// Two samples of one time.
+    #[error("this sample has the same time as the one before it: {0}")]
+    SameTime(Timestamp),
+    /// A list from the future.
+    #[error("the images of layer {layer} were listed {} s after this sample", .by.as_secs_f64())]
+    ListedLater {
+        /// Whose images.
+        layer: LayerId,
+        /// How much later.
+        by: Span,
+    },
     /// More than is held in memory.
-    #[error("more is in force at one time than is held in memory: {STATE_LIMIT} bytes of lines, {MOST_PARTS} layers")]
+    #[error("more is in force at one time than is held in memory: {STATE_LIMIT} bytes of lines, {MOST_OWNERS} layers")]
     TooMuch,
     /// A line over the limit.
     #[error("the line is longer than {LINE_LIMIT} bytes")]
@@ -135,7 +148,7 @@ impl Decoder {
         if bytes.len() > LINE_LIMIT {
             return self.or_lost(LineError::TooLong);
         }
-        let object: serde_json::Map<String, Value> = match serde_json::from_slice(bytes) {
+        let mut object: Map<String, Value> = match serde_json::from_slice(bytes) {
             Ok(object) => object,
             Err(error) => return self.or_lost(LineError::NotJson(Label::from(error.to_string()))),
         };
@@ -149,8 +162,10 @@ impl Decoder {
             self.skipped.lines = self.skipped.lines.saturating_add(1);
             return Ok(None);
         };
-        let unknown = object.keys().filter(|name| *name != "type" && !known.contains(&name.as_str())).count();
+        let unknown =
+            object.keys().filter(|name| *name != "type" && known.split(' ').all(|known| known != *name)).count();
         self.skipped.fields = self.skipped.fields.saturating_add(u64::try_from(unknown).unwrap_or(u64::MAX));
+        self.complete(&kind, &mut object)?;
         let line: Line = serde_json::from_value(Value::Object(object)).map_err(|error| LineError::Malformed {
             kind: Label::new(&kind),
             problem: Label::from(error.to_string()),
@@ -159,7 +174,7 @@ impl Decoder {
         let sample = self.apply(line, bytes.len())?;
         if self.grown > STATE_LIMIT / 4 {
             self.grown = 0;
-            if self.parts.weight() > STATE_LIMIT {
+            if self.in_force.weight() > STATE_LIMIT {
                 return Err(LineError::TooMuch);
             }
         }
@@ -175,37 +190,39 @@ impl Decoder {
         Err(error)
     }
 
+    /// Adds to a line what it leaves out and what other lines, or other fields, say.
+    fn complete(&self, kind: &str, line: &mut Map<String, Value>) -> Result<(), LineError> {
+        match kind {
+            "layer" => {
+                let kind = if is_missing(line, "parent") { "host" } else { "node_container" };
+                or_else(line, "kind", kind.into());
+            }
+            "space" => {
+                or_not_recorded(line, "available");
+                if let Some(name) = line.get("filesystem").and_then(Value::as_str) {
+                    let owner = || Owner::Filesystem(name.to_owned());
+                    let id = self.in_force.id(name).ok_or_else(|| undeclared(&owner()))?;
+                    or_else(line, "capacity", id.capacity.get().into());
+                    or_else(line, "files", id.files.get().into());
+                }
+                for (field, same) in [("free", "available"), ("files_free", "files")] {
+                    let value = line.get(same).cloned().unwrap_or_default();
+                    or_else(line, field, value);
+                }
+            }
+            "usage" => or_not_recorded(line, "used"),
+            _ => {}
+        }
+        Ok(())
+    }
+
     fn apply(&mut self, line: Line, weight: usize) -> Result<Option<Sample>, LineError> {
         match line {
-            Line::Header(line) => self.header(&line)?,
-            Line::Filesystem(line) => self.declare_filesystem(line, weight)?,
-            Line::Layer(line) => self.declare_layer(line, weight)?,
-            Line::Space(line) => {
-                let parts = known_filesystem(&mut self.parts, &line.filesystem)?;
-                (parts.space, parts.weight[1]) = (line, weight);
-            }
-            Line::Usage(line) => {
-                let parts = known_filesystem(&mut self.parts, &line.filesystem)?;
-                (parts.usage, parts.weight[2]) = (line, weight);
-            }
-            Line::Sources(line) => {
-                let parts = known_layer(&mut self.parts, &line.layer)?;
-                (parts.sources, parts.weight[1]) = (line, weight);
-            }
-            Line::Kubelet(line) => {
-                let parts = known_layer(&mut self.parts, &line.layer)?;
-                (parts.kubelet, parts.weight[2]) = (Some(line), weight);
-            }
-            Line::Config(line) => config(known_layer(&mut self.parts, &line.layer)?, line, weight),
-            Line::Images(line) => images(known_layer(&mut self.parts, &line.layer)?, line, weight),
-            Line::Image(line) => insert(&mut known_layer(&mut self.parts, &line.layer)?.image, line.item, weight),
-            Line::Container(line) => {
-                insert(&mut known_layer(&mut self.parts, &line.layer)?.container, line.item, weight);
-            }
-            Line::Pod(line) => insert(&mut known_layer(&mut self.parts, &line.layer)?.pod, line.item, weight),
-            Line::Gone(line) => self.gone(&line)?,
-            Line::Order(line) => self.order(&line),
-            Line::Sample(line) => return Ok(Some(self.parts.sample(line.at.timestamp()))),
+            Line::Header { format, version, .. } => self.header(&format, version)?,
+            Line::Gone(gone) => self.gone(&gone)?,
+            Line::Order { filesystems, layers } => self.order(&filesystems, &layers),
+            Line::Sample { at } => return self.sample(at).map(Some),
+            line => self.put(line, weight)?,
         }
         Ok(None)
     }
@@ -213,125 +230,133 @@ impl Decoder {
 
 impl Decoder {
     /// Begins anew.
-    fn header(&mut self, line: &HeaderLine) -> Result<(), LineError> {
-        if line.format != FORMAT {
-            return Err(LineError::Foreign(Label::new(&line.format)));
+    fn header(&mut self, format: &str, version: u32) -> Result<(), LineError> {
+        if format != FORMAT {
+            return Err(LineError::Foreign(Label::new(format)));
         }
-        if line.version > FORMAT_VERSION {
-            return Err(LineError::Newer(line.version));
+        if version > FORMAT_VERSION {
+            return Err(LineError::Newer(version));
         }
-        self.parts = Parts::default();
-        self.state = State::Inside;
+        (self.in_force, self.sampled, self.state) = (InForce::default(), None, State::Inside);
         Ok(())
     }
 
-    fn declare_filesystem(&mut self, line: FilesystemLine, weight: usize) -> Result<(), LineError> {
-        if let Some(parts) = self.parts.filesystem(&line.filesystem) {
-            (parts.declared, parts.weight[0]) = (line, weight);
-            return Ok(());
+    fn sample(&mut self, at: Timestamp) -> Result<Sample, LineError> {
+        if self.sampled.replace(at) == Some(at) {
+            return Err(LineError::SameTime(at));
         }
-        if self.parts.filesystems.len() >= MOST_PARTS {
-            return Err(LineError::TooMuch);
-        }
-        let mut parts = FilesystemParts::new(line);
-        parts.weight[0] = weight;
-        self.parts.filesystems.push(parts);
-        Ok(())
-    }
-
-    fn declare_layer(&mut self, line: LayerLine, weight: usize) -> Result<(), LineError> {
-        for filesystem in [&line.imagefs, &line.nodefs] {
-            if let Some(Read::Plain(key) | Read::Dated { value: key, .. }) = filesystem {
-                known_filesystem(&mut self.parts, key)?;
+        let sample = self.in_force.sample(at);
+        for layer in &sample.layers {
+            if let Reading::Present { at: listed, .. } = layer.images
+                && listed > at
+            {
+                return Err(LineError::ListedLater { layer: layer.id.clone(), by: listed.since(at) });
             }
         }
-        if let Some(parts) = self.parts.layer(&line.layer) {
-            (parts.declared, parts.weight[0]) = (line, weight);
-            return Ok(());
+        Ok(sample)
+    }
+
+    /// Puts a line in force, in place of the one before.
+    fn put(&mut self, mut line: Line, weight: usize) -> Result<(), LineError> {
+        let Some((owner, key)) = line.key() else { return Ok(()) };
+        if let Line::Layer { imagefs, nodefs, .. } = &line {
+            for field in [imagefs, nodefs] {
+                if let Some(Field::Plain(name) | Field::Dated { value: name, .. }) = field {
+                    self.declared(&Owner::Filesystem(name.clone()))?;
+                }
+            }
         }
-        if self.parts.layers.len() >= MOST_PARTS {
-            return Err(LineError::TooMuch);
+        if key.0 == Kind::Declared && self.in_force.lines(&owner).is_none() {
+            let of_this_kind = |known: &&(Owner, _)| discriminant(&known.0) == discriminant(&owner);
+            if self.in_force.owners.iter().filter(of_this_kind).count() >= MOST_OWNERS {
+                return Err(LineError::TooMuch);
+            }
+            self.in_force.owners.push((owner.clone(), Lines::new()));
         }
-        let mut parts = LayerParts::new(line);
-        parts.weight[0] = weight;
-        self.parts.layers.push(parts);
+        let lines = self.declared(&owner)?;
+        match &mut line {
+            Line::Space { space, .. } if space.value().is_some_and(|space| space.capacity == Bytes::ZERO) => {
+                *space = Reading::absent(AbsenceReason::Malformed, "the recorded capacity is 0");
+            }
+            Line::Config { config, unchanged: true, .. } => {
+                if let (Some((Line::Config { config: known, .. }, _)), Reading::Present { at, .. }) =
+                    (lines.get_mut(&key), config)
+                {
+                    known.redate(|_| *at);
+                }
+                return Ok(());
+            }
+            Line::Images { store: Reading::Absent(_), .. } => {
+                lines.retain(|(kind, _), _| !matches!(kind, Kind::Image | Kind::Container | Kind::Pod));
+            }
+            _ => {}
+        }
+        lines.insert(key, (line, weight));
         Ok(())
+    }
+
+    fn declared(&mut self, owner: &Owner) -> Result<&mut Lines, LineError> {
+        self.in_force.lines_mut(owner).ok_or_else(|| undeclared(owner))
     }
 
     /// Takes away what a `gone` line names; what is not there stays away.
-    fn gone(&mut self, line: &GoneLine) -> Result<(), LineError> {
-        if let Some(filesystem) = &line.filesystem {
-            self.parts.filesystems.retain(|parts| parts.declared.filesystem != *filesystem);
+    fn gone(&mut self, gone: &Gone) -> Result<(), LineError> {
+        if let Some(name) = &gone.filesystem {
+            self.in_force.owners.retain(|(owner, _)| !matches!(owner, Owner::Filesystem(known) if known == name));
         }
-        let Some(layer) = &line.layer else { return Ok(()) };
-        let parts = known_layer(&mut self.parts, layer)?;
-        let mut whole = true;
-        if line.kubelet {
-            whole = false;
-            parts.kubelet = None;
-            parts.config = ConfigLine { layer: layer.clone(), ..ConfigLine::default() };
+        let Some(layer) = &gone.layer else { return Ok(()) };
+        let lines = self.declared(&Owner::Layer(layer.clone()))?;
+        let mut whole = !gone.kubelet;
+        if gone.kubelet {
+            lines.retain(|(kind, _), _| !matches!(kind, Kind::Kubelet | Kind::Config));
         }
-        if let Some(id) = &line.image {
-            whole = false;
-            parts.image.remove(id.as_str());
-        }
-        if let Some(id) = &line.container {
-            whole = false;
-            parts.container.remove(id.as_str());
-        }
-        if let Some(id) = &line.pod {
-            whole = false;
-            parts.pod.remove(id.as_str());
+        for (kind, id) in [(Kind::Image, &gone.image), (Kind::Container, &gone.container), (Kind::Pod, &gone.pod)] {
+            if let Some(id) = id {
+                whole = false;
+                lines.remove(&(kind, id.as_str().to_owned()));
+            }
         }
         if whole {
-            self.parts.layers.retain(|parts| parts.declared.layer != layer.0);
+            self.in_force.owners.retain(|(owner, _)| !matches!(owner, Owner::Layer(known) if known == layer));
         }
         Ok(())
     }
 
     /// Sorts; what is not named comes last, in the order it has.
-    fn order(&mut self, line: &OrderLine) {
-        fn place<T: PartialEq>(order: &[T], key: &T) -> usize {
-            order.iter().position(|known| known == key).unwrap_or(order.len())
+    fn order(&mut self, filesystems: &[String], layers: &[LayerId]) {
+        fn place<T: PartialEq>(order: &[T], name: &T) -> usize {
+            order.iter().position(|known| known == name).unwrap_or(order.len())
         }
-        if !line.filesystems.is_empty() {
-            self.parts.filesystems.sort_by_cached_key(|parts| place(&line.filesystems, &parts.declared.filesystem));
-        }
-        if !line.layers.is_empty() {
-            self.parts.layers.sort_by_cached_key(|parts| place(&line.layers, &parts.declared.layer));
-        }
+        // Filesystems and layers are told apart later: without an order all of a kind have the same place.
+        self.in_force.owners.sort_by_cached_key(|(owner, _)| match owner {
+            Owner::Filesystem(name) => (0, place(filesystems, name)),
+            Owner::Layer(id) => (1, place(layers, id)),
+        });
     }
 }
 
-fn known_filesystem<'a>(parts: &'a mut Parts, key: &str) -> Result<&'a mut FilesystemParts, LineError> {
-    parts.filesystem(key).ok_or_else(|| LineError::Undeclared { what: "the filesystem", name: Label::new(key) })
+fn undeclared(owner: &Owner) -> LineError {
+    let (what, name) = match owner {
+        Owner::Filesystem(name) => ("the filesystem", name.as_str()),
+        Owner::Layer(id) => ("the layer", id.as_str()),
+    };
+    LineError::Undeclared { what, name: Label::new(name) }
 }
 
-fn known_layer<'a>(parts: &'a mut Parts, key: &LayerKey) -> Result<&'a mut LayerParts, LineError> {
-    let name = |id: &LayerId| Label::new(id.as_str());
-    parts.layer(&key.0).ok_or_else(|| LineError::Undeclared { what: "the layer", name: name(&key.0) })
+fn is_missing(line: &Map<String, Value>, field: &str) -> bool {
+    line.get(field).is_none_or(Value::is_null)
 }
 
-fn config(parts: &mut LayerParts, line: ConfigLine, weight: usize) {
-    if line.unchanged {
-        parts.config.at = line.at;
-        return;
+fn or_else(line: &mut Map<String, Value>, field: &str, value: Value) {
+    if is_missing(line, field) {
+        line.insert(field.to_owned(), value);
     }
-    let known = line.absence.absence().is_none();
-    (parts.config, parts.weight[3]) = (ConfigLine { known, ..line }, weight);
 }
 
-fn images(parts: &mut LayerParts, line: ImagesLine, weight: usize) {
-    let absent = line.absence.absence().is_some();
-    if absent {
-        parts.image.clear();
-        parts.container.clear();
-        parts.pod.clear();
+/// A reading without its value and without a reason was not recorded.
+fn or_not_recorded(line: &mut Map<String, Value>, value: &str) {
+    if is_missing(line, value) {
+        or_else(line, "absent", AbsenceReason::NotRead.as_str().into());
+        or_else(line, "detail", "not in the recording".into());
     }
-    let complete = (!absent).then(|| line.complete.unwrap_or(true));
-    (parts.images, parts.weight[4]) = (ImagesLine { complete, ..line }, weight);
-}
-
-fn insert<T: Item>(items: &mut Items<T>, item: T, weight: usize) {
-    items.insert(item.key().to_owned(), (item, weight));
 }

@@ -5,14 +5,13 @@
 
 mod decode;
 mod encode;
-mod parts;
+mod in_force;
+mod line;
 #[cfg(test)]
 mod random_tests;
 mod reader;
-mod settings;
 #[cfg(test)]
 mod tests;
-mod wire;
 
 pub use decode::{Decoder, LineError, Skipped};
 pub use encode::Encoder;

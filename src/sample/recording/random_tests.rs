@@ -6,8 +6,8 @@ use crate::layer::{LayerId, LayerKind};
 use crate::sample::{
     AbsenceReason, Component, Container, ContainerState, DiskUsage, FilesystemId, FilesystemName, FilesystemSample,
     Image, ImageId, ImageStore, KubeletConfig, KubeletSample, KubeletSettings, KubeletVersion, LayerOrigin,
-    LayerSample, LayerUsage, Pod, Reading, RuntimeKind, RuntimeSample, Sample, Source, SourceStatus, Space,
-    StoredLayer, VersionOrigin,
+    LayerSample, LayerUsage, Pod, Reading, RuntimeKind, RuntimeSample, Sample, SettingsFile, Source, SourceStatus,
+    Space, StoredLayer, VersionOrigin,
 };
 use crate::time::{Span, Timestamp};
 use crate::units::{Bytes, Inodes};
@@ -70,7 +70,7 @@ fn settings() -> BoxedStrategy<KubeletSettings> {
 }
 
 fn config() -> BoxedStrategy<KubeletConfig> {
-    let file = || (label(), settings());
+    let file = || (label(), settings()).prop_map(|(path, settings)| SettingsFile { path, settings });
     let labels = || vec(label(), 0..2);
     (settings(), option::of(file()), vec(file(), 0..2), label(), option::of(time()), labels(), labels())
         .prop_map(|(flags, file, drop_ins, root_dir, modified_at, problems, never_pulled)| KubeletConfig {
@@ -278,6 +278,10 @@ fn samples() -> BoxedStrategy<Vec<Sample>> {
                     if same_disks && same_layers {
                         sample = Sample { at, ..before.clone() };
                     }
+                }
+                // A list is not newer than its sample.
+                for layer in &mut sample.layers {
+                    layer.images.redate(|listed| listed.min(sample.at));
                 }
                 samples.push(sample);
             }

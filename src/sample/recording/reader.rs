@@ -146,6 +146,5 @@ impl<R: BufRead> Reader<R> {
         } else {
             self.report.more_damage = self.report.more_damage.saturating_add(1);
         }
-        self.decoder.lose();
     }
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::layer::LayerKind;
-use crate::sample::{FilesystemId, Image, ImageId, ImageStore, Reading, Sample, Space};
+use crate::sample::{FilesystemId, Image, ImageId, ImageStore, Reading, Sample, SettingsFile, Space};
 use crate::time::{Span, Timestamp};
 use crate::units::{Bytes, Inodes};
 use crate::untrusted::Label;
@@ -71,7 +71,7 @@ fn a_file_written_by_hand_says_no_more_than_it_has_to() {
     assert_eq!((&layer.imagefs, &layer.nodefs), (&Reading::present(id, at), &Reading::present(id, at)));
     let kubelet = layer.kubelet.as_ref().unwrap();
     assert_eq!(kubelet.started_at.micros(), 1_767_225_600_000_000);
-    let (path, settings) = kubelet.config.value().unwrap().file.as_ref().unwrap();
+    let SettingsFile { path, settings } = kubelet.config.value().unwrap().file.as_ref().unwrap();
     assert_eq!(path.as_str(), "/k.yaml");
     assert_eq!(settings.image_gc_high_threshold_percent, Some(80));
     assert_eq!(settings.image_minimum_gc_age, Some(Span::from_secs(60)));
@@ -172,6 +172,98 @@ fn what_is_wrong_is_said_with_its_line() {
 }
 
 #[test]
+fn two_samples_of_one_time_are_an_error() {
+    let sample = r#"{"type":"sample","at":5}"#;
+    let (samples, damage) = lines(&[HEADER, sample, sample, r#"{"type":"sample","at":6}"#]);
+    assert_eq!(
+        (samples.len(), &damage[..]),
+        (1, &["line 3: this sample has the same time as the one before it: 1970-01-01T00:00:05Z".to_owned()][..])
+    );
+    // A clock can be set back, and another recording can begin with the time that this one ends with.
+    let (samples, damage) = lines(&[HEADER, sample, r#"{"type":"sample","at":4}"#, sample, HEADER, sample]);
+    assert_eq!((samples.len(), damage.len()), (4, 0));
+}
+
+#[test]
+fn images_that_were_listed_after_their_sample_are_an_error() {
+    let layer = r#"{"type":"layer","layer":"host"}"#;
+    let listed = r#"{"type":"images","layer":"host","at":5.5}"#;
+    let (samples, damage) = lines(&[HEADER, layer, listed, r#"{"type":"sample","at":5.5}"#]);
+    assert_eq!((samples.len(), damage.len()), (1, 0));
+    let (samples, damage) = lines(&[HEADER, layer, listed, r#"{"type":"sample","at":4}"#]);
+    assert_eq!(
+        (samples.len(), &damage[..]),
+        (0, &["line 4: the images of layer host were listed 1.5 s after this sample".to_owned()][..])
+    );
+}
+
+#[test]
+fn a_list_that_came_in_after_its_sample_was_begun_is_written_with_the_time_of_the_sample() {
+    let layer = r#"{"type":"layer","layer":"host"}"#;
+    let mut sample = lines(&[HEADER, layer, r#"{"type":"sample","at":5}"#]).0.remove(0);
+    let store = ImageStore { complete: true, ..ImageStore::default() };
+    sample.layers[0].images = Reading::present(store.clone(), sample.at + Span::from_millis(3));
+    let (samples, report) = read(&written(&[sample.clone()]));
+    assert_eq!(report.damage.len(), 0);
+    assert_eq!(samples[0].layers[0].images, Reading::present(store, sample.at));
+}
+
+#[test]
+fn what_a_line_leaves_out_follows_from_the_filesystem_it_names() {
+    let (samples, damage) = lines(&[
+        HEADER,
+        r#"{"type":"filesystem","filesystem":"disk","capacity":1000,"files":90,"device":"/dev/sda1"}"#,
+        r#"{"type":"layer","layer":"host","imagefs":"disk"}"#,
+        r#"{"type":"space","filesystem":"disk","stuck":true}"#,
+        r#"{"type":"usage","filesystem":"disk"}"#,
+        r#"{"type":"sample","at":5}"#,
+        r#"{"type":"space","filesystem":"disk","available":400}"#,
+        r#"{"type":"filesystem","filesystem":"disk","capacity":2000,"files":90,"device":"/dev/sda1"}"#,
+        r#"{"type":"sample","at":6}"#,
+        r#"{"type":"gone","filesystem":"disk"}"#,
+        r#"{"type":"sample","at":7}"#,
+    ]);
+    assert_eq!(damage, [""; 0]);
+    let [first, second, third] = &samples[..] else { panic!("three samples") };
+    let not_recorded = "not_read: not in the recording";
+    let disk = &first.filesystems[0];
+    assert!(disk.stuck);
+    assert_eq!(disk.space.absence().unwrap().to_string(), not_recorded);
+    assert_eq!(disk.usage.absence().unwrap().to_string(), not_recorded);
+    let space = second.filesystems[0].space.value().unwrap();
+    assert_eq!((space.free.get(), space.files.get(), space.files_free.get()), (400, 90, 90));
+    // The disk was enlarged: the layer is still on it.
+    assert_eq!(second.layers[0].imagefs.value(), Some(&second.filesystems[0].id));
+    assert_eq!(second.filesystems[0].id.capacity, Bytes::new(2_000));
+    let absence = third.layers[0].nodefs.absence().unwrap().to_string();
+    assert_eq!(absence, "gone: the filesystem is gone from the recording");
+}
+
+#[test]
+fn a_release_or_a_list_that_is_malformed_is_not_taken_for_missing() {
+    let cases = [
+        (
+            r#"{"type":"kubelet","layer":"host","started_at":1,"version":5}"#,
+            "invalid type: integer `5`, expected a string",
+        ),
+        (
+            r#"{"type":"kubelet","layer":"host","started_at":1,"version":"v1.37.2","version_origin":"rumour"}"#,
+            "unknown variant `rumour`",
+        ),
+        (
+            r#"{"type":"config","layer":"host","file":{"path":"/c","settings":{"imageMinimumGCAge":"2 minutes"}}}"#,
+            "\"2 minutes\" is no duration such as 2m0s",
+        ),
+        (r#"{"type":"images","layer":"host","complete":3}"#, "invalid type: integer `3`, expected a boolean"),
+        (r#"{"type":"images","layer":"host","absent":"elsewhere"}"#, "unknown variant `elsewhere`"),
+    ];
+    for (line, expected) in cases {
+        let (_, damage) = lines(&[HEADER, r#"{"type":"layer","layer":"host"}"#, line, ""]);
+        assert!(damage.len() == 1 && damage[0].contains(expected), "{damage:?} is not {expected}");
+    }
+}
+
+#[test]
 fn a_line_without_end_costs_no_memory_and_one_message() {
     let long = "x".repeat(LINE_LIMIT * 3);
     let text = [HEADER, &long, HEADER, r#"{"type":"sample","at":5}"#].join("\n");
@@ -195,13 +287,13 @@ fn more_layers_than_any_node_has_are_refused() {
 fn an_item_that_fits_no_line_is_left_out_and_the_list_is_not_whole() {
     let image = |id: &str, tags: usize| Image {
         id: ImageId::from(id),
-        tags: (0..tags).map(|n| Label::from(n.to_string())).collect(),
+        tags: (0..tags).map(|n| Label::from(format!("{n:0250}"))).collect(),
         digests: Vec::new(),
         size: None,
         pinned: false,
         layers: None,
     };
-    let store = ImageStore { images: vec![image("a", 1), image("b", 2_000)], complete: true, ..ImageStore::default() };
+    let store = ImageStore { images: vec![image("a", 1), image("b", 20_000)], complete: true, ..ImageStore::default() };
     let mut sample = lines(&[HEADER, r#"{"type":"layer","layer":"host"}"#, r#"{"type":"sample","at":5}"#]).0.remove(0);
     sample.layers[0].images = Reading::present(store, sample.at);
     let (samples, _) = read(&written(&[sample]));

@@ -6,7 +6,7 @@
 use super::file::{self, located};
 use crate::access::AccessError;
 use crate::access::root::Root;
-use crate::sample::{Absence, AbsenceReason, KubeletSettings};
+use crate::sample::{Absence, AbsenceReason, SettingsFile};
 use crate::untrusted::Label;
 use std::path::Path;
 
@@ -22,7 +22,7 @@ const MAX_BYTES: usize = 1 << 20;
 /// The drop-ins found and what went wrong; a file that cannot be read costs itself.
 #[derive(Debug, Default)]
 pub(super) struct DropIns {
-    pub(super) files: Vec<(Label, KubeletSettings)>,
+    pub(super) files: Vec<SettingsFile>,
     pub(super) problems: Vec<Label>,
     /// Why something there could not be read: it may say anything.
     pub(super) unread: Option<Absence>,
@@ -72,7 +72,7 @@ impl DropIns {
         match file::parse(&content) {
             Ok(parsed) if parsed.is_kubelet_configuration => {
                 self.problems.extend(parsed.problems.iter().map(|text| located(&label, text)));
-                self.files.push((label, parsed.settings));
+                self.files.push(SettingsFile { path: label, settings: parsed.settings });
             }
             Ok(_) => self.problems.push(located(&label, "not a KubeletConfiguration (apiVersion, kind)")),
             Err(error) => self.problems.push(located(&label, &error.to_string())),

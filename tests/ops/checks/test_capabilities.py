@@ -1,11 +1,12 @@
 """What the chart grants is enough for what the agent reads, and not more: tried with the kernel of this machine.
 
 A process with exactly the chart's capabilities, user 0 and no new privileges looks at another process' root, at a folder of
-another user, and at sockets, through a read-only bind mount as /host is one.
+another user, and at sockets, through a read-only bind mount as the profile reduced has one.
 """
 
 import os
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -14,7 +15,7 @@ import tempfile
 import unittest
 
 from support import tree
-from support.chart import objects, render
+from support.chart import agent_of, render
 
 OTHER_USER = 1234
 
@@ -50,8 +51,11 @@ class Capabilities(unittest.TestCase):
         tree.need("helm", "setpriv", "unshare")
         if os.getuid() != 0:
             raise unittest.SkipTest("needs root")
-        context = objects(render())["DaemonSet"]["spec"]["template"]["spec"]["containers"][0]["securityContext"]
-        cls.granted = [name.lower() for name in context["capabilities"]["add"]]
+        def granted(*settings):
+            return [name.lower() for name in agent_of(render(*settings))["securityContext"]["capabilities"]["add"]]
+
+        cls.granted = granted()
+        cls.reduced = granted("profile=reduced")
 
         folder = pathlib.Path(tempfile.mkdtemp(prefix="highwater-ops-"))
         cls.addClassCleanup(shutil.rmtree, folder)
@@ -94,7 +98,52 @@ class Capabilities(unittest.TestCase):
         expected = {"process-root", "process-environment", "private-file", "root-socket"}
         self.assertEqual(self.works(self.granted), expected)
 
+    def test_the_reduced_profile_has_no_way_into_another_process(self):
+        self.assertEqual(self.works(self.reduced), {"private-file", "root-socket"})
+
     def test_each_of_them_is_needed(self):
         self.assertEqual(sorted(self.granted), ["dac_read_search", "sys_ptrace"])
         self.assertEqual(self.works(["dac_read_search"]), {"private-file", "root-socket"})
         self.assertEqual(self.works(["sys_ptrace"]), {"process-root", "process-environment", "root-socket"})
+
+
+class Profiles(unittest.TestCase):
+    """What the chart's arguments and capabilities let the agent read of a kubelet: by its process, or by a mount of the node's root."""
+
+    @classmethod
+    def setUpClass(cls):
+        tree.need("helm", "setpriv", "bash")
+        if os.getuid() != 0:
+            raise unittest.SkipTest("needs root")
+        cls.binary = tree.binary()
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="highwater-ops-"))
+        cls.addClassCleanup(shutil.rmtree, folder)
+        settings = folder / "kubelet.yaml"
+        settings.write_text("apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nimageGCHighThresholdPercent: 71\n")
+        # Known by their names; each waits for the end of its input.
+        script = folder / "wait"
+        script.write_text("read -r _\n")
+        for name, arguments in (("containerd", []), ("kubelet", [f"--config={settings}"])):
+            shutil.copy(shutil.which("bash"), folder / name)
+            process = subprocess.Popen([folder / name, script, *arguments], stdin=subprocess.PIPE)
+            cls.addClassCleanup(process.wait)
+            cls.addClassCleanup(process.stdin.close)
+
+    def high_threshold(self, capabilities, rootfs):
+        limits = ",".join(["-all", *(f"+{name.lower()}" for name in capabilities)])
+        done = subprocess.run(
+            ["setpriv", "--no-new-privs", "--inh-caps=-all", f"--bounding-set={limits}", self.binary, "check", "--agent=none"]
+            + ["--window=100ms", "--usage.timeout=0s", "--output=json", "--path.procfs=/proc", f"--path.rootfs={rootfs}"],
+            capture_output=True,
+            text=True,
+        )
+        return re.findall(r'"image_gc_high_threshold_percent":\s*\{\s*"value":\s*(\d+)', done.stdout)
+
+    def test_full_needs_no_mount_of_the_node(self):
+        capabilities = agent_of(render())["securityContext"]["capabilities"]["add"]
+        self.assertIn("71", self.high_threshold(capabilities, "/nonexistent"))
+
+    def test_reduced_needs_its_mount(self):
+        capabilities = agent_of(render("profile=reduced"))["securityContext"]["capabilities"]["add"]
+        self.assertIn("71", self.high_threshold(capabilities, "/"))
+        self.assertEqual(self.high_threshold(capabilities, "/nonexistent"), [], "no threshold is assumed")

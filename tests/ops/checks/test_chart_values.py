@@ -221,7 +221,7 @@ class Values(unittest.TestCase):
             self.assertIs(constraints["allowHostPID"], profile == "full")
             self.assertIs(constraints["allowPrivilegedContainer"], False)
             self.assertEqual(constraints["allowedCapabilities"], agent_of(text)["securityContext"]["capabilities"]["add"])
-            self.assertEqual(constraints["seLinuxContext"], {"type": "MustRunAs", "seLinuxOptions": {"type": "spc_t"}})
+            self.assertEqual(constraints["seLinuxContext"], {"type": "RunAsAny"})
             self.assertEqual(pod_of(text)["securityContext"]["seLinuxOptions"], {"type": "spc_t"})
             kinds = {next(key for key in volume if key != "name") for volume in pod_of(text)["volumes"]}
             self.assertLessEqual(kinds, set(constraints["volumes"]))

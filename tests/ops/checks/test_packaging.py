@@ -1,8 +1,12 @@
 """packaging/ without a build: the unit, the Containerfile, and that deb and rpm are of the same files."""
 
+import json
+import os
+import pathlib
 import re
 import shutil
 import subprocess
+import tempfile
 import tomllib
 import unittest
 
@@ -59,6 +63,28 @@ class Packaging(unittest.TestCase):
             done = subprocess.run([str(PACKAGING / "release"), "check", tag], capture_output=True, text=True)
             self.assertNotEqual(done.returncode, 0)
             self.assertIn(message, done.stderr)
+
+    def test_the_bill_of_materials_names_what_is_linked_and_is_the_same_again(self):
+        tree.need("cargo")
+        texts = []
+        for _ in range(2):
+            with tempfile.TemporaryDirectory() as folder:
+                subprocess.run([str(PACKAGING / "sbom")], env=os.environ | {"OUT": folder}, check=True, capture_output=True)
+                (file,) = pathlib.Path(folder).iterdir()
+                texts.append(file.read_text())
+        self.assertEqual(texts[0], texts[1])
+        bill = json.loads(texts[0])
+        self.assertEqual((bill["bomFormat"], bill["specVersion"]), ("CycloneDX", "1.5"))
+        components = {component["name"]: component for component in bill["components"]}
+        self.assertLessEqual({"tokio", "rustls", "hyper", "serde"}, set(components))
+        # Of tests alone, and in no binary.
+        self.assertFalse({"insta", "proptest", "criterion", "highwater"} & set(components))
+        tokio = components["tokio"]
+        self.assertEqual((tokio["purl"], tokio["licenses"]), (f"pkg:cargo/tokio@{tokio['version']}", [{"expression": "MIT"}]))
+        self.assertRegex(tokio["hashes"][0]["content"], r"^[0-9a-f]{64}$")
+        named = {component["bom-ref"] for component in bill["components"]} | {bill["metadata"]["component"]["bom-ref"]}
+        for entry in bill["dependencies"]:
+            self.assertLessEqual({entry["ref"], *entry["dependsOn"]}, named)
 
     def test_scripts_are_well_formed(self):
         for script in PACKAGING.iterdir():

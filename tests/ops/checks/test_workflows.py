@@ -56,7 +56,7 @@ class Workflows(unittest.TestCase):
             # What only GitHub can do: the release itself, and the gate over the other jobs.
             if not run or run.startswith(("gh release create", "for result in")):
                 continue
-            words = re.fullmatch(r'(?:sudo -E env "PATH=\$PATH" )?make (.+)', run)
+            words = re.fullmatch(r'(?:sudo -E env "PATH=\$PATH" "HOME=\$HOME" )?make (.+)', run)
             self.assertTrue(words, f"{name}: {run}")
             for word in words.group(1).split():
                 if word == '"$TARGET"':

@@ -90,8 +90,8 @@ struct SettingSources<'a> {
 impl<'a> SettingSources<'a> {
     fn of(config: &'a KubeletConfig, default: Origin) -> Self {
         Self {
-            file: config.file.as_ref().map(|(path, settings)| (Origin::File(path.clone()), settings)),
-            drop_ins: config.drop_ins.iter().map(|(path, settings)| (Origin::DropIn(path.clone()), settings)).collect(),
+            file: config.file.as_ref().map(|file| (Origin::File(file.path.clone()), &file.settings)),
+            drop_ins: config.drop_ins.iter().map(|file| (Origin::DropIn(file.path.clone()), &file.settings)).collect(),
             flags: &config.flags,
             default,
         }

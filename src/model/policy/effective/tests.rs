@@ -1,7 +1,7 @@
 //! Every row was seen in /configz of a kubelet 1.37.2 unless it says otherwise.
 
 use super::*;
-use crate::sample::{KubeletConfig, KubeletVersion};
+use crate::sample::{KubeletConfig, KubeletVersion, SettingsFile};
 use proptest::prelude::*;
 
 const V1_37: Release = Release::V1 { minor: 37, patch: 2 };
@@ -23,11 +23,11 @@ fn merging(settings: KubeletSettings) -> KubeletSettings {
 }
 
 fn file(settings: KubeletSettings) -> KubeletConfig {
-    KubeletConfig { file: Some(("/config.yaml".into(), settings)), ..KubeletConfig::default() }
+    KubeletConfig { file: Some(SettingsFile { path: "/config.yaml".into(), settings }), ..KubeletConfig::default() }
 }
 
 fn with_drop_in(config: KubeletConfig, settings: KubeletSettings) -> KubeletConfig {
-    KubeletConfig { drop_ins: vec![("/d/10.conf".into(), settings)], ..config }
+    KubeletConfig { drop_ins: vec![SettingsFile { path: "/d/10.conf".into(), settings }], ..config }
 }
 
 fn with_flags(config: KubeletConfig, flags: KubeletSettings) -> KubeletConfig {
@@ -261,7 +261,8 @@ fn thresholds_come_from_the_last_place_that_names_them() {
     // A null in a later drop-in takes all of it back.
     let mut config = config;
     let nulls = ["imageGCHighThresholdPercent".to_owned()].into();
-    config.drop_ins.push(("/d/20.conf".into(), KubeletSettings { nulls, ..KubeletSettings::default() }));
+    let settings = KubeletSettings { nulls, ..KubeletSettings::default() };
+    config.drop_ins.push(SettingsFile { path: "/d/20.conf".into(), settings });
     let policy = GcPolicy::effective(Some(&config), V1_37).image_gc;
     assert_eq!(policy.high, Setting { value: Percent::new(85), origin: Origin::Default });
 }

@@ -7,7 +7,7 @@ use super::{arguments, k3s, static_pods};
 use crate::access::root::Root;
 use crate::discover::Carrier;
 use crate::discover::parse::flag;
-use crate::sample::{Absence, AbsenceReason, KubeletConfig, KubeletSettings};
+use crate::sample::{Absence, AbsenceReason, KubeletConfig, SettingsFile};
 use crate::untrusted::Label;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -66,7 +66,7 @@ pub fn read(root: &Root, invocation: &Invocation<'_>) -> Result<Option<KubeletCo
     }
     let root_dir = flags.root_dir.as_deref().unwrap_or(KubeletConfig::DEFAULT_ROOT_DIR);
     let root_dir = absolute(root_dir, cwd).map_or_else(|_| root_dir.into(), |path| label(&path));
-    let paths = file.iter().chain(&drop_ins.files).map(|(path, _)| Path::new(path.as_str()));
+    let paths = file.iter().chain(&drop_ins.files).map(|file| Path::new(file.path.as_str()));
     // One that is gone by now, or whose name is too long for a label, has no time.
     let modified_at = paths.filter_map(|path| root.modified(path).ok()).max();
     let mut config = KubeletConfig {
@@ -116,7 +116,7 @@ fn told(root: &Root, invocation: &Invocation<'_>) -> Result<Option<Told>, Absenc
     })
 }
 
-fn config_file(root: &Root, path: &Path, problems: &mut Vec<Label>) -> Result<(Label, KubeletSettings), Absence> {
+fn config_file(root: &Root, path: &Path, problems: &mut Vec<Label>) -> Result<SettingsFile, Absence> {
     let name = label(path);
     let content = root.read_file(path, MAX_FILE_BYTES)?;
     let parsed = file::parse(&content)
@@ -126,7 +126,7 @@ fn config_file(root: &Root, path: &Path, problems: &mut Vec<Label>) -> Result<(L
         return Err(Absence::new(AbsenceReason::Malformed, text.as_str()));
     }
     problems.extend(parsed.problems.iter().map(|text| located(&name, text)));
-    Ok((name, parsed.settings))
+    Ok(SettingsFile { path: name, settings: parsed.settings })
 }
 
 /// A path as the kubelet resolves it. Links and dots are left to the root, which keeps them inside.

@@ -120,7 +120,7 @@ fn the_latest_change_of_any_file_is_noted() {
 fn relative_paths_start_at_the_working_directory() {
     let machine = Machine::new().file("/srv/dir/kubelet.yaml", &format!("{HEAD}imageMinimumGCAge: 6m0s\n"));
     let config = machine.read(&["kubelet", "--config", "kubelet.yaml", "--root-dir=data"]).unwrap();
-    let (path, settings) = config.file.unwrap();
+    let SettingsFile { path, settings } = config.file.unwrap();
     assert_eq!(path.as_str(), "/srv/dir/kubelet.yaml");
     assert_eq!(settings.image_minimum_gc_age, Some(Span::from_secs(360)));
     assert_eq!(config.root_dir.as_str(), "/srv/dir/data");
@@ -145,7 +145,7 @@ fn drop_ins_are_read_in_lexical_order_and_links_to_directories_are_not_entered()
     let read: Vec<_> = config
         .drop_ins
         .iter()
-        .map(|(path, settings)| (path.as_str(), settings.image_gc_high_threshold_percent.unwrap()))
+        .map(|file| (file.path.as_str(), file.settings.image_gc_high_threshold_percent.unwrap()))
         .collect();
     assert_eq!(
         read,

@@ -2,29 +2,11 @@
 
 use crate::assess::remedies::{Change, Field};
 use crate::model::Origin;
-use serde::{Deserialize, Serialize};
-use std::fmt::Display;
-
-/// Lines for a file, or flags; what else stands there is to be kept.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct EditEntry {
-    pub(crate) origin: String,
-    pub(crate) path: Option<String>,
-    pub(crate) lines: Vec<String>,
-}
-
-impl EditEntry {
-    /// Where the lines are written, and what becomes of what else is there; the path as the surface shows it.
-    pub(in crate::export) fn place<'a, D: Display>(&'a self, shown: impl FnOnce(&'a str) -> D) -> String {
-        match &self.path {
-            Some(path) => format!("In {}, keeping what else stands there", shown(path)),
-            None => "As flags of the kubelet, keeping the others".to_owned(),
-        }
-    }
-}
+use crate::report::{Edit, Text};
+use crate::untrusted::Label;
 
 /// The changes by the place where they are written.
-pub(super) fn edits(changes: &[Change]) -> Vec<EditEntry> {
+pub(super) fn edits(changes: &[Change]) -> Vec<Edit> {
     let mut places: Vec<&Origin> = Vec::new();
     for change in changes {
         if !places.contains(&&change.place) {
@@ -34,10 +16,10 @@ pub(super) fn edits(changes: &[Change]) -> Vec<EditEntry> {
     let edit = |place: &Origin| {
         let here: Vec<&Change> = changes.iter().filter(|change| change.place == *place).collect();
         let (path, lines) = match place {
-            Origin::File(path) | Origin::DropIn(path) => (Some(path.to_string()), yaml(&here)),
+            Origin::File(path) | Origin::DropIn(path) => (Some(path.clone()), yaml(&here)),
             Origin::Flag | Origin::Default | Origin::Assumed => (None, flags(&here)),
         };
-        EditEntry { origin: place.as_str().to_owned(), path, lines }
+        Edit { origin: Label::new(place.as_str()), path, lines: lines.into_iter().map(Text::from).collect() }
     };
     places.into_iter().map(edit).collect()
 }
@@ -101,12 +83,12 @@ fn flags(changes: &[&Change]) -> Vec<String> {
 }
 
 /// What CRI-O reads instead of a label on the image. The names are plain ones.
-pub(super) fn pinned_images(names: &[String]) -> EditEntry {
+pub(super) fn pinned_images(names: &[String]) -> Edit {
     let list: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
-    EditEntry {
-        origin: "file".to_owned(),
-        path: Some("/etc/crio/crio.conf.d/50-pinned-images.conf".to_owned()),
-        lines: vec!["[crio.image]".to_owned(), format!("pinned_images = [{}]", list.join(", "))],
+    Edit {
+        origin: Label::new("file"),
+        path: Some(Label::new("/etc/crio/crio.conf.d/50-pinned-images.conf")),
+        lines: vec!["[crio.image]".into(), format!("pinned_images = [{}]", list.join(", ")).into()],
     }
 }
 
@@ -130,14 +112,16 @@ mod tests {
             change(Field::EvictionSoft(Signal::ImagefsAvailable), "3%", &file),
         ];
         let edits = edits(&changes);
-        assert_eq!((edits[0].origin.as_str(), edits[0].path.as_deref()), ("flag", None));
+        let lines = |edit: &Edit| edit.lines.iter().map(Text::to_string).collect::<Vec<_>>();
+        assert_eq!((edits[0].origin.as_str(), edits[0].path.as_ref()), ("flag", None));
         assert_eq!(
-            edits[0].lines,
+            lines(&edits[0]),
             ["--image-gc-high-threshold=95", "--eviction-hard=imagefs.available<3%,nodefs.available<3%"]
         );
-        assert_eq!((edits[1].origin.as_str(), edits[1].path.as_deref()), ("file", Some("/etc/kubelet.yaml")));
+        assert_eq!(edits[1].origin.as_str(), "file");
+        assert_eq!(edits[1].path, Some("/etc/kubelet.yaml".into()));
         assert_eq!(
-            edits[1].lines,
+            lines(&edits[1]),
             [
                 "imageGCLowThresholdPercent: 90",
                 "evictionHard:",
@@ -147,7 +131,5 @@ mod tests {
                 "  imagefs.available: 3%",
             ]
         );
-        assert_eq!(edits[0].place(|path| path), "As flags of the kubelet, keeping the others");
-        assert_eq!(edits[1].place(str::len), "In 17, keeping what else stands there");
     }
 }

@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 
 /// An error and the chain of its causes in one line.
-pub fn report(error: &dyn StdError) -> String {
+pub fn error_chain(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
