@@ -1,5 +1,5 @@
-//! What do the images of one runtime keep on the disk, and which of them are mounted as volumes? Read item by item and
-//! remembered, since a list of thousands takes seconds and neither changes much.
+//! What do the images of one runtime occupy on the disk, and which of them are mounted as volumes? Read item by item and cached,
+//! since a list of thousands takes seconds and neither changes much.
 
 use super::clock;
 use super::lock::lock;
@@ -14,25 +14,25 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// What is known of the images and containers of one layer. The same one is kept from round to round.
+/// What is known of the images and containers of one layer. It lives from round to round.
 #[derive(Debug, Default)]
 pub struct Stored {
-    lane: SingleFlight,
-    known: Mutex<Known>,
+    single_flight: SingleFlight,
+    cache: Mutex<Cache>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
-    images: BTreeMap<ImageId, Image>,
+struct Cache {
+    images: BTreeMap<ImageId, CachedImage>,
     /// The images that a container mounts; fixed when it is made.
     volumes: BTreeMap<Label, Vec<ImageId>>,
     /// Why nothing could be read when it was last tried, so that it is said once.
     problem: Option<String>,
 }
 
-/// What one image keeps; `None` where it could not be told.
+/// What one image occupies; `None` where it could not be told.
 #[derive(Debug)]
-struct Image {
+struct CachedImage {
     layers: Option<Arc<[StoredLayer]>>,
     read_at: Instant,
 }
@@ -47,15 +47,15 @@ struct Due {
 /// What was read of it.
 #[derive(Debug, Default)]
 struct Found {
-    images: Vec<(ImageId, Image)>,
+    images: Vec<(ImageId, CachedImage)>,
     volumes: Vec<(Label, Vec<ImageId>)>,
 }
 
-/// Blobs can be discarded after an image was unpacked, and another namespace can take a liking to them.
-const AGAIN: Duration = Duration::from_mins(10);
+/// When an image is read again: its blobs can be discarded after it was unpacked, or be used by another namespace as well.
+const REFRESH: Duration = Duration::from_mins(10);
 /// An image that was listed before its records were complete is tried again soon.
-const AGAIN_UNKNOWN: Duration = Duration::from_mins(1);
-/// One round reads for so long; the rest waits for the next ones.
+const RETRY: Duration = Duration::from_mins(1);
+/// How long one round reads; the rest waits for the next ones.
 const BUDGET: Duration = Duration::from_millis(250);
 const DEADLINE: Duration = Duration::from_secs(2);
 /// Blobs and snapshots of all images of a layer, 70 bytes each; 5,000 images of ten layers have 100,000.
@@ -64,7 +64,7 @@ const MOST_PARTS: usize = 300_000;
 const MOST_VOLUMES: usize = 20_000;
 
 impl Stored {
-    /// Fills in what the images of a containerd keep and which its containers mount, as far as that is known, and reads more of
+    /// Fills in what the images of a containerd occupy and which its containers mount, as far as that is known, and reads more of
     /// it. `image_store` is the directory of its snapshotter, as the runtime itself names it.
     pub async fn fill(self: &Arc<Self>, root: Arc<Root>, image_store: PathBuf, images: &mut ImageStore) {
         let due = self.due(images);
@@ -72,31 +72,31 @@ impl Stored {
             let stored = Arc::clone(self);
             let reading = tokio::task::spawn_blocking(move || stored.read(root, image_store, due));
             if reading.await.is_err() {
-                tracing::warn!("what the images keep on the disk could not be read: the reader panicked");
+                tracing::warn!("what the images occupy on the disk could not be read: the reader panicked");
             }
         }
-        let known = lock(&self.known);
+        let known = lock(&self.cache);
         for image in &mut images.images {
             image.layers = known.images.get(&image.id).and_then(|known| known.layers.clone());
         }
-        // One that was not looked at yet may mount any image.
+        // One that was not read yet may mount any image.
         images.hidden_volumes = images.containers.iter().any(|container| !known.volumes.contains_key(&container.id));
         for container in &mut images.containers {
             container.image_volumes = known.volumes.get(&container.id).cloned().unwrap_or_default();
         }
     }
 
-    /// What to read now; forgets what is gone.
+    /// What to read now. Drops what is no longer listed.
     fn due(&self, listed: &ImageStore) -> Due {
         let now = clock::monotonic();
-        let mut known = lock(&self.known);
+        let mut known = lock(&self.cache);
         let images: BTreeSet<&ImageId> = listed.images.iter().map(|image| &image.id).collect();
         let containers: BTreeSet<&Label> = listed.containers.iter().map(|container| &container.id).collect();
         known.images.retain(|id, _| images.contains(id));
         known.volumes.retain(|id, _| containers.contains(id));
         let is_due = |id: &&ImageId| {
             known.images.get(*id).is_none_or(|image| {
-                let again = if image.layers.is_some() { AGAIN } else { AGAIN_UNKNOWN };
+                let again = if image.layers.is_some() { REFRESH } else { RETRY };
                 now.saturating_duration_since(image.read_at) >= again
             })
         };
@@ -108,37 +108,39 @@ impl Stored {
 
     fn read(&self, root: Arc<Root>, image_store: PathBuf, due: Due) {
         let path = image_store.clone();
-        let read = self.lane.call("read the databases beside", &path, DEADLINE, move || read(&root, &image_store, due));
+        let read = self
+            .single_flight
+            .call("read the databases beside", &path, DEADLINE, move || read(&root, &image_store, due));
         let (found, problem) = match read {
             Ok(found) => (found, None),
             Err(error) => (Found::default(), Some(Absence::from(error).to_string())),
         };
-        let mut known = lock(&self.known);
+        let mut known = lock(&self.cache);
         known.take(found);
         if let Some(problem) = problem.as_ref().filter(|_| problem != known.problem) {
-            tracing::info!(%problem, "what the images keep on the disk is not known");
+            tracing::info!(%problem, "what the images occupy on the disk is not known");
         }
         known.problem = problem;
     }
 }
 
-impl Known {
-    /// Keeps what was found, as long as there is room: records can be made to be endless. What has none is not known.
+impl Cache {
+    /// Caches what was found, up to the limits, since records can be made to be endless. What is beyond them is not known.
     fn take(&mut self, found: Found) {
-        let parts = |image: &Image| image.layers.as_ref().map_or(0, |layers| layers.len());
-        let mut kept: usize = self.images.values().map(parts).sum();
+        let parts = |image: &CachedImage| image.layers.as_ref().map_or(0, |layers| layers.len());
+        let mut cached: usize = self.images.values().map(parts).sum();
         for (id, mut image) in found.images {
-            kept -= self.images.remove(&id).as_ref().map_or(0, parts);
-            if kept + parts(&image) > MOST_PARTS {
+            cached -= self.images.remove(&id).as_ref().map_or(0, parts);
+            if cached + parts(&image) > MOST_PARTS {
                 image.layers = None;
             }
-            kept += parts(&image);
+            cached += parts(&image);
             self.images.insert(id, image);
         }
-        let mut kept: usize = self.volumes.values().map(Vec::len).sum();
+        let mut mounted: usize = self.volumes.values().map(Vec::len).sum();
         for (id, volumes) in found.volumes {
-            if kept + volumes.len() <= MOST_VOLUMES {
-                kept += volumes.len();
+            if mounted + volumes.len() <= MOST_VOLUMES {
+                mounted += volumes.len();
                 self.volumes.insert(id, volumes);
             }
         }
@@ -161,7 +163,7 @@ fn read(root: &Root, image_store: &Path, due: Due) -> Result<Found, AccessError>
     let volumes = due.containers.into_iter().take_while(|_| in_time()).filter_map(volumes).collect();
     let image = |id: ImageId| {
         let layers = store.layers(&id).map(Arc::from).inspect_err(skipped);
-        (id, Image { layers: layers.ok(), read_at: clock::monotonic() })
+        (id, CachedImage { layers: layers.ok(), read_at: clock::monotonic() })
     };
     let images = due.images.into_iter().take_while(|_| in_time()).map(image).collect();
     Ok(Found { images, volumes })
@@ -217,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_is_read_once_and_forgotten_with_its_going() {
+    fn an_image_is_read_once_and_dropped_when_it_is_no_longer_listed() {
         let (dir, root) = machine();
         let stored = Arc::new(Stored::default());
         assert_eq!(filled(&stored, &root, SNAPSHOTTER, &[IMAGE, "sha256:0"]), [Some(6), None]);
@@ -229,14 +231,14 @@ mod tests {
     }
 
     #[test]
-    fn records_without_end_are_kept_as_far_as_there_is_room() {
+    fn records_without_end_are_cached_up_to_the_limits() {
         let part = StoredLayer { id: "blob:0".into(), bytes: crate::units::Bytes::ZERO };
         let large: Arc<[StoredLayer]> = vec![part; MOST_PARTS / 2].into();
         let image =
-            |id: &str| (id.into(), super::Image { layers: Some(Arc::clone(&large)), read_at: clock::monotonic() });
-        let mut known = Known::default();
+            |id: &str| (id.into(), CachedImage { layers: Some(Arc::clone(&large)), read_at: clock::monotonic() });
+        let mut known = Cache::default();
         known.take(Found { images: ["a", "b", "c"].map(image).into(), volumes: Vec::new() });
-        let whole = |known: &Known| known.images.values().map(|image| image.layers.is_some()).collect::<Vec<_>>();
+        let whole = |known: &Cache| known.images.values().map(|image| image.layers.is_some()).collect::<Vec<_>>();
         assert_eq!(whole(&known), [true, true, false]);
         // Reading one again takes no second place.
         known.take(Found { images: vec![image("a")], volumes: Vec::new() });

@@ -1,7 +1,7 @@
 //! What do a layer's images mean: which would go at each trigger, which have gone, and what is remembered of them in between?
 //! Joins the runtime's lists with the model; keeps the kubelet's records, and the counts of deletions, from sample to sample.
 //!
-//! The records outlive a restart of highwater where its state is kept (`kept.rs`); the counts of deletions do not.
+//! The records outlive a restart of highwater where its state is kept (`persisted.rs`); the counts of deletions do not.
 
 use super::Measured;
 use crate::model::candidates::{Eligibility, Pass, eligibilities};

@@ -3,14 +3,14 @@
 mod expected_triggers;
 pub mod holders;
 mod images;
-mod kept;
+mod persisted;
 pub mod remedies;
 mod scores;
 mod timeline;
 
 pub use expected_triggers::{ExpectedTrigger, PreemptedBy, Urgency};
 pub use images::{ImageNote, ImageState, ImagesAssessment, LastUsed, Observed};
-pub use kept::PersistedState;
+pub use persisted::PersistedState;
 pub use timeline::{Projection, Timeline};
 
 use crate::forecast::{Forecast, History, Observation, Outlook, Tally};
@@ -23,7 +23,7 @@ use crate::sample::{FilesystemId, KubeletSample, LayerSample, Reading, Sample, S
 use crate::time::{Span, Timestamp};
 use crate::units::{ByteRate, Bytes, Inodes, Percent};
 use images::{Given, LayerState};
-use kept::PendingRestore;
+use persisted::PendingRestore;
 use scores::Scores;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -176,7 +176,7 @@ pub fn assess(sample: &Sample, state: State) -> (Assessment, State) {
     for layer in &sample.layers {
         // Of two layers of one name, which only a hostile one makes, the first is remembered.
         let mut memory =
-            watched_before.remove(&layer.id).or_else(|| pending_restore.watched(&layer.id)).unwrap_or_default();
+            watched_before.remove(&layer.id).or_else(|| pending_restore.layer(&layer.id)).unwrap_or_default();
         layers.push(assess_layer(layer, sample, &outlooks, &state.critical_images, &mut memory));
         watched.entry(layer.id.clone()).or_insert(memory);
     }

@@ -1,5 +1,5 @@
-//! The file of the state as bytes: a line that says what it is, how long and with which checksum; a line about its origin; and a
-//! line of JSON for each piece. Pure.
+//! The file of the state as bytes: a header with version, length and checksum; a line about its origin; and a line of JSON for each
+//! piece. Pure.
 
 use crate::assess::PersistedState;
 use crate::time::Timestamp;

@@ -1,45 +1,44 @@
-//! Where is what was learnt kept while highwater does not run? In one file of one directory, replaced as a whole from time to
-//! time.
+//! Where is the state persisted while highwater does not run? In one file of one directory, replaced as a whole once a minute.
 //!
-//! A disk that is full, read-only, slow or gone costs the state, never the agent, and is said once. A file that is not what
-//! was written is set aside and said once. All of it happens on a thread of its own, which is waited for at the start and at
-//! the end for a limited time.
+//! A disk that is full, read-only, slow or gone costs the state, never the agent, and is logged once. A file that is not what
+//! was written is set aside with a warning. All of it happens on a thread of its own, which is waited for at the start and at
+//! the end for a limited time. docs/adr/0006-state-file.md says why it is so.
 
 mod directory;
 mod form;
-mod keeper;
+mod state_file;
 #[cfg(test)]
 mod tests;
 
 use crate::assess::State;
 use crate::time::{Span, Timestamp};
 use form::Origin;
-use keeper::Keeper;
+use state_file::StateFile;
 use std::io;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::Builder;
 use std::time::Duration;
 
-/// Which run of the machine it is.
+/// Which boot of the machine it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Boot {
-    /// The kernel's boot_id; `None`: it cannot be read, and then no run is known to be the same.
+    /// The kernel's boot_id; `None`: it cannot be read, and then no boot is known to be the same.
     pub(super) id: Option<String>,
     /// When it began, on the wall clock: start times of processes are told from it, to the microsecond.
     pub(super) at: Option<Timestamp>,
 }
 
-/// What was found at the start.
+/// What was restored at the start.
 #[derive(Debug, Default)]
-pub(super) struct Found {
-    /// The state, fit to go on with.
+pub(super) struct Restored {
+    /// The state.
     pub(super) state: State,
-    /// The boot time that the start times in it rest on; `None` where they are not of this run of the machine.
+    /// The boot time that the start times in it rest on; `None` where they are not of this boot of the machine.
     pub(super) booted_at: Option<Timestamp>,
 }
 
-/// The thread that keeps the state.
+/// The thread that writes the state.
 #[derive(Debug)]
 pub(super) struct Storage {
     files: SyncSender<Vec<u8>>,
@@ -47,17 +46,17 @@ pub(super) struct Storage {
     next: Timestamp,
 }
 
-/// So much is lost at most when the agent is killed; a hole of less than five minutes is bridged by the forecast.
-const EVERY: Span = Span::from_secs(60);
+/// What is lost at most when the agent is killed; the forecast bridges a gap of less than five minutes.
+const INTERVAL: Span = Span::from_secs(60);
 /// A healthy disk answers in milliseconds.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Storage {
-    /// Takes up the state that is in the directory, which is made where it is not there.
+    /// Restores the state from the directory, which is made where it is not there.
     ///
     /// # Errors
     /// When a thread cannot be started; whatever is wrong with the directory is a warning.
-    pub(super) fn start(path: &Path, now: Timestamp, boot: &Boot) -> io::Result<(Self, Found)> {
+    pub(super) fn start(path: &Path, now: Timestamp, boot: &Boot) -> io::Result<(Self, Restored)> {
         let (files, to_write) = sync_channel::<Vec<u8>>(1);
         let (found, first) = sync_channel(1);
         let (alive, ended) = sync_channel(0);
@@ -65,27 +64,27 @@ impl Storage {
         Builder::new().name("storage".to_owned()).spawn(move || {
             // Dropped when this thread ends.
             let _alive: SyncSender<()> = alive;
-            let mut keeper = Keeper::new(own_path);
-            // Where this took too long nobody wants it any more.
-            found.send(keeper.take_up(now, &own_boot)).ok();
-            for file in to_write {
-                keeper.write(&file);
+            let mut file = StateFile::new(own_path);
+            // After the timeout nobody receives it.
+            found.send(file.restore(now, &own_boot)).ok();
+            for bytes in to_write {
+                file.write(&bytes);
             }
         })?;
-        let found = first.recv_timeout(PATIENCE).unwrap_or_else(|_| {
-            tracing::warn!(directory = %path.display(), "the state is not taken up: its disk does not answer");
-            Found::default()
+        let found = first.recv_timeout(TIMEOUT).unwrap_or_else(|_| {
+            tracing::warn!(directory = %path.display(), "the state is not restored: its disk does not answer");
+            Restored::default()
         });
-        Ok((Self { files, ended, next: now + EVERY }, found))
+        Ok((Self { files, ended, next: now + INTERVAL }, found))
     }
 
     /// Hands over the state where it is time to. Never waits: a disk that is busy with the last one gets the next one.
     pub(super) fn keep(&mut self, state: &State, now: Timestamp, boot: impl FnOnce() -> Boot) {
         // Further away than that after the clock was set back.
-        if now < self.next && self.next.since(now) <= EVERY {
+        if now < self.next && self.next.since(now) <= INTERVAL {
             return;
         }
-        self.next = now + EVERY;
+        self.next = now + INTERVAL;
         self.files.try_send(file(state, now, &boot())).ok();
     }
 
@@ -93,7 +92,7 @@ impl Storage {
     pub(super) fn finish(self, state: &State, now: Timestamp, boot: &Boot) {
         let given = self.files.try_send(file(state, now, boot)).is_ok();
         drop(self.files);
-        let in_time = self.ended.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout);
+        let in_time = self.ended.recv_timeout(TIMEOUT) != Err(RecvTimeoutError::Timeout);
         if !given || !in_time {
             tracing::warn!("the last state is not written: its disk does not answer");
         }
@@ -101,5 +100,5 @@ impl Storage {
 }
 
 fn file(state: &State, now: Timestamp, boot: &Boot) -> Vec<u8> {
-    form::encode(&Origin::new(now, boot.id.clone(), boot.at), state.kept())
+    form::encode(&Origin::new(now, boot.id.clone(), boot.at), state.persisted())
 }

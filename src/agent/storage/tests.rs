@@ -1,10 +1,10 @@
-//! Is what was written taken up again as it was, and anything else not at all?
+//! Is what was written restored as it was, and anything else not at all?
 
 #![expect(clippy::disallowed_methods, reason = "files of the test")]
 
 use super::directory::{ASIDE, Directory, NAME};
 use super::form::{self, MOST_BYTES, Origin};
-use super::keeper::Keeper;
+use super::state_file::StateFile;
 use super::{Boot, Storage};
 use crate::assess::{Assessment, PersistedState, State, assess};
 use crate::demo::Scenario;
@@ -49,20 +49,20 @@ fn now() -> Timestamp {
     EXAMPLE.0[59].at
 }
 
-fn kept(state: &State) -> Vec<PersistedState<'_>> {
-    state.kept().collect()
+fn pieces(state: &State) -> Vec<PersistedState<'_>> {
+    state.persisted().collect()
 }
 
 /// What is made of a directory whose state is these bytes.
-fn taken_up(bytes: &[u8]) -> (TempDir, State) {
+fn restored(bytes: &[u8]) -> (TempDir, State) {
     let directory = TempDir::new().unwrap();
     fs::write(directory.path().join(NAME), bytes).unwrap();
-    let state = take_up(directory.path());
+    let state = restore(directory.path());
     (directory, state)
 }
 
-fn take_up(path: &Path) -> State {
-    Keeper::new(path.to_owned()).take_up(now(), &boot("this")).state
+fn restore(path: &Path) -> State {
+    StateFile::new(path.to_owned()).restore(now(), &boot("this")).state
 }
 
 fn names(path: &Path) -> Vec<String> {
@@ -74,7 +74,7 @@ fn names(path: &Path) -> Vec<String> {
 
 #[test]
 fn the_example_has_something_of_everything() {
-    let pieces = kept(&EXAMPLE.1);
+    let pieces = pieces(&EXAMPLE.1);
     let count = |is: fn(&PersistedState<'_>) -> bool| pieces.iter().filter(|piece| is(piece)).count();
     assert_eq!(count(|piece| matches!(piece, PersistedState::Filesystem { .. })), 1);
     assert!(count(|piece| matches!(piece, PersistedState::Layer { .. })) >= 3);
@@ -107,11 +107,11 @@ proptest! {
             let directory = TempDir::new().unwrap();
             let at = seen[before - 1].at;
             Directory::open(directory.path()).unwrap().replace(&file(&lasting, at)).unwrap();
-            let found = Keeper::new(directory.path().to_owned()).take_up(at, &boot("this"));
+            let found = StateFile::new(directory.path().to_owned()).restore(at, &boot("this"));
             prop_assert_eq!(found.booted_at, boot("this").at);
             (directory, found.state)
         };
-        prop_assert_eq!(kept(&resumed), kept(&lasting));
+        prop_assert_eq!(pieces(&resumed), pieces(&lasting));
         for sample in &seen[before..] {
             let (with, next) = assess(sample, lasting);
             let (without, resumed_next) = assess(sample, resumed);
@@ -145,8 +145,8 @@ proptest! {
         if let Some(cut) = cut {
             bytes.truncate(cut.index(bytes.len()));
         }
-        if let Ok((_, pieces)) = form::decode(&bytes) {
-            prop_assert_eq!(pieces, kept(&EXAMPLE.1));
+        if let Ok((_, found)) = form::decode(&bytes) {
+            prop_assert_eq!(found, pieces(&EXAMPLE.1));
         } else {
             prop_assert_ne!(&bytes, &EXAMPLE.2);
         }
@@ -170,7 +170,7 @@ proptest! {
         let mut bytes =
             format!("{{\"highwater_state\":1,\"bytes\":{},\"crc32\":{}}}\n", body.len(), crc32fast::hash(&body)).into_bytes();
         bytes.extend(body);
-        let (_directory, state) = taken_up(&bytes);
+        let (_directory, state) = restored(&bytes);
         watched_on(state);
     }
 }
@@ -181,7 +181,7 @@ fn watched_on(state: State) {
         assert_eq!(assessment.filesystems.len(), 1);
         next
     });
-    assert!(last.kept().count() > 0);
+    assert!(last.persisted().count() > 0);
 }
 
 #[test]
@@ -199,13 +199,13 @@ fn what_cannot_be_used_is_set_aside_and_begun_anew() {
         ("newer", newer.into_bytes()),
     ];
     for (what, bytes) in cases {
-        let (directory, state) = taken_up(&bytes);
-        assert_eq!(state.kept().count(), 0, "{what}");
+        let (directory, state) = restored(&bytes);
+        assert_eq!(state.persisted().count(), 0, "{what}");
         assert_eq!(names(directory.path()), [ASIDE], "{what}");
         assert!(fs::read(directory.path().join(ASIDE)).unwrap() == bytes, "{what} is there to be looked at");
     }
-    let (directory, state) = taken_up(good);
-    assert_eq!(kept(&state), kept(&EXAMPLE.1));
+    let (directory, state) = restored(good);
+    assert_eq!(pieces(&state), pieces(&EXAMPLE.1));
     assert_eq!(names(directory.path()), [NAME]);
 }
 
@@ -225,9 +225,9 @@ fn links_folders_and_pipes_are_neither_followed_nor_waited_for() {
         make(&path.join(NAME), &precious);
         // A link where the new file is written is not followed either.
         symlink(&precious, path.join("state.new")).unwrap();
-        let mut keeper = Keeper::new(path.to_owned());
-        assert_eq!(keeper.take_up(now(), &boot("this")).state.kept().count(), 0);
-        keeper.write(b"new");
+        let mut file = StateFile::new(path.to_owned());
+        assert_eq!(file.restore(now(), &boot("this")).state.persisted().count(), 0);
+        file.write(b"new");
         assert_eq!(fs::read(path.join(NAME)).unwrap(), b"new");
         assert!(fs::symlink_metadata(path.join(NAME)).unwrap().is_file());
         assert_eq!(names(path), [NAME, ASIDE]);
@@ -239,15 +239,15 @@ fn links_folders_and_pipes_are_neither_followed_nor_waited_for() {
 fn a_writing_that_fails_leaves_the_old_state_and_is_made_up_for() {
     let directory = TempDir::new().unwrap();
     let path = directory.path();
-    let mut keeper = Keeper::new(path.to_owned());
-    keeper.write(b"old");
+    let mut file = StateFile::new(path.to_owned());
+    file.write(b"old");
     assert_eq!(fs::metadata(path.join(NAME)).unwrap().permissions().mode() & 0o777, 0o600);
     // In the way of the new one.
     fs::create_dir(path.join("state.new")).unwrap();
-    keeper.write(b"newer");
+    file.write(b"newer");
     assert_eq!(fs::read(path.join(NAME)).unwrap(), b"old");
     fs::remove_dir(path.join("state.new")).unwrap();
-    keeper.write(b"newest");
+    file.write(b"newest");
     assert_eq!(fs::read(path.join(NAME)).unwrap(), b"newest");
 }
 
@@ -255,21 +255,21 @@ fn a_writing_that_fails_leaves_the_old_state_and_is_made_up_for() {
 fn a_directory_is_made_and_one_that_cannot_be_is_no_end() {
     let directory = TempDir::new().unwrap();
     let below = directory.path().join("a/b");
-    let mut keeper = Keeper::new(below.clone());
-    assert_eq!(keeper.take_up(now(), &boot("this")).state.kept().count(), 0);
-    keeper.write(b"new");
+    let mut file = StateFile::new(below.clone());
+    assert_eq!(file.restore(now(), &boot("this")).state.persisted().count(), 0);
+    file.write(b"new");
     assert_eq!(fs::metadata(&below).unwrap().permissions().mode() & 0o777, 0o700);
     // Somebody removes it.
     fs::remove_dir_all(&below).unwrap();
-    keeper.write(b"lost");
-    keeper.write(b"again");
+    file.write(b"lost");
+    file.write(b"again");
     assert_eq!(fs::read(below.join(NAME)).unwrap(), b"again");
 
     let occupied = directory.path().join("file");
     fs::write(&occupied, "").unwrap();
-    let mut keeper = Keeper::new(occupied.clone());
-    assert_eq!(keeper.take_up(now(), &boot("this")).state.kept().count(), 0);
-    keeper.write(b"nowhere");
+    let mut file = StateFile::new(occupied.clone());
+    assert_eq!(file.restore(now(), &boot("this")).state.persisted().count(), 0);
+    file.write(b"nowhere");
     assert_eq!(fs::read(occupied).unwrap(), b"");
 }
 
@@ -277,10 +277,10 @@ fn a_directory_is_made_and_one_that_cannot_be_is_no_end() {
 fn two_agents_do_not_write_into_one_directory() {
     let directory = TempDir::new().unwrap();
     let path = directory.path();
-    let mut first = Keeper::new(path.to_owned());
-    let mut second = Keeper::new(path.to_owned());
-    first.take_up(now(), &boot("this"));
-    second.take_up(now(), &boot("this"));
+    let mut first = StateFile::new(path.to_owned());
+    let mut second = StateFile::new(path.to_owned());
+    first.restore(now(), &boot("this"));
+    second.restore(now(), &boot("this"));
     first.write(b"first");
     second.write(b"second");
     assert_eq!(fs::read(path.join(NAME)).unwrap(), b"first");
@@ -294,18 +294,18 @@ fn after_a_restart_of_the_machine_only_the_scores_are_left() {
     let directory = TempDir::new().unwrap();
     fs::write(directory.path().join(NAME), &EXAMPLE.2).unwrap();
     for other in [boot("another"), Boot::default()] {
-        let found = Keeper::new(directory.path().to_owned()).take_up(now(), &other);
+        let found = StateFile::new(directory.path().to_owned()).restore(now(), &other);
         assert_eq!(found.booted_at, None);
-        assert!(found.state.kept().all(|piece| matches!(piece, PersistedState::Scores { .. })));
-        assert!(found.state.kept().count() > 0);
+        assert!(found.state.persisted().all(|piece| matches!(piece, PersistedState::Scores { .. })));
+        assert!(found.state.persisted().count() > 0);
     }
 }
 
 #[test]
 fn pieces_that_do_not_fit_are_left_out() {
     let (_, state, _) = &*EXAMPLE;
-    let history = kept(state).into_iter().find(|piece| matches!(piece, PersistedState::Filesystem { .. })).unwrap();
-    let many = std::iter::repeat_n(history, 3_000).chain(kept(state));
+    let history = pieces(state).into_iter().find(|piece| matches!(piece, PersistedState::Filesystem { .. })).unwrap();
+    let many = std::iter::repeat_n(history, 3_000).chain(pieces(state));
     let bytes = form::encode(&Origin::new(now(), None, None), many);
     assert!(bytes.len() <= MOST_BYTES && bytes.len() > MOST_BYTES / 2, "{}", bytes.len());
     assert!(form::decode(&bytes).unwrap().1.len() > 10);
@@ -316,13 +316,13 @@ fn the_thread_writes_at_the_end_and_reads_at_the_start() {
     let directory = TempDir::new().unwrap();
     let (seen, state, _) = &*EXAMPLE;
     let (mut storage, found) = Storage::start(directory.path(), now(), &boot("this")).unwrap();
-    assert_eq!(found.state.kept().count(), 0);
+    assert_eq!(found.state.persisted().count(), 0);
     // Not a minute has passed.
     storage.keep(state, now(), || boot("this"));
     assert_eq!(names(directory.path()), [""; 0]);
     storage.finish(state, now(), &boot("this"));
     let (storage, found) = Storage::start(directory.path(), seen[60].at, &boot("this")).unwrap();
-    assert_eq!(kept(&found.state), kept(state));
+    assert_eq!(pieces(&found.state), pieces(state));
     storage.finish(&found.state, now(), &boot("this"));
 }
 

@@ -1,17 +1,17 @@
-//! What becomes of the state's file at the start, and of each new one: what is wrong is said once, and the agent goes on.
+//! How is the file of the state read at the start, and replaced later? What is wrong is logged once, and the agent goes on.
 
 use super::directory::{ASIDE, Directory, NAME};
 use super::form::{self, Damage};
-use super::{Boot, Found};
+use super::{Boot, Restored};
 use crate::assess::State;
 use crate::time::{Span, Timestamp};
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// Reads the file once and replaces it as often as it is told to.
+/// The file of the state, read once and then replaced.
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(super) struct StateFile {
     path: PathBuf,
     /// `None` while it cannot be opened.
     directory: Option<Directory>,
@@ -25,40 +25,40 @@ enum Unusable {
     Unreadable(#[from] io::Error),
     #[error(transparent)]
     Damaged(#[from] Damage),
-    #[error("it is of {0}, which is still to come: the clock was set back")]
+    #[error("it is of {0}, in the future: the clock was set back")]
     Future(Timestamp),
 }
 
 /// A clock is corrected by less than that without being set.
 const FUTURE: Span = Span::from_secs(1);
 
-impl Keeper {
+impl StateFile {
     pub(super) const fn new(path: PathBuf) -> Self {
         Self { path, directory: None, failed: false }
     }
 
     /// The state that is there; none where there is no file, or one that cannot be used, which is set aside.
-    pub(super) fn take_up(&mut self, now: Timestamp, boot: &Boot) -> Found {
+    pub(super) fn restore(&mut self, now: Timestamp, boot: &Boot) -> Restored {
         let directory = match Directory::open(&self.path) {
             Ok(directory) => self.directory.insert(directory),
             Err(error) => {
                 self.failed(&error);
-                return Found::default();
+                return Restored::default();
             }
         };
-        match found(directory, now, boot) {
-            Ok(found) => found,
+        match restored(directory, now, boot) {
+            Ok(restored) => restored,
             Err(error) => {
                 let file = self.path.join(NAME);
                 let aside = directory.set_aside();
                 let now_at = if aside.is_ok() { ASIDE } else { NAME };
-                tracing::warn!(file = %file.display(), %error, now_at, "the state cannot be used and is begun anew");
-                Found::default()
+                tracing::warn!(file = %file.display(), %error, now_at, "the state cannot be restored and starts empty");
+                Restored::default()
             }
         }
     }
 
-    /// Replaces the file. A failure is said when it begins and when it is over.
+    /// Replaces the file. A failure is logged when it begins and when it is over.
     pub(super) fn write(&mut self, file: &[u8]) {
         let result = match &self.directory {
             Some(directory) => directory.replace(file),
@@ -67,7 +67,7 @@ impl Keeper {
         match result {
             Ok(()) if self.failed => {
                 self.failed = false;
-                tracing::info!(directory = %self.path.display(), "the state is kept again");
+                tracing::info!(directory = %self.path.display(), "the state is written again");
             }
             Ok(()) => {}
             Err(error) => self.failed(&error),
@@ -78,22 +78,22 @@ impl Keeper {
         // It may have been removed, or its disk mounted anew: the next time it is opened again.
         self.directory = None;
         if !self.failed {
-            tracing::warn!(directory = %self.path.display(), %error, "the state is not kept");
+            tracing::warn!(directory = %self.path.display(), %error, "the state is not written");
         }
         self.failed = true;
     }
 }
 
-fn found(directory: &Directory, now: Timestamp, boot: &Boot) -> Result<Found, Unusable> {
-    let Some(bytes) = directory.read()? else { return Ok(Found::default()) };
+fn restored(directory: &Directory, now: Timestamp, boot: &Boot) -> Result<Restored, Unusable> {
+    let Some(bytes) = directory.read()? else { return Ok(Restored::default()) };
     let (origin, pieces) = form::decode(&bytes)?;
     if origin.at > now + FUTURE {
         return Err(Unusable::Future(origin.at));
     }
     let state = State::resume(pieces, origin.at);
     if boot.id.is_some() && origin.boot_id == boot.id {
-        return Ok(Found { state, booted_at: origin.booted_at });
+        return Ok(Restored { state, booted_at: origin.booted_at });
     }
-    tracing::info!("the machine was restarted since the state was written: only the scores are taken up");
-    Ok(Found { state: state.after_reboot(), booted_at: None })
+    tracing::info!("the machine was restarted since the state was written: only the scores are restored");
+    Ok(Restored { state: state.after_reboot(), booted_at: None })
 }

@@ -1,8 +1,7 @@
-//! What outlives a restart of highwater? The state in pieces that can be written down one by one, and how they are taken up
-//! again.
+//! What outlives a restart of highwater? The state in pieces that are serialised one by one, and how it is restored from them.
 //!
-//! PersistedState are the histories, the kubelets' records of their images, and the scores with the forecasts that wait for the truth.
-//! Not kept: the last list of images, without which nothing is counted as deleted across the restart, and those counts.
+//! Persisted are the histories, what each kubelet remembers of its images, and the scores with the forecasts that are still open.
+//! Not persisted: the last list of images, without which nothing counts as deleted across the restart, and those counts.
 
 use super::scores::{Level, Scores};
 use super::{LayerState, State};
@@ -48,7 +47,7 @@ pub enum PersistedState<'a> {
     Layer {
         /// Which.
         id: Cow<'a, LayerId>,
-        /// Its records, which name the kubelet.
+        /// Its records, which say of which kubelet they are.
         inventory: Cow<'a, Inventory>,
         /// Since when they could be followed.
         followed_since: Option<Timestamp>,
@@ -60,21 +59,21 @@ impl PersistedState<'_> {
     pub const HISTORY_VERSION: u32 = History::VERSION;
 }
 
-/// What was taken up and has not been claimed yet: a container's layer has its name only once a runtime has told it.
+/// What was restored and not claimed yet: the layer of a container has a name only once its runtime has answered.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PendingRestore {
-    /// When it is given up; `None`: nothing was assessed yet.
+    /// When it is dropped; `None`: nothing was assessed yet.
     until: Option<Timestamp>,
     histories: BTreeMap<FilesystemId, History>,
-    watched: BTreeMap<LayerId, LayerState>,
+    layers: BTreeMap<LayerId, LayerState>,
 }
 
 /// Long enough for every runtime to be asked a few times.
 const CLAIMED_WITHIN: Span = Span::from_secs(300);
 
 impl State {
-    /// The pieces to keep, the most valuable first: scores, filesystems, layers, outer ones before inner ones.
-    pub fn kept(&self) -> impl Iterator<Item = PersistedState<'_>> {
+    /// The pieces to persist, the most valuable first: scores, filesystems, layers, outer ones before inner ones.
+    pub fn persisted(&self) -> impl Iterator<Item = PersistedState<'_>> {
         let (open, closed) = self.scores.parts();
         let tallies = closed
             .iter()
@@ -89,7 +88,7 @@ impl State {
         let filesystems =
             histories.map(|(id, history)| PersistedState::Filesystem { id: *id, history: Cow::Borrowed(history) });
         let watched =
-            self.watched.iter().chain(&self.pending_restore.watched).filter(|(_, watched)| watched.knows_a_kubelet());
+            self.watched.iter().chain(&self.pending_restore.layers).filter(|(_, watched)| watched.knows_a_kubelet());
         let mut watched: Vec<_> = watched.collect();
         watched.sort_by_key(|(id, _)| id.as_str().matches('/').count());
         let layers = watched.into_iter().map(|(id, watched)| PersistedState::Layer {
@@ -100,11 +99,11 @@ impl State {
         tallies.chain(scorers).chain(filesystems).chain(layers)
     }
 
-    /// The state that these pieces were kept of at `at`.
-    pub fn resume(kept: impl IntoIterator<Item = PersistedState<'static>>, at: Timestamp) -> Self {
+    /// The state whose pieces these were at `at`.
+    pub fn resume(pieces: impl IntoIterator<Item = PersistedState<'static>>, at: Timestamp) -> Self {
         let mut pending_restore = PendingRestore::default();
         let (mut open, mut closed) = (BTreeMap::new(), BTreeMap::new());
-        for piece in kept {
+        for piece in pieces {
             match piece {
                 PersistedState::Scores { trigger, tally } => {
                     closed.insert(trigger, tally.into_owned());
@@ -117,7 +116,7 @@ impl State {
                 }
                 PersistedState::Layer { id, inventory, followed_since } => {
                     let watched = LayerState::resume(inventory.into_owned(), followed_since, at);
-                    pending_restore.watched.insert(id.into_owned(), watched);
+                    pending_restore.layers.insert(id.into_owned(), watched);
                 }
             }
         }
@@ -133,12 +132,12 @@ impl State {
 }
 
 impl PendingRestore {
-    /// Gives up what was not claimed in time.
+    /// Drops what was not claimed in time.
     pub(super) fn time_passes(&mut self, now: Timestamp) {
         let until = *self.until.get_or_insert(now + CLAIMED_WITHIN);
         if now > until {
             self.histories = BTreeMap::new();
-            self.watched = BTreeMap::new();
+            self.layers = BTreeMap::new();
         }
     }
 
@@ -146,8 +145,8 @@ impl PendingRestore {
         self.histories.remove(&id)
     }
 
-    pub(super) fn watched(&mut self, id: &LayerId) -> Option<LayerState> {
-        self.watched.remove(id)
+    pub(super) fn layer(&mut self, id: &LayerId) -> Option<LayerState> {
+        self.layers.remove(id)
     }
 }
 
@@ -168,16 +167,16 @@ mod tests {
         (seen, later)
     }
 
-    fn kept_of(samples: &[Sample]) -> (Vec<PersistedState<'static>>, Timestamp) {
+    fn persisted_of(samples: &[Sample]) -> (Vec<PersistedState<'static>>, Timestamp) {
         let state = samples.iter().fold(State::default(), |state, sample| assess(sample, state).1);
-        // As a file would: written down and read.
-        let text = serde_json::to_string(&state.kept().collect::<Vec<_>>()).unwrap();
+        // As with a file: written and read.
+        let text = serde_json::to_string(&state.persisted().collect::<Vec<_>>()).unwrap();
         (serde_json::from_str(&text).unwrap(), samples.last().unwrap().at)
     }
 
     fn resumed(samples: &[Sample]) -> State {
-        let (kept, at) = kept_of(samples);
-        State::resume(kept, at)
+        let (pieces, at) = persisted_of(samples);
+        State::resume(pieces, at)
     }
 
     fn later(sample: &Sample, by: Span) -> Sample {
@@ -202,7 +201,7 @@ mod tests {
     }
 
     fn worst(assessment: &Assessment) -> Option<f64> {
-        // Lines that are crossed already are no matter of forecast.
+        // Thresholds that are crossed already need no forecast.
         let forecasts = assessment.layers.iter().flat_map(|layer| &layer.triggers).filter_map(|found| found.forecast);
         let open = forecasts.filter(|forecast| *forecast != crate::forecast::Forecast::REACHED);
         open.map(|forecast| forecast.within(crate::forecast::Horizon::HalfHour).get()).max_by(f64::total_cmp)
@@ -219,8 +218,8 @@ mod tests {
         };
         let first = |rounds: usize| {
             let state = next[..rounds].iter().fold(resumed(&seen), |state, sample| assess(&nameless(sample), state).1);
-            // What is not claimed yet is kept all the same.
-            let layers = state.kept().filter(|piece| matches!(piece, PersistedState::Layer { .. })).count();
+            // What is not claimed yet is persisted all the same.
+            let layers = state.persisted().filter(|piece| matches!(piece, PersistedState::Layer { .. })).count();
             (layers > 1, is_followed(&assess(&next[rounds], state).0, &with_kubelet))
         };
         assert_eq!(first(2), (true, true));
@@ -231,7 +230,7 @@ mod tests {
     #[test]
     fn a_long_gap_is_not_bridged_and_raises_no_alarm() {
         let (mut seen, mut next) = samples();
-        // Small jobs come and go, far from any line.
+        // Small jobs come and go, far from any threshold.
         for (index, sample) in (0..).zip(seen.iter_mut().chain(&mut next)) {
             if let Reading::Present { value, .. } = &mut sample.filesystems[0].space {
                 value.available = Bytes::from_mib(120 * 1_024 - 512 * (index % 10));
@@ -262,8 +261,8 @@ mod tests {
     #[test]
     fn a_filesystem_of_another_size_and_a_kubelet_that_restarted_begin_anew() {
         let (seen, next) = samples();
-        let (kept, at) = kept_of(&seen);
-        let kept = kept.into_iter().map(|piece| match piece {
+        let (pieces, at) = persisted_of(&seen);
+        let pieces = pieces.into_iter().map(|piece| match piece {
             PersistedState::Filesystem { id, history } => {
                 let capacity = id.capacity.saturating_add(Bytes::new(4_096));
                 PersistedState::Filesystem { id: FilesystemId { capacity, ..id }, history }
@@ -274,7 +273,7 @@ mod tests {
         let layer = restarted.layers.iter_mut().rev().find(|layer| layer.kubelet.is_some()).unwrap();
         layer.kubelet.as_mut().unwrap().started_at = at;
         let id = layer.id.clone();
-        let (assessment, _) = assess(&restarted, State::resume(kept, at));
+        let (assessment, _) = assess(&restarted, State::resume(pieces, at));
         assert_eq!(assessment.filesystems[0].fill_rate, None);
         let followed_anew = |assessment: &Assessment| {
             let images = assessment.layers.iter().find(|layer| layer.id == id).unwrap().images.as_ref().unwrap();
