@@ -302,7 +302,10 @@ impl Sampler {
                 (Some(config), Some(root)) => locate(root, PathBuf::from(config.root_dir.as_str())),
                 _ => imagefs.clone(),
             };
-            let as_seen = |found| kubelet_facts.map_or_else(|| plain(&found), |kubelet| seen_by(kubelet, &found));
+            let as_seen = |found: Found| match kubelet_facts {
+                Some(kubelet) => seen_by(kubelet, &found),
+                None => Ok(found.id),
+            };
             located.insert(layer.key, Located { imagefs: imagefs.and_then(as_seen), nodefs: nodefs.and_then(as_seen) });
         }
         (located, self.filesystems.measure(&places, STATFS_DEADLINE, now))
@@ -320,10 +323,6 @@ fn listeners_around(kubelet: &Process, processes: &[Process]) -> Vec<u32> {
     };
     let listens = |process: &&Process| process.role.is_runtime() || process.role == Role::CriDockerd;
     processes.iter().filter(listens).filter(is_around).map(|process| process.pid).collect()
-}
-
-fn plain(found: &Found) -> Result<FilesystemId, Absence> {
-    Ok(found.id)
 }
 
 /// The filesystem as a kubelet measures it, where it does and that is known.

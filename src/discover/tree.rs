@@ -321,8 +321,8 @@ impl<'a> Scene<'a> {
             if let Some(runtime) = self.runtimes.iter().filter(here).find(listens) {
                 return Some(runtime);
             }
-            let between = self.processes.iter().filter(|p| p.role == Role::CriDockerd && here(&p));
-            if let Some(between) = between.filter(|p| same_socket(&socket.path, &self.address(p).path)).next() {
+            let mut between = self.processes.iter().filter(|p| p.role == Role::CriDockerd && here(&p));
+            if let Some(between) = between.find(|p| same_socket(&socket.path, &self.address(p).path)) {
                 return self.docker(scopes, Some(between));
             }
         }

@@ -108,8 +108,11 @@ fn an_empty_proc_is_one_bare_layer() {
     assert_eq!(pids(&scan(&mut Scanner::new(), &procfs)), [(0, None, None)]);
 }
 
+/// Name, arguments and cgroup.
+type Monitor<'a> = (&'a str, &'a [&'a str], &'a str);
+
 /// A container whose monitor is one process, its first process another, and in it Docker with a node.
-fn nested(monitor: (&str, &[&str], &str), cgroup: &str, depth: usize) -> (FakeProc, Vec<FoundLayer>) {
+fn nested(monitor: Monitor<'_>, cgroup: &str, depth: usize) -> (FakeProc, Vec<FoundLayer>) {
     let proc = FakeProc::new();
     let add = |pid, parent, comm, argv: &[&str], cgroup: &str, depth| {
         proc.add(&Fake { pid, parent, comm, argv, cgroup, depth });
@@ -149,7 +152,6 @@ fn a_container_keeps_its_place_whatever_its_monitor_is() {
     let pod = format!("/kubepods.slice/kubepods-pod1.slice/crio-{id}.scope");
     let conmon = format!("/kubepods.slice/kubepods-pod1.slice/crio-conmon-{id}.scope");
     let argv = ["/usr/bin/conmon", "-b", "/x", "-c", &id];
-    type Monitor<'a> = (&'a str, &'a [&'a str], &'a str);
     let cases: [(Monitor<'_>, &str, &str); 7] = [
         (("conmon", &argv, &conmon), &pod, &id),
         (("crio-conmon", &argv, &conmon), &pod, &id),

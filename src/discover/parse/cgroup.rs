@@ -23,12 +23,12 @@ pub fn container_id(cgroup: &[u8]) -> Option<String> {
 /// The last part of a cgroup's path that names a unit of systemd, for a container that has no other name.
 pub fn unit(cgroup: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(cgroup);
-    let parts = text.lines().filter_map(|line| line.splitn(3, ':').nth(2)).flat_map(|path| path.split('/'));
+    let mut parts = text.lines().filter_map(|line| line.splitn(3, ':').nth(2)).flat_map(|path| path.split('/'));
     let is_unit = |part: &&str| {
         let bare = part.strip_suffix(".service").or_else(|| part.strip_suffix(".scope"));
         bare.is_some_and(|bare| bare != "init" && !bare.starts_with("session-"))
     };
-    parts.filter(is_unit).next_back().map(str::to_owned)
+    parts.rfind(is_unit).map(str::to_owned)
 }
 
 fn container(part: &str) -> Option<String> {

@@ -86,7 +86,7 @@ pub(super) fn read(layer: &Root, argv: &[String], named: Option<&Path>) -> Resul
     let image_store = told.folders.remove(snapshotter).unwrap_or_else(|| snapshotter_below(&root, snapshotter));
     let stats_period = Some(told.stats_period.map_or(STATS_PERIOD, Span::from_secs));
     let sandbox_image = told.sandbox_image.map(Label::from);
-    Ok(RuntimeSettings { image_store, root, socket, stats_period, sandbox_image, ..RuntimeSettings::default() })
+    Ok(RuntimeSettings { root, image_store, socket, stats_period, sandbox_image, ..RuntimeSettings::default() })
 }
 
 impl Told {

@@ -98,7 +98,7 @@ pub(super) fn read(
     let driver = driver.unwrap_or_else(|| "overlay".into());
     let image_store = images.as_ref().unwrap_or(&root).join(format!("{}-images", driver.display()));
     let sandbox_image = sandbox_image.map(|name| Label::new(&name.to_string_lossy()));
-    Ok(RuntimeSettings { image_store, root, socket, sandbox_image, ..RuntimeSettings::default() })
+    Ok(RuntimeSettings { root, image_store, socket, sandbox_image, ..RuntimeSettings::default() })
 }
 
 /// Every file of a folder and the folders in it, in the order of their names.
