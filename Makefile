@@ -1,4 +1,4 @@
-# Two commands for a newcomer: `make run` (or `cargo run --release`) and `make test`.
+# For a newcomer: `make run` (or `cargo run --release`), `make check`, and `make help` for the rest.
 # Foreign programs that tests need are installed by tests/tools/install, into a cache outside the tree.
 
 SHELL := bash
@@ -8,23 +8,40 @@ export CARGO_TERM_COLOR ?= auto
 
 TARGET ?= $(shell uname -m)-unknown-linux-gnu
 
-.PHONY: help run dist msrv image packages sbom test-packages render chart-package checksums publish release-check release-notes test test-rust test-ops test-browser test-lab test-truth test-runtimes lint advisories bench lab-up lab-down
+.PHONY: help run check dist msrv image packages sbom test-packages render chart-package checksums publish release-check release-notes test test-rust test-ops test-browser test-lab test-truth test-runtimes lint advisories bench lab-up lab-down
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ Every day
 
 run: ## Build and run the agent
 	$(CARGO) run --release --locked
 
-dist: ## The binary that needs no library, as it is released; fails if it is larger than its budget of 10 MiB
-	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --profile dist --locked --target $(TARGET)
-	size="$$(stat --format=%s target/$(TARGET)/dist/highwater)"; echo "$$size bytes"; (( size <= 10 * 1024 * 1024 ))
+check: ## Formatting, clippy, unit and integration tests, without root and without installing anything
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	PATH="$$(tests/tools/install --dir):$$PATH" $(CARGO) test --locked --lib --test it
+
+lint: ## Formatting, clippy, documentation and dependencies
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet
+	PATH="$$(tests/tools/install cargo-deny):$$PATH" cargo-deny --config .deny.toml --locked check bans licenses sources
+
+advisories: ## Known vulnerabilities in dependencies; needs the advisory database, which is a git repository
+	PATH="$$(tests/tools/install cargo-deny):$$PATH" cargo-deny --config .deny.toml --locked check advisories
+
+bench: ## The budgets of docs/benchmarks.md, each beside a peer, with the binary that is released
+	PATH="$$(tests/tools/install node_exporter dust pdu):$$PATH" $(CARGO) bench --locked --profile dist
+
+##@ Tests; how long each takes is in .github/CONTRIBUTING.md
 
 # One after another: on a new machine those that install packages would meet at apt's lock, and the lab's agent would find the cells of
 # the truth test.
-test: test-rust test-ops test-browser test-truth test-runtimes test-lab ## Everything: unit, property, golden, rules, dashboards, chart, status page, real kubelets and runtimes, lab
+test: test-rust test-ops test-browser test-truth test-runtimes test-lab ## Everything below
 
-test-rust: ## Unit, property, golden and integration tests
+test-rust: ## Unit, property, golden and integration tests, with the foreign programs that read our output
 	PATH="$$(tests/tools/install promtool prometheus jsonschema):$$PATH" $(CARGO) test --locked
 
 test-ops: ## Alerts, dashboards, chart and runbooks, with the real tools
@@ -36,23 +53,11 @@ test-browser: ## The status page in headless Chromium
 test-lab: ## The three-layer node with real runtimes and kubelets; needs root
 	tests/lab/test
 
-test-truth: ## What highwater foretells against what real kubelets delete; 17 minutes, needs root and Go
+test-truth: ## Predictions against what real kubelets delete; needs root and Go
 	tests/lab/truth/run
 
-test-runtimes: ## What highwater says of containerd 2 and CRI-O against what they say; half a minute, needs root and Go
+test-runtimes: ## What highwater says of containerd 2 and CRI-O against what they say; needs root and Go
 	tests/lab/runtimes/run
-
-lint: ## Formatting, clippy, documentation and dependencies
-	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet
-	PATH="$$(tests/tools/install cargo-deny):$$PATH" cargo-deny --config .deny.toml --locked check bans licenses sources
-
-advisories: ## Known vulnerabilities in dependencies; needs the advisory database, which is a git repository
-	PATH="$$(tests/tools/install cargo-deny):$$PATH" cargo-deny --config .deny.toml --locked check advisories
-
-bench: ## The budgets of docs/benchmarks.md, each beside a peer
-	PATH="$$(tests/tools/install node_exporter dust pdu):$$PATH" $(CARGO) bench --locked
 
 lab-up: ## Bring the lab up and leave it
 	tests/lab/lab up
@@ -60,9 +65,13 @@ lab-up: ## Bring the lab up and leave it
 lab-down: ## Take the lab away
 	tests/lab/lab down
 
-# ---- releases: each a step of .github/workflows, and of use here
+##@ Releases; each is a step of .github/workflows
 
 TOOLS = PATH="$$(tests/tools/install $(1)):$$PATH"
+
+dist: ## The static binary that is released; fails if it is larger than its budget of 10 MiB
+	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --profile dist --locked --target $(TARGET)
+	size="$$(stat --format=%s target/$(TARGET)/dist/highwater)"; echo "$$size bytes"; (( size <= 10 * 1024 * 1024 ))
 
 msrv: ## Compile with the oldest Rust that Cargo.toml promises
 	rustup run --install "$$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)" $(CARGO) check --locked --all-targets

@@ -1,8 +1,6 @@
 //! What may be typed? Flags and subcommands; no behaviour, no default that needs the machine.
 
-use crate::command::backtest::BacktestArgs;
-use crate::command::remote::{Agent, AgentChoice};
-use crate::config::{ListenAddress, Overrides};
+use crate::config::{Agent, AgentChoice, HostPattern, ListenAddress, Overrides};
 use crate::time::{Span, TimeError, Timestamp};
 use crate::units::{Bytes, SizeError};
 use clap::error::ErrorKind;
@@ -30,25 +28,25 @@ pub struct Cli {
 pub enum Command {
     /// Run the agent (the default): print the layers that were found, then serve metrics and a status page
     Run(RunArgs),
-    /// Print how near each layer is to losing images, as the running agent knows it, or by one look
+    /// Print how near each layer is to losing images, from the running agent or by measuring this machine
     ///
     /// Asks the agent of this machine if one listens on port 9469 of 127.0.0.1, or of ::1 where nobody does on the former, and
-    /// else looks for a few seconds. An agent has watched for longer, so that its forecast has a history behind it. An agent with
+    /// else measures for five seconds. An agent has watched for longer, so that its forecast has a history behind it. An agent with
     /// TLS or a password, here or elsewhere, is named by --agent and --agent.config.file: whoever listens here first is sent none.
     ///
-    /// Exit code: 0 nothing foreseen, 1 a trigger is foreseen within --warning, 2 crossed or foreseen within --critical,
+    /// Exit code: 0 no trigger expected, 1 a trigger is expected within --warning, 2 crossed or expected within --critical,
     /// 3 a layer could not be measured or the agent of --agent not reached, 4 highwater itself failed or a flag is wrong.
     Check(CheckArgs),
-    /// Walk through a recording and compare what was foretold with the images that were deleted
+    /// Go through a recording and compare the predictions with the images that were deleted
     ///
-    /// Before each burst of deletions the prediction is taken, and each image is counted: foretold as certain, possible or safe,
-    /// and deleted or not. Exit code: 0 nothing foretold was wrong, 1 something was, 2 the recording cannot be read.
+    /// For each burst of deletions the prediction before it is taken, and each image is counted: predicted as certain, possible or
+    /// safe, and deleted or not. Exit code: 0 no prediction was wrong, 1 one was, 2 the recording cannot be read.
     Replay(ReplayArgs),
     /// Play recorded disk usage through the forecast and score what it would have said
     Backtest(BacktestArgs),
     /// Say which images each trigger would delete, which stay and why, which losses are fatal, and what helps
     ///
-    /// Asks the running agent as `check` does, or looks once; deletes nothing. Without a layer it explains every one that has a
+    /// Queries the running agent as `check` does, or measures this machine; deletes nothing. Without a layer it explains every one that has a
     /// kubelet.
     Explain(ExplainArgs),
     /// Play a three-layer node that fills up, through the same pipeline, without touching this machine
@@ -74,13 +72,13 @@ pub struct RunArgs {
     /// What to log.
     #[command(flatten)]
     pub log: LogArgs,
-    /// Distance between two samples of the disks [default: 5s]
+    /// Sampling interval of the disks [default: 5s]
     #[arg(long = "sample.interval", value_name = "DURATION", value_parser = span)]
     pub sample_interval: Option<Span>,
-    /// Distance between two questions to a container runtime [default: 30s]
+    /// Polling interval of container runtimes [default: 30s]
     #[arg(long = "runtime.interval", value_name = "DURATION", value_parser = span)]
     pub runtime_interval: Option<Span>,
-    /// Pause between two walks that count what each layer holds; 0s: no walks [default: 5m]
+    /// Pause between two walks that count the bytes of each layer; 0s: no walks [default: 5m]
     #[arg(long = "usage.interval", value_name = "DURATION", value_parser = span)]
     pub usage_interval: Option<Span>,
     /// Keep what was learnt in this directory, so that forecasts and their scores survive a restart; without it nothing is kept
@@ -108,7 +106,7 @@ pub struct ReplayArgs {
 /// Flags of `check`.
 #[derive(Debug, Clone, Args)]
 pub struct CheckArgs {
-    /// Whom to ask, or how to look.
+    /// Which agent to query, or how to measure.
     #[command(flatten)]
     pub origin: OriginArgs,
     /// How to print the result
@@ -117,13 +115,13 @@ pub struct CheckArgs {
     /// Print again and again, on a terminal in the same place, until interrupted [default of DURATION: 5s]
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "5s", value_parser = period)]
     pub watch: Option<Span>,
-    /// Look, and wait so long for the walk that counts what each layer holds; 0s: do not count [default: 10s]
+    /// Measure this machine, and wait so long for the walk that counts the bytes of each layer; 0s: do not count [default: 10s]
     #[arg(long = "usage.timeout", value_name = "DURATION", value_parser = span)]
     pub usage_timeout: Option<Span>,
-    /// A trigger foreseen within this is critical [default: 30m]
+    /// A trigger expected within this is critical [default: 30m]
     #[arg(long, value_name = "DURATION", value_parser = span)]
     pub critical: Option<Span>,
-    /// A trigger foreseen within this is a warning [default: 2h]
+    /// A trigger expected within this is a warning [default: 2h]
     #[arg(long, value_name = "DURATION", value_parser = span)]
     pub warning: Option<Span>,
 }
@@ -131,7 +129,7 @@ pub struct CheckArgs {
 /// Flags of `explain`.
 #[derive(Debug, Clone, Args)]
 pub struct ExplainArgs {
-    /// The layer, by its name or by an end of it that no other has, as `capd-worker`
+    /// The layer, by its name or any unambiguous end of it, as `capd-worker`
     #[arg(value_name = "LAYER")]
     pub layer: Option<String>,
     /// Answer as if so much more were written to the disk of the images first, as 20GiB
@@ -143,7 +141,7 @@ pub struct ExplainArgs {
     /// With --recording: the time to answer for, from what was known up to then [default: the end]
     #[arg(long, value_name = "TIME", value_parser = timestamp, requires = "recording")]
     pub at: Option<Timestamp>,
-    /// Whom to ask, or how to look.
+    /// Which agent to query, or how to measure.
     #[command(flatten)]
     pub origin: OriginArgs,
     /// How to print the result
@@ -151,29 +149,29 @@ pub struct ExplainArgs {
     pub output: Output,
 }
 
-/// Whom to ask, or how to look at this machine instead.
+/// Which agent to query, or how to measure this machine instead.
 #[derive(Debug, Clone, Default, Args)]
 pub struct OriginArgs {
     /// Where and what to read.
     #[command(flatten)]
     pub machine: MachineArgs,
-    /// Which agent to ask, and how.
+    /// Which agent to query, and how.
     #[command(flatten)]
     pub agent: AgentArgs,
-    /// Look, and watch the disk for so long before a rate is given [default: 5s]
+    /// Measure this machine for so long [default: 5s]
     #[arg(long, value_name = "DURATION", value_parser = span)]
     pub window: Option<Span>,
 }
 
-/// Which agent to ask, and how.
+/// Which agent to query, and how.
 #[derive(Debug, Clone, Default, Args)]
 pub struct AgentArgs {
-    /// The agent to ask, as https://node-1:9469, http://node-1:9469 or unix:///run/highwater.sock; none: look instead [default:
-    /// this machine's, if it answers and no flag says how to look]
+    /// The agent to query, as https://node-1:9469, http://node-1:9469 or unix:///run/highwater.sock; none: measure this machine instead [default:
+    /// this machine's, if it answers and no flag says how to measure]
     #[arg(long, value_name = "URL")]
     pub agent: Option<AgentChoice>,
     /// A YAML file with user, password, certificate and trusted CA for the agent of --agent, in the format of Prometheus' HTTP
-    /// client (promtool --http.config.file); read again for each question
+    /// client (promtool --http.config.file); read again for each query
     #[arg(long = "agent.config.file", value_name = "FILE")]
     pub agent_config_file: Option<PathBuf>,
 }
@@ -184,6 +182,28 @@ pub struct ManArgs {
     /// Write a page for each command into this directory instead
     #[arg(value_name = "DIR")]
     pub directory: Option<PathBuf>,
+}
+
+/// Flags of `backtest`.
+#[derive(Debug, Clone, Args)]
+pub struct BacktestArgs {
+    /// A trace, or a folder of traces: NAME.csv or NAME.csv.gz with the columns t_seconds,size_bytes,avail_bytes, or
+    /// NAME.json (also .gz) with the answer of Prometheus to a range query for {__name__=~"node_filesystem_(avail|size)_bytes"},
+    /// or NAME.jsonl (also .gz) as `run --recording` writes it, after its older generation NAME.jsonl.1
+    #[arg(value_name = "DIR")]
+    pub path: PathBuf,
+    /// Score predict_linear over 15m, 1h and 6h and the average rate of 1h beside the forecasts
+    #[arg(long)]
+    pub baseline: bool,
+    /// How to print the scores
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+    /// Write every forecast into this file, one JSON line each
+    #[arg(long, value_name = "FILE")]
+    pub emit_forecasts: Option<PathBuf>,
+    /// Write plots into this folder, as SVG: calibration.svg and one for each trace
+    #[arg(long, value_name = "DIR")]
+    pub plots: Option<PathBuf>,
 }
 
 /// Flags of `demo`.
@@ -230,6 +250,10 @@ pub struct WebArgs {
     /// Listen on the sockets that systemd hands over, instead of on addresses
     #[arg(long = "web.systemd-socket", conflicts_with = "listen")]
     pub systemd_socket: bool,
+    /// Name under which a browser may reach this agent, as node-1.example.com, *.example.com or *; may be repeated [default: IP
+    /// addresses, localhost and the machine's own name]
+    #[arg(long = "web.allowed-host", value_name = "NAME")]
+    pub allowed_hosts: Vec<HostPattern>,
     /// A YAML file with TLS and users, in the format of Prometheus' exporter-toolkit; read again when it changes
     #[arg(long = "web.config.file", value_name = "FILE")]
     pub web_config_file: Option<PathBuf>,
@@ -355,7 +379,7 @@ impl CheckArgs {
         Overrides { critical: self.critical, warning: self.warning, ..self.origin.machine.overrides() }
     }
 
-    /// Whether the agent of this machine is sought: unless a flag names one, or says how to look at the machine.
+    /// Whether the agent of this machine is sought: unless a flag names one, or says how to measure this machine.
     pub fn seeks_local(&self) -> bool {
         self.origin.seeks_local() && self.usage_timeout.is_none()
     }
@@ -369,7 +393,7 @@ impl ExplainArgs {
 }
 
 impl OriginArgs {
-    /// Whether the agent of this machine is sought: unless a flag names one, or says how to look at the machine.
+    /// Whether the agent of this machine is sought: unless a flag names one, or says how to measure this machine.
     pub fn seeks_local(&self) -> bool {
         self.agent.agent.is_none() && self.window.is_none() && !self.machine.is_elsewhere()
     }
@@ -382,8 +406,8 @@ impl OriginArgs {
         let looks = self.window.is_some() || self.machine.is_elsewhere() || counts;
         let asks = matches!(self.agent.agent, Some(AgentChoice::At(_)));
         let looks_in_vain = (looks && asks).then_some(
-            "--window, --usage.timeout, --path.procfs and --path.rootfs say how to look at this machine, and the agent that --agent \
-             names has looked at its own: leave them out, or leave out --agent",
+            "--window, --usage.timeout, --path.procfs and --path.rootfs say how to measure this machine, and the agent that --agent \
+             names has measured its own: leave them out, or leave out --agent",
         );
         self.agent.idle_file().or(looks_in_vain)
     }
@@ -407,7 +431,7 @@ impl AgentArgs {
     }
 
     /// The agent that is named, if one is.
-    pub(crate) fn named(&self) -> Option<Agent> {
+    pub fn named(&self) -> Option<Agent> {
         match &self.agent {
             Some(AgentChoice::At(address)) => {
                 Some(Agent { address: address.clone(), config: self.agent_config_file.clone() })
@@ -429,6 +453,7 @@ impl WebArgs {
         Overrides {
             listen: self.listen.clone(),
             systemd_socket: self.systemd_socket,
+            allowed_hosts: self.allowed_hosts.clone(),
             web_file: self.web_config_file.clone(),
             telemetry_path: self.telemetry_path.clone(),
             ..overrides

@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         }
         Command::Backtest(args) => {
             log::start(&LogArgs { level: LogLevel::Error, ..LogArgs::default() });
-            finish(backtest::run(&args, &mut stdout().lock()).map(|()| 0), None)
+            finish(backtest::run(&args, &mut stdout().lock()).map(|()| 0).map_err(Failure::from), None)
         }
         Command::Completions { shell } => finish(shell::completions(shell).map(|()| 0), None),
         Command::Man(args) => finish(shell::man(&args).map(|()| 0), None),

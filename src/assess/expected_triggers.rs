@@ -1,42 +1,13 @@
 //! What triggers first on a disk that several layers share, and which deletion preempts which? One disk has one level: the kubelet
 //! that acts first deletes images of its own layer, and the others may then find more available than their thresholds.
 
-use super::LayerAssessment;
+use super::assessment::{ExpectedTrigger, LayerAssessment, PreemptedBy, TriggerAssessment};
 use crate::layer::LayerId;
 use crate::model::Trigger;
 use crate::model::prediction::Prediction;
 use crate::sample::FilesystemId;
 use crate::time::Span;
-use crate::units::{ByteRate, Bytes, Ratio};
-use serde::{Deserialize, Serialize};
-
-/// One trigger of one layer, in the order in which those of a disk act.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ExpectedTrigger {
-    /// Of which layer; for the full disk the first one on it.
-    pub layer: LayerId,
-    /// Which trigger.
-    pub trigger: Trigger,
-    /// Bytes (or inodes, for inode_eviction) available below which it triggers.
-    pub threshold: u64,
-    /// Until the kubelet acts, the median; `None`: not expected, or too little seen to say.
-    pub acts_in: Option<Span>,
-    /// The probability that its threshold is crossed within an hour; `None` while too little has been seen.
-    pub within_an_hour: Option<Ratio>,
-    /// One before it that frees so much that this one does not come.
-    pub preempted_by: Option<PreemptedBy>,
-}
-
-/// A trigger that preempts another one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PreemptedBy {
-    /// Of which layer.
-    pub layer: LayerId,
-    /// Its trigger.
-    pub trigger: Trigger,
-    /// Whether it does so at the least that it frees, and acts first at every quantile of the forecast. Otherwise it may.
-    pub is_certain: bool,
-}
+use crate::units::{ByteRate, Bytes};
 
 /// Smaller is more urgent: when the kubelet acts, and where that is not expected how near the threshold is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,7 +25,7 @@ impl Urgency {
     }
 }
 
-impl super::TriggerAssessment {
+impl TriggerAssessment {
     fn urgency(&self) -> Urgency {
         let acts_in = self.action.and_then(|action| action.p50);
         Urgency::new(acts_in, self.headroom, self.trigger == Trigger::InodeEviction)
@@ -118,7 +89,7 @@ pub(super) fn expected_triggers(
 /// A trigger of a layer with what it would delete.
 struct Contestant<'a> {
     layer: &'a LayerId,
-    trigger: &'a super::TriggerAssessment,
+    trigger: &'a TriggerAssessment,
     prediction: Option<&'a Prediction>,
 }
 

@@ -1,5 +1,6 @@
 //! What does a sample mean? The one place where what was seen, the kubelet's rules and the forecast meet; pure.
 
+mod assessment;
 mod expected_triggers;
 pub mod holders;
 mod images;
@@ -8,130 +9,24 @@ pub mod remedies;
 mod scores;
 mod timeline;
 
-pub use expected_triggers::{ExpectedTrigger, PreemptedBy, Urgency};
+pub use assessment::{
+    Action, Assessment, ExpectedTrigger, FilesystemAssessment, LayerAssessment, PreemptedBy, TriggerAssessment,
+};
+pub use expected_triggers::Urgency;
 pub use images::{ImageNote, ImageState, ImagesAssessment, LastUsed, Observed};
-pub use persisted::PersistedState;
+pub use persisted::{PersistedState, State};
 pub use timeline::{Projection, Timeline};
 
-use crate::forecast::{Forecast, History, Observation, Outlook, Tally};
-use crate::layer::LayerId;
+use crate::forecast::{Forecast, Observation, Outlook};
 use crate::model::prediction::Prediction;
 use crate::model::schedule::GcSchedule;
-use crate::model::{GcPolicy, Release, Signal, Trigger, TriggerLevel, triggers, usage};
+use crate::model::{GcPolicy, Release, Trigger, TriggerLevel, triggers, usage};
 
-use crate::sample::{FilesystemId, KubeletSample, LayerSample, Reading, Sample, Space};
+use crate::sample::{FilesystemId, KubeletSample, LayerSample, Reading, Sample};
 use crate::time::{Span, Timestamp};
-use crate::units::{ByteRate, Bytes, Inodes, Percent};
-use images::{Given, LayerState};
-use persisted::PendingRestore;
-use scores::Scores;
-use serde::{Deserialize, Serialize};
+use crate::units::{Bytes, Inodes};
+use images::{Given, LayerState, Measured};
 use std::collections::BTreeMap;
-use std::sync::Arc;
-
-/// What one sample means.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Assessment {
-    /// One for each filesystem of the sample, in its order.
-    pub filesystems: Vec<FilesystemAssessment>,
-    /// One for each layer of the sample, in its order.
-    pub layers: Vec<LayerAssessment>,
-    /// How right earlier forecasts were, by trigger, over all filesystems and levels that were ever watched; a trigger that
-    /// never was armed is not in it.
-    #[serde(default)]
-    pub scores: BTreeMap<Trigger, Tally>,
-}
-
-/// What is known of one filesystem beyond its numbers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct FilesystemAssessment {
-    /// Which.
-    pub id: FilesystemId,
-    /// The kubelet's integer percentage; `None` where the filesystem could not be measured.
-    pub kubelet_percent: Option<Percent>,
-    /// df's Use%.
-    pub df_percent: Option<Percent>,
-    /// Net rate at which it fills; negative when emptying; `None` before there are enough samples.
-    pub fill_rate: Option<ByteRate>,
-    /// The last hours and the next, for a chart.
-    #[serde(default)]
-    pub timeline: Timeline,
-    /// What expected_triggers on it, soonest first, over all layers; at most 100.
-    pub expected_triggers: Vec<ExpectedTrigger>,
-}
-
-/// What is known of one layer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LayerAssessment {
-    /// Which.
-    pub id: LayerId,
-    /// The settings in force: `None` without a kubelet, where nobody deletes images, and while one runs whose settings cannot be
-    /// read.
-    pub policy: Option<GcPolicy>,
-    /// When the kubelet looks next whether images must go; `None` without a kubelet or where its loop is off.
-    pub next_image_gc_at: Option<Timestamp>,
-    /// Every trigger that is armed in this layer. What is not in the list cannot strike. An eviction with a soft threshold besides
-    /// a lower hard one is in it with both.
-    pub triggers: Vec<TriggerAssessment>,
-    /// What its images mean; `None` where the runtime does not tell them.
-    pub images: Option<ImagesAssessment>,
-    /// What was seen to be deleted since highwater started, by what deleted it; `None`: it cannot be told. Not kept across a
-    /// restart.
-    pub observed: BTreeMap<Option<Trigger>, Observed>,
-}
-
-/// How near one trigger is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TriggerAssessment {
-    /// Which.
-    pub trigger: Trigger,
-    /// The eviction signal with the highest threshold, where an eviction signal is behind it.
-    pub signal: Option<Signal>,
-    /// The filesystem it watches.
-    pub filesystem: FilesystemId,
-    /// Bytes (or inodes, for inode_eviction) available below which it expected_triggers.
-    pub threshold: u64,
-    /// Bytes (or inodes) that can still be used up before that; negative once crossed; `None` where the filesystem
-    /// could not be measured.
-    pub headroom: Option<i64>,
-    /// When the line is crossed; `None` while too little has been seen.
-    pub forecast: Option<Forecast>,
-    /// When the kubelet acts on it: at its next check after the crossing. `None` where `forecast` is.
-    pub action: Option<Action>,
-}
-
-/// When a trigger acts, at quantiles of the forecast. `None`: not foreseen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Action {
-    /// With 10 % probability it is sooner.
-    pub p10: Option<Span>,
-    /// As likely sooner as later.
-    pub p50: Option<Span>,
-    /// With 90 % probability it is sooner.
-    pub p90: Option<Span>,
-}
-
-/// What is kept from one sample to the next: the history of each filesystem, what each kubelet remembers of its images, and
-/// the forecasts that wait for the truth.
-#[derive(Debug, Clone, Default)]
-pub struct State {
-    histories: BTreeMap<FilesystemId, History>,
-    watched: BTreeMap<LayerId, LayerState>,
-    scores: Scores,
-    pending_restore: PendingRestore,
-    critical_images: Arc<[String]>,
-}
-
-impl State {
-    /// Names the images whose loss is fatal to whoever runs this; `*` stands for any text. None are where nothing is said.
-    #[must_use]
-    pub fn with_critical_images(self, patterns: &Arc<[String]>) -> Self {
-        Self { critical_images: Arc::clone(patterns), ..self }
-    }
-}
-
-/// A filesystem and its numbers, where they are known.
-type Measured<'a> = Option<(FilesystemId, &'a Space)>;
 
 /// What `sample` means, given what was seen before. Filesystems and layers that are not in the sample any more are forgotten.
 pub fn assess(sample: &Sample, state: State) -> (Assessment, State) {
@@ -201,7 +96,7 @@ pub fn after_writing(
     written: Bytes,
 ) -> Vec<Prediction> {
     let settings = Settings::of(layer, sample);
-    images::predictions(settings.given(layer, sample.at, &[]), &images.records, written)
+    images::predictions(settings.given(layer, sample.at, &[]), &images.basis, written)
 }
 
 /// What decides in one layer.
@@ -287,7 +182,7 @@ fn assess_layer(
     });
     let triggers = triggers.collect();
     let loop_runs = settings.policy.as_ref().is_some_and(|policy| policy.image_gc.enabled);
-    let next_image_gc_at = schedule.filter(|_| loop_runs).map(|schedule| schedule.next_check(sample.at).at);
+    let next_image_gc_at = schedule.filter(|_| loop_runs).map(|schedule| schedule.next_gc_run(sample.at).at);
     LayerAssessment {
         id: layer.id.clone(),
         policy: settings.policy,
@@ -313,13 +208,13 @@ fn action(
         let Some(schedule) = schedule else { return Some(crossing) };
         let at = if level.trigger == Trigger::ImageGc && crossing == Span::ZERO {
             // Crossed at some time before: the next tick sees it.
-            schedule.next_check(now).at
+            schedule.next_gc_run(now).at
         } else if crossing == Span::ZERO
             && let Some(since) = since
         {
             // Part of its grace period is over, or all of it: then every pass acts.
             let after_grace = schedule.acts_at(level.trigger, level.signal, since, level.grace_period).at;
-            after_grace.max(schedule.next_eviction_pass(level.signal, now).at)
+            after_grace.max(schedule.next_eviction_sync(level.signal, now).at)
         } else {
             schedule.acts_at(level.trigger, level.signal, now + crossing, level.grace_period).at
         };

@@ -3,8 +3,8 @@
 //! Persisted are the histories, what each kubelet remembers of its images, and the scores with the forecasts that are still open.
 //! Not persisted: the last list of images, without which nothing counts as deleted across the restart, and those counts.
 
+use super::images::LayerState;
 use super::scores::{Level, Scores};
-use super::{LayerState, State};
 use crate::forecast::{History, Scorer, Tally};
 use crate::layer::LayerId;
 use crate::model::{Inventory, Trigger};
@@ -13,6 +13,26 @@ use crate::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What is kept from one sample to the next: the history of each filesystem, what each kubelet remembers of its images, and
+/// the forecasts that wait for the truth.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    pub(super) histories: BTreeMap<FilesystemId, History>,
+    pub(super) watched: BTreeMap<LayerId, LayerState>,
+    pub(super) scores: Scores,
+    pub(super) pending_restore: PendingRestore,
+    pub(super) critical_images: Arc<[String]>,
+}
+
+impl State {
+    /// Names the images whose loss is fatal to whoever runs this; `*` stands for any text. None are where nothing is said.
+    #[must_use]
+    pub fn with_critical_images(self, patterns: &Arc<[String]>) -> Self {
+        Self { critical_images: Arc::clone(patterns), ..self }
+    }
+}
 
 /// A piece of the state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! How right were the forecasts that were given earlier? One scorer for each level of each filesystem, however many layers
 //! share it; what they found out is kept by trigger.
 
-use super::TriggerAssessment;
+use super::assessment::TriggerAssessment;
 use crate::forecast::{Scorer, Tally};
 use crate::model::Trigger;
 use crate::sample::FilesystemId;

@@ -1,27 +1,27 @@
 //! `highwater check`: what the running agent knows, or what a look of a few seconds shows; and by the exit code how bad it is.
 
-use super::remote::{Agent, Timeouts, get, local};
-use super::run::{first_snapshot, terminal_width};
+use super::observe::{self, Waits};
+use super::remote::{Timeouts, get, local};
+use super::run::terminal_width;
 use super::screen::Screen;
-use super::{Failure, colour, look, origin, print, report, waiting};
+use super::{Failure, colour, origin, print, report, waiting};
 use crate::access::socket::ReplyLimits;
 use crate::agent::runtimes::ask_all;
 use crate::agent::{Watch, clock};
 use crate::cli::{CheckArgs, Output};
-use crate::config::Settings;
+use crate::config::{Agent, Settings};
 use crate::export::{json, table};
 use crate::report::{Report, SCHEMA_VERSION};
-use crate::snapshot::Snapshot;
-use crate::source::walk::Budget;
 use crate::time::Span;
 use crate::verdict::{Verdict, Windows};
-use std::sync::Arc;
-use std::thread::Builder;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How long to wait for the walk where nothing else is said.
 const USAGE_TIMEOUT: Span = Span::from_secs(10);
+
+/// A runtime that is stuck is not waited for: the table lacks the names that it knows.
+const RUNTIMES_WITHIN: Duration = Duration::from_millis(700);
 
 /// How often runtimes are asked while it is looked again and again.
 const RUNTIMES_EVERY: Duration = Duration::from_secs(30);
@@ -108,8 +108,10 @@ impl Origin {
         {
             return Ok((Self::Agent(agent), known));
         }
-        let window = args.origin.window.unwrap_or(look::WINDOW);
-        let (watch, snapshot) = measure(settings, window, args.usage_timeout.unwrap_or(USAGE_TIMEOUT))?;
+        let window = args.origin.window.unwrap_or(observe::WINDOW);
+        let usage = args.usage_timeout.unwrap_or(USAGE_TIMEOUT);
+        let mut watch = observe::watch(settings)?;
+        let snapshot = observe::observe(&mut watch, &Waits { runtimes: RUNTIMES_WITHIN, window, usage }, settings)?;
         let look = Look { watch, window, asked: clock::monotonic() };
         Ok((Self::Look(Box::new(look)), Report::new(&snapshot, clock::now())))
     }
@@ -139,36 +141,4 @@ impl Origin {
 
 async fn ask(agent: &Agent) -> Result<Report, Failure> {
     get(agent, "/api/v1/snapshot", SCHEMA_VERSION, Timeouts::PATIENT).await.map_err(Failure::Agent)
-}
-
-/// This machine as it is.
-fn measure(settings: &Settings, window: Span, usage_timeout: Span) -> Result<(Watch, Snapshot), Failure> {
-    let mut watch = look::begin(settings)?;
-    let first = first_snapshot(&mut watch);
-    let begin = clock::monotonic();
-    let walk = start_walk(&watch, settings, usage_timeout)?;
-    let mut snapshot = look::through(window, begin, &mut watch, first);
-    while begin.elapsed() < usage_timeout.to_std() && walk.as_ref().is_some_and(|walk| !walk.is_finished()) {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    watch.usage().stop();
-    if walk.is_some() {
-        snapshot = watch.round();
-    }
-    Ok((watch, snapshot))
-}
-
-fn start_walk(
-    watch: &Watch,
-    settings: &Settings,
-    timeout: Span,
-) -> Result<Option<std::thread::JoinHandle<()>>, Failure> {
-    if timeout == Span::ZERO {
-        return Ok(None);
-    }
-    let usage = Arc::clone(&watch.usage());
-    // Somebody waits for it: no pauses.
-    let budget = Budget { entries: settings.usage_max_entries, pause: Duration::ZERO, ..Budget::default() };
-    let walk = Builder::new().name("usage".to_owned()).spawn(move || usage.walk_all(&budget));
-    walk.map(Some).map_err(|error| Failure::io("start a thread", error))
 }

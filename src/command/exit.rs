@@ -1,11 +1,12 @@
 //! How does a command fail? One line for the chain of causes, and a documented exit code.
 
 use super::backtest::BacktestError;
+use super::recording::RecordingError;
 use super::remote::RemoteError;
 use crate::access::AccessError;
 use crate::config::{ConfigError, ListenError};
 use crate::report::UnknownLayer;
-use crate::web::GuardError;
+use crate::web::WebConfigError;
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -21,7 +22,7 @@ pub enum Failure {
     Listen(#[from] ListenError),
     /// TLS or users are not usable.
     #[error(transparent)]
-    Web(#[from] GuardError),
+    Web(#[from] WebConfigError),
     /// The machine cannot be read at all.
     #[error("cannot read the processes of this machine")]
     Machine(#[from] AccessError),
@@ -53,16 +54,8 @@ pub enum Failure {
         source: io::Error,
     },
     /// A recording cannot be opened or holds nothing that can be read.
-    #[error("cannot {attempt} the recording {}", path.display())]
-    Recording {
-        /// `read` or `write`.
-        attempt: &'static str,
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
     /// The sampling thread is gone.
     #[error("the sampling thread ended; this is a defect of highwater, please report it")]
     SamplerEnded,
@@ -93,7 +86,7 @@ impl Failure {
             | Self::Web(_)
             | Self::Backtest(_)
             | Self::Layer(_)
-            | Self::Recording { .. }
+            | Self::Recording(_)
             | Self::Pages { .. }
             | Self::Agent(RemoteError::Question { .. } | RemoteError::Setup(_)) => 2,
             Self::Agent(_) => 3,

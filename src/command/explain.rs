@@ -1,14 +1,13 @@
 //! `highwater explain`: which images each trigger would delete, which stay, and why; from the running agent, a recording, or one
 //! look at this machine.
 
-use super::remote::{Agent, RemoteError, Timeouts, get, local};
+use super::observe::{self, Waits};
+use super::remote::{RemoteError, Timeouts, get, local};
 use super::run::terminal_width;
-use super::{Failure, look, origin, print, recording, waiting};
-use crate::access::socket::ReplyLimits;
+use super::{Failure, origin, print, recording, waiting};
 use crate::agent::clock;
-use crate::agent::runtimes::ask_all;
 use crate::cli::{ExplainArgs, Output};
-use crate::config::Settings;
+use crate::config::{Agent, Settings};
 use crate::export::{explain, json};
 use crate::report::explanation::SCHEMA_VERSION;
 use crate::report::{Explanation, Question};
@@ -53,8 +52,10 @@ fn known(args: &ExplainArgs) -> Result<(Explanation, String), Failure> {
         let origin = origin::of_agent(&agent.address, explanation.age, explanation.stale);
         return Ok((explanation, origin));
     }
-    let window = args.origin.window.unwrap_or(look::WINDOW);
-    let snapshot = measure(&settings, window)?;
+    let window = args.origin.window.unwrap_or(observe::WINDOW);
+    let mut watch = observe::watch(&settings)?;
+    let waits = Waits { runtimes: RUNTIMES_WITHIN, window, usage: Span::ZERO };
+    let snapshot = observe::observe(&mut watch, &waits, &settings)?;
     let explanation = Explanation::new(&snapshot, clock::now(), question).map_err(Failure::Layer)?;
     Ok((explanation, origin::of_look(window)))
 }
@@ -71,25 +72,11 @@ async fn ask(agent: &Agent, question: Question<'_>) -> Result<Explanation, Remot
     get(agent, &path, SCHEMA_VERSION, Timeouts::PATIENT).await
 }
 
-/// This machine as it is.
-fn measure(settings: &Settings, window: Span) -> Result<Snapshot, Failure> {
-    let mut watch = look::begin(settings)?;
-    watch.round();
-    let begin = clock::monotonic();
-    let runtimes = watch.runtimes();
-    // What did not answer in time is absent in the sample, and said to be.
-    waiting(async {
-        tokio::time::timeout(RUNTIMES_WITHIN, ask_all(&runtimes, &ReplyLimits::default())).await.is_ok()
-    })?;
-    let second = watch.round();
-    Ok(look::through(window, begin, &mut watch, second))
-}
-
 /// What was known of another machine, or at another time, and the time for which it is answered.
 fn recorded(path: &Path, args: &ExplainArgs) -> Result<(Snapshot, Timestamp), Failure> {
     let known = recording::sample_at(path, args.at)?;
     recording::warn(path, &known.report);
-    let agent = AgentHealth::none(look::INTERVAL);
+    let agent = AgentHealth::none(observe::INTERVAL);
     let now = args.at.unwrap_or(known.sample.at);
     Ok((Snapshot { sample: known.sample, assessment: known.assessment, agent }, now))
 }

@@ -8,7 +8,7 @@ pub mod demo;
 mod exit;
 pub mod explain;
 pub mod log;
-mod look;
+mod observe;
 mod origin;
 mod privileges;
 pub mod recording;

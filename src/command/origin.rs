@@ -1,6 +1,6 @@
 //! Where does an answer come from, and how old is it? The last line of a table.
 
-use super::remote::AgentAddress;
+use crate::config::AgentAddress;
 use crate::time::Span;
 
 /// From an agent, whose sample is of this age; `stale`: it has stopped sampling.

@@ -1,15 +1,28 @@
 //! Opens recordings, and answers from them by the same `assess` that answers from a machine.
 
-use super::Failure;
 use crate::assess::{Assessment, State, assess};
+use crate::config::open_regular;
+use crate::error_chain::error_chain;
 use crate::sample::Sample;
 use crate::sample::recording::{BEGIN, Reader, Report};
 use crate::time::Timestamp;
 use flate2::bufread::MultiGzDecoder;
-use std::error::Error;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write, stderr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// A recording that cannot be opened, or holds nothing that can be read.
+#[derive(Debug, Error)]
+#[error("cannot {attempt} the recording {}", path.display())]
+pub struct RecordingError {
+    /// `read` or `write`.
+    pub attempt: &'static str,
+    /// Which.
+    pub path: PathBuf,
+    /// Why.
+    #[source]
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
 
 /// What a recording tells at one time.
 #[derive(Debug)]
@@ -29,7 +42,7 @@ pub type Samples = Reader<Box<dyn BufRead>>;
 ///
 /// # Errors
 /// A file that cannot be read.
-pub fn open(path: &Path) -> Result<Samples, Failure> {
+pub fn open(path: &Path) -> Result<Samples, RecordingError> {
     Ok(Reader::new(input(path)?))
 }
 
@@ -37,16 +50,16 @@ pub fn open(path: &Path) -> Result<Samples, Failure> {
 ///
 /// # Errors
 /// A file that cannot be read.
-pub(super) fn is_one(path: &Path) -> Result<bool, Failure> {
+pub(super) fn is_one(path: &Path) -> Result<bool, RecordingError> {
     let length = u64::try_from(BEGIN.len()).unwrap_or(u64::MAX);
     let mut begin = Vec::new();
     // One that cannot be unpacked is none.
     Ok(input(path)?.take(length).read_to_end(&mut begin).is_ok() && begin == BEGIN)
 }
 
-fn input(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
+fn input(path: &Path) -> Result<Box<dyn BufRead>, RecordingError> {
     let failure = |error: std::io::Error| unreadable(path, error);
-    let mut input = BufReader::with_capacity(64 << 10, File::open(path).map_err(failure)?);
+    let mut input = BufReader::with_capacity(64 << 10, open_regular(path).map_err(failure)?);
     let is_gzip = input.fill_buf().map_err(failure)?.starts_with(&[0x1f, 0x8b]);
     if is_gzip {
         return Ok(Box::new(BufReader::with_capacity(64 << 10, MultiGzDecoder::new(input))));
@@ -58,7 +71,7 @@ fn input(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
 ///
 /// # Errors
 /// A file that cannot be read, or has no sample up to then.
-pub fn sample_at(path: &Path, time: Option<Timestamp>) -> Result<Recorded, Failure> {
+pub fn sample_at(path: &Path, time: Option<Timestamp>) -> Result<Recorded, RecordingError> {
     let mut samples = open(path)?;
     let mut state = State::default();
     let mut last = None;
@@ -82,15 +95,15 @@ pub fn sample_at(path: &Path, time: Option<Timestamp>) -> Result<Recorded, Failu
 }
 
 /// The failure of a recording without any sample.
-pub(super) fn nothing(path: &Path, report: Report) -> Failure {
+pub(super) fn nothing(path: &Path, report: Report) -> RecordingError {
     match report.damage.into_iter().next() {
         Some(damage) => unreadable(path, damage),
         None => unreadable(path, "it has no samples"),
     }
 }
 
-fn unreadable(path: &Path, source: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
-    Failure::Recording { attempt: "read", path: path.to_owned(), source: source.into() }
+fn unreadable(path: &Path, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> RecordingError {
+    RecordingError { attempt: "read", path: path.to_owned(), source: source.into() }
 }
 
 /// Says on standard error what [`warnings`] has to say.
@@ -105,7 +118,7 @@ pub(super) fn warn(path: &Path, report: &Report) {
 pub fn warnings(path: &Path, report: &Report) -> Vec<String> {
     let name = path.display();
     let mut lines: Vec<String> =
-        report.damage.iter().map(|damage| format!("{name}: {}", super::report(damage))).collect();
+        report.damage.iter().map(|damage| format!("{name}: {}", error_chain(damage))).collect();
     if report.more_damage > 0 {
         lines.push(format!("{name}: {} more damaged lines", report.more_damage));
     }

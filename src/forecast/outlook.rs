@@ -1,10 +1,9 @@
 //! Given the past, when is a level reached, and how sure is that? Joins the surfaces (`surface`) with the line (`line`).
 
 use super::drawdown::LADDER;
-use super::history::RATE_SECONDS;
 use super::line::Line;
 use super::past::{Past, float};
-use super::rate::{recent_rate, steady_rate};
+use super::rate::{RATE_SECONDS, recent_rate, steady_rate};
 use super::series::Series;
 use super::surface::Surface;
 use super::views::EARLIER;

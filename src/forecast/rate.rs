@@ -21,6 +21,8 @@ impl Rate {
     }
 }
 
+/// The window of the fill rate, in seconds.
+pub(super) const RATE_SECONDS: f64 = 120.0;
 /// Fewer points say nothing about the spread.
 const FEWEST_POINTS: usize = 3;
 /// The windows, as parts of the time covered by the points.

@@ -23,7 +23,8 @@ pub mod usage;
 pub mod victims;
 
 pub use inventory::Inventory;
-pub use policy::{EvictionThreshold, GcPolicy, ImageGcPolicy, Origin, Setting, SoftThreshold, ThresholdValue};
+pub use policy::{EvictionThreshold, GcPolicy, ImageGcPolicy, Origin, Setting, SoftThreshold};
+pub use quantity::ThresholdValue;
 pub use release::{Release, Rule, TriState};
 pub use trigger::{Signal, Trigger};
 pub use triggers::TriggerLevel;

@@ -3,8 +3,18 @@
 //!
 //! Mirrors `eviction/helpers.go` parseThresholdStatement and parsePercentage, and `resource.ParseQuantity`.
 
-use super::ThresholdValue;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+/// A threshold in bytes (or inodes), or as a part of the capacity.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ThresholdValue {
+    /// Bytes or inodes.
+    Quantity(u64),
+    /// A fraction of the capacity as the kubelet holds it: float32, 0.15 for "15%".
+    Fraction(f32),
+}
 
 /// Why a value is no threshold. The texts do not repeat the value, which is foreign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

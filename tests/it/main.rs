@@ -10,6 +10,7 @@
 mod architecture;
 mod assess;
 mod browser;
+mod cases;
 mod certificates;
 mod cli;
 mod contract;
@@ -23,6 +24,7 @@ mod forecast;
 mod hostile_files;
 mod hostile_sockets;
 mod metrics;
+mod modules;
 mod node;
 mod prometheus;
 mod recording;

@@ -14,29 +14,12 @@ use crate::assess::State;
 use crate::time::{Span, Timestamp};
 use form::Origin;
 use state_file::StateFile;
+pub(super) use state_file::{Boot, Restored};
 use std::io;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::Builder;
 use std::time::Duration;
-
-/// Which boot of the machine it is.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Boot {
-    /// The kernel's boot_id; `None`: it cannot be read, and then no boot is known to be the same.
-    pub(super) id: Option<String>,
-    /// When it began, on the wall clock: start times of processes are told from it, to the microsecond.
-    pub(super) at: Option<Timestamp>,
-}
-
-/// What was restored at the start.
-#[derive(Debug, Default)]
-pub(super) struct Restored {
-    /// The state.
-    pub(super) state: State,
-    /// The boot time that the start times in it rest on; `None` where they are not of this boot of the machine.
-    pub(super) booted_at: Option<Timestamp>,
-}
 
 /// The thread that writes the state.
 #[derive(Debug)]

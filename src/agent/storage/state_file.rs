@@ -2,12 +2,29 @@
 
 use super::directory::{ASIDE, Directory, NAME};
 use super::form::{self, Damage};
-use super::{Boot, Restored};
 use crate::assess::State;
 use crate::time::{Span, Timestamp};
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
+
+/// Which boot of the machine it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(in crate::agent) struct Boot {
+    /// The kernel's boot_id; `None`: it cannot be read, and then no boot is known to be the same.
+    pub(in crate::agent) id: Option<String>,
+    /// When it began, on the wall clock: start times of processes are told from it, to the microsecond.
+    pub(in crate::agent) at: Option<Timestamp>,
+}
+
+/// What was restored at the start.
+#[derive(Debug, Default)]
+pub(in crate::agent) struct Restored {
+    /// The state.
+    pub(in crate::agent) state: State,
+    /// The boot time that the start times in it rest on; `None` where they are not of this boot of the machine.
+    pub(in crate::agent) booted_at: Option<Timestamp>,
+}
 
 /// The file of the state, read once and then replaced.
 #[derive(Debug)]

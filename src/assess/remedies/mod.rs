@@ -4,36 +4,22 @@
 //! Concludes only; words and commands are in `export/remedy.rs`. Of a layer that loses nothing but what can be pulled again
 //! there is nothing to conclude: there image GC does what it is for.
 
+mod case;
 mod settings;
 
+pub use case::Case;
 pub use settings::{Change, Field, Raise};
 
+use super::ImagesAssessment;
 use super::holders::Nesting;
-use super::{ImagesAssessment, LayerAssessment, Timeline};
 use crate::layer::{LayerId, LayerKind};
+use crate::model::Release;
 use crate::model::pins::{Pinning, pinning};
 use crate::model::prediction::Prediction;
 use crate::model::victims::{Outcome, SafeReason};
-use crate::model::{GcPolicy, Release};
-use crate::sample::{FilesystemSample, ImageId, KubeletSample, LayerSample, Sample, Space};
+use crate::sample::{FilesystemSample, ImageId, LayerSample, Sample};
 use crate::units::Bytes;
-
-/// What is known of a layer that may lose images.
-#[derive(Debug, Clone, Copy)]
-pub struct Case<'a> {
-    /// The sample that it is part of.
-    pub sample: &'a Sample,
-    /// The layer.
-    pub layer: &'a LayerSample,
-    /// What it means.
-    pub assessment: &'a LayerAssessment,
-    /// The past and the future of the filesystem of its images.
-    pub timeline: Option<&'a Timeline>,
-    /// What each trigger would delete.
-    pub predictions: &'a [Prediction],
-    /// Bytes that are assumed to be written first, and that the predictions count already.
-    pub written: Bytes,
-}
+use case::Known;
 
 /// What helps a layer.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,33 +84,6 @@ pub fn remedies(case: Case<'_>) -> Option<Remedies> {
         pin(Pinning::Unknown).map(Remedy::Pin),
     ];
     Some(Remedies { best_first: best_first.into_iter().flatten().collect(), pinning })
-}
-
-/// What has to be known for any conclusion.
-struct Known<'a> {
-    kubelet: &'a KubeletSample,
-    policy: &'a GcPolicy,
-    images: &'a ImagesAssessment,
-    /// The filesystem of the images.
-    disk: &'a FilesystemSample,
-    space: &'a Space,
-    /// Whether the kubelet's own directory lies on it as well.
-    same_filesystem: bool,
-}
-
-impl<'a> Known<'a> {
-    fn of(case: Case<'a>) -> Option<Self> {
-        let id = *case.layer.imagefs.value()?;
-        let disk = case.sample.filesystems.iter().find(|disk| disk.id == id)?;
-        Some(Self {
-            kubelet: case.layer.kubelet.as_ref()?,
-            policy: case.assessment.policy.as_ref()?,
-            images: case.assessment.images.as_ref()?,
-            disk,
-            space: disk.space.value()?,
-            same_filesystem: case.layer.nodefs.value() == Some(&id),
-        })
-    }
 }
 
 /// The fatal images that go at some trigger or will once they are old enough, with those that only others save; `None`: no

@@ -3,7 +3,8 @@
 //! Image GC and eviction stand a hundredth of the disk apart, and eviction deletes every unused image: both have to move, or
 //! nothing is won.
 
-use super::{Case, Known, Timeline};
+use super::case::{Case, Known};
+use crate::assess::Timeline;
 use crate::model::eviction::deletes_images;
 use crate::model::quantity::parse_threshold;
 use crate::model::{EvictionThreshold, Origin, Signal, ThresholdValue, Trigger, usage};

@@ -3,99 +3,19 @@
 //! Changes nothing but the files named by `--emit-forecasts` and `--plots`. What is read is limited in size and number; every
 //! file is read, played and let go before the next one.
 
+mod error;
 mod read;
 
-use super::Failure;
+pub use error::BacktestError;
+
+use crate::cli::{BacktestArgs, Output};
 use crate::forecast::backtest::{
-    Method, Played, Scores, Threshold, Trace, TraceError, calibration, course, lines, play, score, table,
+    Method, Played, Scores, Threshold, Trace, calibration, course, lines, play, score, table,
 };
-use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
-use thiserror::Error;
-
-/// Flags of `backtest`.
-#[derive(Debug, Clone, Args)]
-pub struct BacktestArgs {
-    /// A trace, or a folder of traces: NAME.csv or NAME.csv.gz with the columns t_seconds,size_bytes,avail_bytes, or
-    /// NAME.json (also .gz) with the answer of Prometheus to a range query for {__name__=~"node_filesystem_(avail|size)_bytes"},
-    /// or NAME.jsonl (also .gz) as `run --recording` writes it, after its older generation NAME.jsonl.1
-    #[arg(value_name = "DIR")]
-    pub path: PathBuf,
-    /// Score predict_linear over 15m, 1h and 6h and the average rate of 1h beside the forecasts
-    #[arg(long)]
-    pub baseline: bool,
-    /// How to print the scores
-    #[arg(short, long, value_enum, default_value_t = BacktestOutput::Table)]
-    pub output: BacktestOutput,
-    /// Write every forecast into this file, one JSON line each
-    #[arg(long, value_name = "FILE")]
-    pub emit_forecasts: Option<PathBuf>,
-    /// Write plots into this folder, as SVG: calibration.svg and one for each trace
-    #[arg(long, value_name = "DIR")]
-    pub plots: Option<PathBuf>,
-}
-
-/// How scores are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum BacktestOutput {
-    /// For people
-    Table,
-    /// For programs: schema highwater/backtest/v1
-    Json,
-}
-
-/// Why a backtest stopped.
-#[derive(Debug, Error)]
-pub enum BacktestError {
-    /// A file or folder cannot be read.
-    #[error("cannot read {}", path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// A file is larger than any trace.
-    #[error("{} is larger than {} MiB when unpacked", path.display(), read::MOST_BYTES >> 20)]
-    TooLarge {
-        /// Which.
-        path: PathBuf,
-    },
-    /// A trace is malformed.
-    #[error("{}", path.display())]
-    Trace {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong.
-        #[source]
-        source: TraceError,
-    },
-    /// A recording has more samples than any that the agent writes.
-    #[error("{} has more than {} samples", path.display(), read::MOST_POINTS)]
-    TooMany {
-        /// Which.
-        path: PathBuf,
-    },
-    /// Nothing to play.
-    #[error("no .csv, .json or .jsonl, or one of these with .gz, in {}", path.display())]
-    Nothing {
-        /// Where.
-        path: PathBuf,
-    },
-    /// A result cannot be written.
-    #[error("cannot write {what}")]
-    Write {
-        /// The file, or "the scores".
-        what: String,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-}
+use std::path::Path;
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -116,7 +36,7 @@ struct Row<'a> {
 ///
 /// # Errors
 /// Where a trace cannot be read or a result cannot be written; nothing is printed then.
-pub fn run(args: &BacktestArgs, out: &mut dyn Write) -> Result<(), Failure> {
+pub fn run(args: &BacktestArgs, out: &mut dyn Write) -> Result<(), BacktestError> {
     let thresholds = Threshold::standard();
     let mut methods = vec![Method::Highwater];
     if args.baseline {
@@ -148,7 +68,7 @@ pub fn run(args: &BacktestArgs, out: &mut dyn Write) -> Result<(), Failure> {
     }
     let rows = rows(&methods, &thresholds, &played);
     print(args.output, traces, &rows, out)
-        .map_err(|source| BacktestError::Write { what: "the scores".to_owned(), source }.into())
+        .map_err(|source| BacktestError::Write { what: "the scores".to_owned(), source })
 }
 
 fn rows(methods: &[Method], thresholds: &[Threshold], played: &[Vec<Played>]) -> Vec<(String, String, Scores)> {
@@ -163,15 +83,10 @@ fn rows(methods: &[Method], thresholds: &[Threshold], played: &[Vec<Played>]) ->
     rows
 }
 
-fn print(
-    output: BacktestOutput,
-    traces: usize,
-    rows: &[(String, String, Scores)],
-    out: &mut dyn Write,
-) -> io::Result<()> {
+fn print(output: Output, traces: usize, rows: &[(String, String, Scores)], out: &mut dyn Write) -> io::Result<()> {
     match output {
-        BacktestOutput::Table => out.write_all(table(rows).as_bytes())?,
-        BacktestOutput::Json => {
+        Output::Table => out.write_all(table(rows).as_bytes())?,
+        Output::Json => {
             let scores = rows.iter().map(|(method, threshold, scores)| Row { method, threshold, scores }).collect();
             serde_json::to_writer_pretty(&mut *out, &Report { schema: "highwater/backtest/v1", traces, scores })?;
             out.write_all(b"\n")?;
@@ -221,12 +136,13 @@ fn write_error(path: &Path, source: io::Error) -> BacktestError {
 mod tests {
     use super::*;
     use std::io::Read;
+    use std::path::PathBuf;
 
     fn args(path: &Path) -> BacktestArgs {
         BacktestArgs {
             path: path.to_owned(),
             baseline: false,
-            output: BacktestOutput::Table,
+            output: Output::Table,
             emit_forecasts: None,
             plots: None,
         }
@@ -255,7 +171,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let (forecasts, plots) = (folder.path().join("f.jsonl"), folder.path().join("plots"));
         let text = output(&BacktestArgs {
-            output: BacktestOutput::Json,
+            output: Output::Json,
             emit_forecasts: Some(forecasts.clone()),
             plots: Some(plots.clone()),
             ..args(&traces().join("d018.csv.gz"))

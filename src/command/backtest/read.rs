@@ -1,19 +1,15 @@
 //! Where are the traces, and what is in them? One file at a time, of three forms known by their names.
 
-use super::{BacktestError, Failure};
+use super::error::{BacktestError, MOST_BYTES, MOST_POINTS};
 use crate::command::recording;
+use crate::config::open_regular;
 use crate::forecast::backtest::{Trace, TraceError, TracePoint, parse_csv, parse_prometheus};
 use crate::sample::{FilesystemId, FilesystemSample, Reading};
 use flate2::read::MultiGzDecoder;
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-
-/// A day of samples every second is 4 MiB; a month every 15 s is 9 MiB.
-pub(super) const MOST_BYTES: u64 = 64 << 20;
-/// As many samples as a trace of [`MOST_BYTES`] may have, all filesystems of a recording together.
-pub(super) const MOST_POINTS: usize = 2 << 20;
 
 enum Form {
     Csv,
@@ -53,7 +49,7 @@ pub(super) fn files(path: &Path) -> Result<Vec<PathBuf>, BacktestError> {
 }
 
 /// The traces of one file. One whose name tells nothing is a recording, which may have any name, or taken for CSV.
-pub(super) fn traces(path: &Path) -> Result<Vec<Trace>, Failure> {
+pub(super) fn traces(path: &Path) -> Result<Vec<Trace>, BacktestError> {
     let whole = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let (form, stem) = match form(path) {
         Some(known) => known,
@@ -65,12 +61,12 @@ pub(super) fn traces(path: &Path) -> Result<Vec<Trace>, Failure> {
         Form::Prometheus => parse_prometheus(&text(path)?),
         Form::Recording => return recorded(path, stem),
     };
-    traces.map_err(|source| BacktestError::Trace { path: path.to_owned(), source }.into())
+    traces.map_err(|source| BacktestError::Trace { path: path.to_owned(), source })
 }
 
 fn text(path: &Path) -> Result<String, BacktestError> {
     let error = |source| BacktestError::Read { path: path.to_owned(), source };
-    let file = File::open(path).map_err(error)?;
+    let file = open_regular(path).map_err(error)?;
     let is_packed = path.extension().is_some_and(|ending| ending == "gz");
     let mut reader: Box<dyn Read> = if is_packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
     let mut text = String::new();
@@ -82,7 +78,7 @@ fn text(path: &Path) -> Result<String, BacktestError> {
 }
 
 /// What a recording saw of each filesystem, its older generation first.
-fn recorded(path: &Path, stem: &str) -> Result<Vec<Trace>, Failure> {
+fn recorded(path: &Path, stem: &str) -> Result<Vec<Trace>, BacktestError> {
     let mut older = path.as_os_str().to_owned();
     older.push(".1");
     let older = PathBuf::from(older);
@@ -97,12 +93,12 @@ fn recorded(path: &Path, stem: &str) -> Result<Vec<Trace>, Failure> {
                 points += 1;
             }
             if points > MOST_POINTS {
-                return Err(BacktestError::TooMany { path: path.to_owned() }.into());
+                return Err(BacktestError::TooMany { path: path.to_owned() });
             }
         }
         let report = samples.into_report();
         if report.samples == 0 {
-            return Err(recording::nothing(file, report));
+            return Err(recording::nothing(file, report).into());
         }
         recording::warn(file, &report);
     }
@@ -114,11 +110,11 @@ fn recorded(path: &Path, stem: &str) -> Result<Vec<Trace>, Failure> {
         match Trace::new(name, points) {
             Ok(trace) => traces.push(trace),
             Err(TraceError::Empty) => {}
-            Err(source) => return Err(BacktestError::Trace { path: path.to_owned(), source }.into()),
+            Err(source) => return Err(BacktestError::Trace { path: path.to_owned(), source }),
         }
     }
     if traces.is_empty() {
-        return Err(BacktestError::Trace { path: path.to_owned(), source: TraceError::Empty }.into());
+        return Err(BacktestError::Trace { path: path.to_owned(), source: TraceError::Empty });
     }
     Ok(traces)
 }

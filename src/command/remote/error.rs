@@ -1,6 +1,6 @@
 //! Why did an agent not answer, and what helps?
 
-use super::setup::SetupError;
+use super::setup_error::SetupError;
 use super::tls::Certificate;
 use crate::error_chain::error_chain;
 use crate::untrusted::printable;

@@ -1,11 +1,9 @@
 //! Does an agent of this very machine run? Whoever listens at the usual places is asked, and has to name this machine's boot.
 
-use super::address::AgentAddress;
 use super::client::{Timeouts, get};
 use super::error::RemoteError;
-use super::setup::Agent;
 use crate::agent::boot_id;
-use crate::config::{ListenAddress, Settings};
+use crate::config::{Agent, AgentAddress, ListenAddress, Settings};
 use crate::error_chain::error_chain;
 use crate::report::{Report, SCHEMA_VERSION};
 use crate::untrusted::Label;

@@ -1,66 +1,13 @@
 //! What is needed before an agent is asked? Its configuration file, and what that names: passwords, certificates, authorities.
 //! They are read anew for each question, so that `check --watch` follows a token or a certificate that is renewed.
 
-use super::address::AgentAddress;
+use super::setup_error::SetupError;
 use super::tls::Tls;
 use crate::config::client::{ClientConfig, Login};
-use crate::config::{ConfigError, Contents, PemError, Unreadable};
+use crate::config::{Agent, AgentAddress, Contents};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::HeaderValue;
-use std::path::PathBuf;
-use thiserror::Error;
-use tokio_rustls::rustls;
-
-/// An agent that is asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Agent {
-    /// Where it is.
-    pub(crate) address: AgentAddress,
-    /// The file that says how to ask it.
-    pub(crate) config: Option<PathBuf>,
-}
-
-/// Why an agent cannot be asked as its configuration file says.
-#[derive(Debug, Error)]
-pub enum SetupError {
-    /// The file is wrong.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// A certificate or a key cannot be read.
-    #[error(transparent)]
-    Pem(#[from] PemError),
-    /// Certificate and key do not belong together, or are of a kind that rustls does not know.
-    #[error("the client certificate in {certificate} cannot be used with the key in {key}")]
-    Identity {
-        /// Where the certificate is.
-        certificate: Contents,
-        /// Where the key is.
-        key: Contents,
-        /// Why.
-        #[source]
-        source: Box<rustls::Error>,
-    },
-    /// Nobody is trusted.
-    #[error("this machine has no CA bundle; name the CA of the agent in tls_config.ca_file of --agent.config.file")]
-    NoAuthority,
-    /// rustls does not take what it is given.
-    #[error("TLS cannot be set up")]
-    Tls(#[source] Box<rustls::Error>),
-    /// The user, the password or the credentials cannot be read.
-    #[error(transparent)]
-    Unreadable(#[from] Unreadable),
-    /// They cannot be sent.
-    #[error("the {what} in {contents} cannot be sent: {problem}")]
-    Unsendable {
-        /// What it should hold.
-        what: &'static str,
-        /// Where it is.
-        contents: Contents,
-        /// What is wrong.
-        problem: &'static str,
-    },
-}
 
 /// What a question is asked with.
 pub(super) struct Setup {
@@ -68,17 +15,15 @@ pub(super) struct Setup {
     pub(super) tls: Option<Tls>,
 }
 
-impl Agent {
-    /// Reads what its configuration file names, and of TLS only what its address needs.
-    pub(super) fn setup(&self) -> Result<Setup, SetupError> {
-        let config = self.config.as_deref().map(ClientConfig::read).transpose()?.unwrap_or_default();
-        let authorization = config.login.as_ref().map(authorization).transpose()?;
-        let tls = match &self.address {
-            AgentAddress::Web { tls: Some(host), .. } => Some(Tls::new(&config.tls, host)?),
-            AgentAddress::Web { tls: None, .. } | AgentAddress::Unix(_) => None,
-        };
-        Ok(Setup { authorization, tls })
-    }
+/// Reads what the agent's configuration file names, and of TLS only what its address needs.
+pub(super) fn setup(agent: &Agent) -> Result<Setup, SetupError> {
+    let config = agent.config.as_deref().map(ClientConfig::read).transpose()?.unwrap_or_default();
+    let authorization = config.login.as_ref().map(authorization).transpose()?;
+    let tls = match &agent.address {
+        AgentAddress::Web { tls: Some(host), .. } => Some(Tls::new(&config.tls, host)?),
+        AgentAddress::Web { tls: None, .. } | AgentAddress::Unix(_) => None,
+    };
+    Ok(Setup { authorization, tls })
 }
 
 /// The value of the header `Authorization`.
@@ -156,10 +101,9 @@ mod tests {
             if let Ok(header) = &header {
                 assert_eq!(format!("{header:?}"), "Sensitive");
             }
-            let shown = header
-                .as_ref()
-                .map(|header| header.to_str().unwrap())
-                .map_err(|error| crate::command::report(error).replace(folder.path().to_str().unwrap(), "FOLDER"));
+            let shown = header.as_ref().map(|header| header.to_str().unwrap()).map_err(|error| {
+                crate::error_chain::error_chain(error).replace(folder.path().to_str().unwrap(), "FOLDER")
+            });
             assert_eq!(shown, value.map_err(str::to_owned));
         }
     }

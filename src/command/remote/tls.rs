@@ -1,6 +1,6 @@
 //! Is the agent the one that it says it is, and who are we? TLS by rustls with ring, HTTP/1.1 inside.
 
-use super::setup::SetupError;
+use super::setup_error::SetupError;
 use super::trust::Trust;
 use crate::config::TlsVersion;
 use crate::config::client::ClientTls;

@@ -2,7 +2,7 @@
 //! it is itself among those that the configuration names, as Go has it for certificates that sign themselves; or unseen, when
 //! `insecure_skip_verify` says so.
 
-use super::setup::SetupError;
+use super::setup_error::SetupError;
 use crate::config::client::ClientTls;
 use crate::config::tls::{authorities, certificates};
 use std::sync::Arc;

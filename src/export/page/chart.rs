@@ -4,8 +4,8 @@
 //! Shapes are drawn in a box of 1000 × 1000 that is stretched to the width of the page; text is not stretched, and is placed in
 //! percent and pixels.
 
-use super::disk::{Line, lines};
 use super::html::Escaped;
+use super::lines::{Line, lines};
 use crate::assess::Projection;
 use crate::export::phrase;
 use crate::export::put::put;

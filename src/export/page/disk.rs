@@ -3,14 +3,13 @@
 
 use super::chart;
 use super::html::{Escaped, Short};
+use super::lines::{Line, lines};
 use super::outlook;
 use crate::export::phrase;
 use crate::export::put::put;
-use crate::model::Trigger;
-use crate::report::{FilesystemReport, Quantiles, Report, Text, Unit, Word};
+use crate::report::{FilesystemReport, Report};
 use crate::sample::{Component, Space};
 use crate::units::Bytes;
-use std::collections::BTreeMap;
 
 /// Layers with a colour of their own; what holds less than these shares one.
 const COLOURS: usize = 8;
@@ -18,23 +17,8 @@ const COLOURS: usize = 8;
 const BAR: usize = 34;
 const ROW: usize = 20;
 
-/// The kubelets' defaults give three lines; a node that says more than this in its picture is unreadable anyway.
-const MOST_LINES: usize = 8;
 /// Layers that a line names.
 const MOST_NAMES: usize = 8;
-
-/// A threshold that layers share.
-pub(super) struct Line {
-    pub(super) trigger: Word<Trigger>,
-    /// It is crossed while less than this is available.
-    pub(super) threshold: Bytes,
-    /// Whether it is.
-    pub(super) crossed: bool,
-    /// When it is crossed.
-    pub(super) forecast: Option<Quantiles>,
-    /// Whose it is.
-    layers: Vec<Text>,
-}
 
 /// A part of the bar.
 struct Segment {
@@ -169,26 +153,6 @@ fn cut(name: &str) -> String {
     } else {
         format!("…{}", name.chars().skip(length - ROOM).collect::<String>())
     }
-}
-
-/// Every threshold on this disk that is counted in bytes, farthest first, with the layers that share it. A disk that is full is the
-/// end of the bar and needs no line.
-pub(super) fn lines(report: &Report, disk: &FilesystemReport) -> Vec<Line> {
-    let mut lines: BTreeMap<(u64, &Word<Trigger>), Line> = BTreeMap::new();
-    for (layer, found) in report.triggers_on(disk) {
-        if !found.unit.is(Unit::Bytes) || found.trigger.is(Trigger::DiskFull) {
-            continue;
-        }
-        let line = lines.entry((found.threshold, &found.trigger)).or_insert_with(|| Line {
-            trigger: found.trigger.clone(),
-            threshold: Bytes::new(found.threshold),
-            crossed: found.is_crossed(),
-            forecast: found.forecast.as_ref().map(|forecast| forecast.quantiles),
-            layers: Vec::new(),
-        });
-        line.layers.push(layer.layer.clone());
-    }
-    lines.into_values().rev().take(MOST_LINES).collect()
 }
 
 /// What is used, largest holders first; sums to capacity less available.

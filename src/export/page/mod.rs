@@ -10,6 +10,7 @@ mod disk;
 mod holders;
 mod html;
 mod layers;
+mod lines;
 mod outlook;
 mod remedies;
 mod victims;

@@ -4,7 +4,7 @@
 
 use super::Forecast;
 use super::minutes::BLOCK_SECONDS;
-use super::rate::recent_rate;
+use super::rate::{RATE_SECONDS, recent_rate};
 use super::series::Series;
 use crate::forecast::outlook::{Level, Outlook};
 use crate::time::{Span, Timestamp};
@@ -69,9 +69,6 @@ struct Clock {
     /// Seconds since the first observation, jumps backwards left out.
     elapsed: f64,
 }
-
-/// The window of [`History::fill_rate`].
-pub(in crate::forecast) const RATE_SECONDS: f64 = 120.0;
 
 impl History {
     /// Version of the serialized form; a file with another one is not read. Rises with every change of a field or its meaning.

@@ -124,13 +124,17 @@ proptest! {
     fn later_samples_do_not_change_earlier_forecasts(steps in steps(), cut in 0.0f64..1.0) {
         let all = observations(&steps, 0, 1);
         let cut = (1..all.len()).rev().find(|n| Span::from_secs_f64(cut * 400.0) >= Span::from_secs_f64(f64::from(u32::try_from(*n).expect("small")))).unwrap_or(1);
-        let mut streamed = Vec::new();
         let mut running = History::new();
-        for seen in &all {
+        let mut streamed = None;
+        for (seen, n) in all.iter().zip(1..) {
             running.observe(*seen);
-            streamed.push(running.forecast(Bytes::new(CAPACITY / 6)));
+            // Forecasts in between, which may change nothing either, cost most of the time here.
+            if n == cut || n % 16 == 0 {
+                let forecast = running.forecast(Bytes::new(CAPACITY / 6));
+                streamed = if n == cut { forecast } else { streamed };
+            }
         }
-        prop_assert_eq!(streamed.get(cut - 1).copied().flatten(), history(&all[..cut]).forecast(Bytes::new(CAPACITY / 6)));
+        prop_assert_eq!(streamed, history(&all[..cut]).forecast(Bytes::new(CAPACITY / 6)));
     }
 
     #[test]

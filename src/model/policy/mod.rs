@@ -3,6 +3,7 @@
 mod effective;
 
 use super::Signal;
+use super::quantity::ThresholdValue;
 use crate::time::Span;
 use crate::units::Percent;
 use crate::untrusted::Label;
@@ -86,16 +87,6 @@ pub struct SoftThreshold {
     pub threshold: EvictionThreshold,
     /// How long it must be met.
     pub grace_period: Span,
-}
-
-/// A threshold in bytes (or inodes), or as a part of the capacity.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ThresholdValue {
-    /// Bytes or inodes.
-    Quantity(u64),
-    /// A fraction of the capacity as the kubelet holds it: float32, 0.15 for "15%".
-    Fraction(f32),
 }
 
 impl Origin {

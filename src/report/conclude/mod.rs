@@ -8,6 +8,7 @@ mod layer;
 mod policy;
 mod problems;
 mod remedies;
+mod verdict;
 
 use super::{AgentReport, HolderReport, Report, SCHEMA_VERSION, ScoreReport, VerdictReport};
 use crate::assess::holders::{Holder, Nesting};

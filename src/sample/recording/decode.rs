@@ -1,8 +1,8 @@
 //! From lines to samples: every line changes what is in force, and a `sample` line says when all of it was seen.
 
+use super::format::{FORMAT, FORMAT_VERSION, LINE_LIMIT, STATE_LIMIT};
 use super::in_force::{InForce, Lines};
 use super::line::{Field, Gone, Kind, Line, Owner, fields};
-use super::{FORMAT, FORMAT_VERSION, LINE_LIMIT, STATE_LIMIT};
 use crate::layer::LayerId;
 use crate::sample::{AbsenceReason, Reading, Sample};
 use crate::time::{Span, Timestamp};
@@ -280,7 +280,7 @@ impl Decoder {
             }
             Line::Config { config, unchanged: true, .. } => {
                 if let (Some((Line::Config { config: known, .. }, _)), Reading::Present { at, .. }) =
-                    (lines.get_mut(&key), config)
+                    (lines.get_mut(&key), &**config)
                 {
                     known.redate(|_| *at);
                 }

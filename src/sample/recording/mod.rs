@@ -5,6 +5,7 @@
 
 mod decode;
 mod encode;
+mod format;
 mod in_force;
 mod line;
 #[cfg(test)]
@@ -15,15 +16,5 @@ mod tests;
 
 pub use decode::{Decoder, LineError, Skipped};
 pub use encode::Encoder;
+pub use format::{BEGIN, FORMAT, FORMAT_VERSION, LINE_LIMIT, STATE_LIMIT};
 pub use reader::{Damage, DamageCause, Reader, Report};
-
-/// The version of the format that is written, and the newest that is read.
-pub const FORMAT_VERSION: u32 = 1;
-/// What the header calls the format.
-pub const FORMAT: &str = "highwater-recording";
-/// What every recording begins with.
-pub const BEGIN: &[u8] = b"{\"type\":\"header\"";
-/// The longest line, its newline not counted.
-pub const LINE_LIMIT: usize = 4 << 20;
-/// The most bytes of lines whose content is in force at one time; what a reader holds in memory is some times this.
-pub const STATE_LIMIT: usize = 128 << 20;

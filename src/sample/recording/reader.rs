@@ -1,7 +1,7 @@
 //! Reads a recording to its end, or to where it is damaged, one sample at a time and in bounded memory.
 
-use super::LINE_LIMIT;
 use super::decode::{Decoder, LineError, Skipped};
+use super::format::LINE_LIMIT;
 use crate::sample::Sample;
 use std::io::{self, BufRead, Read};
 use thiserror::Error;

@@ -3,6 +3,7 @@
 use super::decode::{Flow, Framed, List, Sink, Whole};
 use super::error::CriError;
 use super::message;
+use super::method::Method;
 use super::reply::{FsUsage, ListedPod, Status, Version};
 use crate::access::socket::{Endpoint, ReplyLimits};
 use crate::sample::{Container, Image};
@@ -16,23 +17,6 @@ use hyper_util::rt::TokioIo;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::JoinSet;
-
-/// The calls that are made; all of them only read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
-    /// What the runtime is.
-    Version,
-    /// Whether it works, and its settings.
-    Status,
-    /// What its images use, in its own words.
-    ImageFsInfo,
-    /// Pods.
-    ListPodSandbox,
-    /// Containers in every state.
-    ListContainers,
-    /// Images.
-    ListImages,
-}
 
 /// A client for one daemon. It connects when it is first used, and again after a failure.
 #[derive(Debug)]

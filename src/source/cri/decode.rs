@@ -1,8 +1,8 @@
 //! How does a reply become values without ever being in memory as a whole? The frame of gRPC is taken off, and the entries of a
 //! list are decoded one by one while the bytes arrive.
 
-use super::Method;
 use super::error::CriError;
+use super::method::Method;
 use super::reply::Weight;
 use crate::access::socket::ReplyLimits;
 use crate::source::listing::{Cut, Listing};

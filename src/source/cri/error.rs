@@ -1,6 +1,6 @@
 //! Why did a CRI call bring nothing? One error type, and its class for a sample.
 
-use super::Method;
+use super::method::Method;
 use crate::access::AccessError;
 use crate::sample::{Absence, AbsenceReason};
 use crate::source::failure::{Failure, absence};

@@ -9,11 +9,12 @@ mod client;
 mod decode;
 mod error;
 mod message;
+mod method;
 mod reply;
 mod snapshot;
 
 use client::Client;
-pub use client::Method;
 pub use error::CriError;
+pub use method::Method;
 pub use reply::{FsUsage, ListedPod, Status, Version};
 pub use snapshot::{CriSnapshot, snapshot};

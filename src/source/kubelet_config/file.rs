@@ -9,6 +9,7 @@ use crate::untrusted::Label;
 use serde_json::{Map, Value};
 use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Why a file is no configuration at all. The text names a place in it, never what stands there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,6 +67,7 @@ pub(super) fn parse(content: &[u8]) -> Result<Parsed, FileError> {
         image_service_endpoint: reader.text("imageServiceEndpoint"),
         pod_logs_dir: reader.text("podLogsDir"),
         static_pod_path: reader.text("staticPodPath"),
+        pod_infra_container_image: None,
         feature_gates: reader.gates("featureGates"),
         nulls: reader.nulls.iter().map(|field| (*field).to_owned()).collect(),
     };
@@ -211,6 +213,11 @@ fn whole(number: f64) -> Option<i64> {
     (number.fract() == 0.0 && number.abs() < 9e15).then(|| Span::from_secs_f64(number / 1e6).micros())
 }
 
+/// The path of a file as a label.
+pub(super) fn label(path: &Path) -> Label {
+    Label::from(path.to_string_lossy().as_ref())
+}
+
 /// A problem of a file as a label: where, then what.
 pub(super) fn located(path: &Label, problem: &str) -> Label {
     Label::from(format!("{path}: {problem}"))
@@ -280,6 +287,7 @@ unknownField: [1, {a: b}]
             image_service_endpoint: Some("unix:///run/images.sock".to_owned()),
             pod_logs_dir: Some("/var/log/pods".to_owned()),
             static_pod_path: Some("/etc/kubernetes/manifests".to_owned()),
+            pod_infra_container_image: None,
             feature_gates: Some(BTreeMap::from([("ImageVolume".to_owned(), true)])),
             nulls: std::collections::BTreeSet::new(),
         };

@@ -6,9 +6,8 @@
 //! settings stand in a drop-in directory; before, they are flags of its `pkg/daemons/agent` kubeletArgs. rke2 starts a kubelet process
 //! of its own, which is read like any other.
 
-use super::file;
+use super::file::{self, label};
 use super::flags::Flags;
-use super::read::label;
 use crate::access::root::Root;
 use crate::sample::{Absence, AbsenceReason};
 use crate::untrusted::Label;

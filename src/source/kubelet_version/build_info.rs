@@ -8,7 +8,7 @@
 //!
 //! Kubelets built before Go 1.18 (up to 1.23) have another form, which is not read.
 
-use super::is_release;
+use super::release::is_release;
 
 /// The name of the section.
 pub(super) const SECTION: &[u8] = b".go.buildinfo";

@@ -3,7 +3,7 @@
 //!
 //! Distributions with rpm keep a database that is not read.
 
-use super::is_release;
+use super::release::is_release;
 use std::io::BufRead;
 
 /// The file in which dpkg notes what is installed.

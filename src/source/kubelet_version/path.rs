@@ -1,7 +1,7 @@
 //! Does the path of a kubelet's executable name its release? Only layouts whose directory is made of it: those of minikube, rke2
 //! and Nix. Any other directory with a number in its name may be somebody's else.
 
-use super::is_release;
+use super::release::is_release;
 use std::path::Path;
 
 /// The release in the path of a kubelet that runs.

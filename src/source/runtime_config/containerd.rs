@@ -3,7 +3,8 @@
 //! Mirrors containerd `cmd/containerd/server/config/config.go` LoadConfig: the files that are imported come after the one that
 //! imports them, each has a version of its own, and the last one that says something counts.
 
-use super::{RuntimeSettings, defaults, malformed_toml, read_text};
+use super::settings::{DEFAULT_SNAPSHOTTER, RuntimeSettings, SNAPSHOTTER, defaults, snapshotter};
+use super::text::{malformed_toml, read_text};
 use crate::access::AccessError;
 use crate::access::root::Root;
 use crate::discover::parse::flag;
@@ -43,25 +44,11 @@ struct Told {
     sandbox_image: Option<String>,
 }
 
-/// The directory of a snapshotter, below containerd's root, begins with this.
-const SNAPSHOTTER: &str = "io.containerd.snapshotter.v1.";
-/// containerd `defaults/defaults_unix.go` DefaultSnapshotter.
-const DEFAULT_SNAPSHOTTER: &str = "overlayfs";
 /// containerd `internal/cri/config/config_unix.go`, the same from 1.3 on.
 const STATS_PERIOD: Span = Span::from_secs(10);
 /// Files in all; each has at most as many bytes as any other of a runtime.
 const MAX_FILES: usize = 50;
 const MAX_ENTRIES: usize = 1_000;
-
-/// The directory of a snapshotter that says nothing else.
-pub(super) fn snapshotter_below(root: &Path, name: &str) -> PathBuf {
-    root.join(format!("{SNAPSHOTTER}{name}"))
-}
-
-/// That of the snapshotter that everybody uses.
-pub(super) fn default_image_store(root: &Path) -> PathBuf {
-    snapshotter_below(root, DEFAULT_SNAPSHOTTER)
-}
 
 pub(super) fn read(layer: &Root, argv: &[String], named: Option<&Path>) -> Result<RuntimeSettings, AccessError> {
     let first = named.unwrap_or(Path::new("/etc/containerd/config.toml"));
@@ -82,8 +69,8 @@ pub(super) fn read(layer: &Root, argv: &[String], named: Option<&Path>) -> Resul
     let default = defaults(RuntimeKind::Containerd);
     let root = flag(argv, &["root"]).map(PathBuf::from).or(told.root).unwrap_or(default.root);
     let socket = flag(argv, &["address", "a"]).map(PathBuf::from).or(told.socket).unwrap_or(default.socket);
-    let snapshotter = told.snapshotter.as_deref().unwrap_or(DEFAULT_SNAPSHOTTER);
-    let image_store = told.folders.remove(snapshotter).unwrap_or_else(|| snapshotter_below(&root, snapshotter));
+    let name = told.snapshotter.as_deref().unwrap_or(DEFAULT_SNAPSHOTTER);
+    let image_store = told.folders.remove(name).unwrap_or_else(|| snapshotter(&root, Some(name)));
     let stats_period = Some(told.stats_period.map_or(STATS_PERIOD, Span::from_secs));
     let sandbox_image = told.sandbox_image.map(Label::from);
     Ok(RuntimeSettings { root, image_store, socket, stats_period, sandbox_image, ..RuntimeSettings::default() })

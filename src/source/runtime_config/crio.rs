@@ -3,7 +3,8 @@
 //! Mirrors CRI-O `internal/criocli/criocli.go` mergeConfig: storage.conf, the file, each file of the drop-in directory in the order
 //! of their names, arguments. Where the images are its own answer (ImageFsInfo) is better; where it listens nothing else tells.
 
-use super::{Environment, RuntimeSettings, defaults, malformed_toml, read_text};
+use super::settings::{Environment, RuntimeSettings, defaults};
+use super::text::{malformed_toml, read_text};
 use crate::access::AccessError;
 use crate::access::root::Root;
 use crate::discover::parse::flag;

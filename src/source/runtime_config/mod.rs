@@ -4,41 +4,19 @@
 
 mod containerd;
 mod crio;
+mod settings;
+mod text;
+
+pub use settings::{Environment, RuntimeSettings, defaults, directories, snapshotter};
 
 use crate::access::AccessError;
 use crate::access::root::Root;
 use crate::discover::parse::{flag, flag_values};
 use crate::sample::RuntimeKind;
-use crate::time::Span;
-use crate::untrusted::Label;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-/// What a runtime was told; paths as its layer sees them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RuntimeSettings {
-    /// The directory that everything of the runtime is below: containerd's root, Docker's data root.
-    pub root: PathBuf,
-    /// The directory of the images: the snapshotter's below containerd's root, Docker's data root itself.
-    pub image_store: PathBuf,
-    /// The socket.
-    pub socket: PathBuf,
-    /// How often containerd measures what its images use.
-    pub stats_period: Option<Span>,
-    /// The image of every pod's sandbox, where a file names it.
-    pub sandbox_image: Option<Label>,
-    /// The socket of the containerd that a dockerd was told to use, or finds; `None`: it starts one of its own.
-    pub containerd: Option<PathBuf>,
-    /// Whether a dockerd was told to keep its images in that containerd; it may do so untold.
-    pub containerd_image_store: bool,
-}
-
-/// The environment variables of a process.
-pub type Environment = BTreeMap<String, String>;
-
-/// Configuration files of runtimes are a few KiB.
-const LIMIT: usize = 256 << 10;
+use text::{malformed, read_text};
 
 #[derive(Debug, Default, Deserialize)]
 struct DockerConfig {
@@ -69,33 +47,6 @@ pub fn read(
         RuntimeKind::Containerd => containerd::read(root, argv, named(&["config", "c"]).as_deref()),
         RuntimeKind::Docker => docker(root, argv, named(&["config-file"]).as_deref(), environment),
         RuntimeKind::Crio => crio::read(root, argv, environment, named),
-    }
-}
-
-/// The paths that hold where nothing was said. See containerd `defaults/defaults_unix.go`, dockerd's and crio's manual pages.
-pub fn defaults(kind: RuntimeKind) -> RuntimeSettings {
-    let (root, socket) = match kind {
-        RuntimeKind::Containerd => ("/var/lib/containerd", "/run/containerd/containerd.sock"),
-        RuntimeKind::Docker => ("/var/lib/docker", "/var/run/docker.sock"),
-        RuntimeKind::Crio => ("/var/lib/containers/storage", "/var/run/crio/crio.sock"),
-    };
-    let root = PathBuf::from(root);
-    let image_store =
-        if kind == RuntimeKind::Containerd { containerd::default_image_store(&root) } else { root.clone() };
-    RuntimeSettings { root, image_store, socket: socket.into(), ..RuntimeSettings::default() }
-}
-
-/// The directory of a snapshotter below containerd's root.
-pub fn snapshotter(root: &Path, name: Option<&str>) -> PathBuf {
-    name.map_or_else(|| containerd::default_image_store(root), |name| containerd::snapshotter_below(root, name))
-}
-
-/// The directories in which a runtime keeps images and containers. Below CRI-O's root there is one that containers/storage has bound
-/// onto itself, with nearly everything in it: whoever crosses no mount does not come to it from above.
-pub fn directories(kind: RuntimeKind, root: &Path) -> Vec<PathBuf> {
-    match kind {
-        RuntimeKind::Crio => vec![root.to_owned(), root.join("overlay")],
-        RuntimeKind::Containerd | RuntimeKind::Docker => vec![root.to_owned()],
     }
 }
 
@@ -149,28 +100,6 @@ fn rootless(environment: &Environment) -> Option<Rootless> {
         data: variable("XDG_DATA_HOME").or_else(|| home(".local/share"))?,
         runtime: variable("XDG_RUNTIME_DIR")?,
     })
-}
-
-fn read_text(root: &Root, path: &Path, must_exist: bool) -> Result<Option<String>, AccessError> {
-    match root.read_file(path, LIMIT) {
-        Ok(bytes) => String::from_utf8(bytes).map(Some).map_err(|_| malformed(path, None)),
-        Err(error) if !must_exist && error.reason() == crate::sample::AbsenceReason::Gone => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Says where, never what: the file may be a link to something secret.
-fn malformed(path: &Path, line: Option<usize>) -> AccessError {
-    let problem = line.map_or_else(|| "is not valid UTF-8".to_owned(), |line| format!("line {line} is not understood"));
-    AccessError::Malformed { path: path.to_owned(), problem }
-}
-
-fn malformed_toml(path: &Path, text: &str, error: &toml::de::Error) -> AccessError {
-    malformed(path, error.span().map(|span| line_of(text, span.start)))
-}
-
-fn line_of(text: &str, offset: usize) -> usize {
-    text.bytes().take(offset).filter(|b| *b == b'\n').count() + 1
 }
 
 #[cfg(test)]

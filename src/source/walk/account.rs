@@ -1,5 +1,6 @@
 //! Whose is it? Claims of layers in, bytes by layer and component out.
 
+use super::error::WalkError;
 use super::links::Links;
 use super::look::Mounts;
 use super::meter::{Budget, Meter};
@@ -19,7 +20,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use thiserror::Error;
 
 /// A directory that belongs to a layer.
 #[derive(Debug, Clone)]
@@ -56,35 +56,6 @@ pub struct Walked {
     pub entries: u64,
     /// Names of hard-linked files beyond [`Budget::links`]; where not 0, files whose other names lie elsewhere count in part.
     pub links_not_remembered: u64,
-}
-
-/// Why there is no result. There is never a part of one.
-#[derive(Debug, Error)]
-pub enum WalkError {
-    /// The disk has more entries than the budget.
-    #[error("the walk was given up after {limit} directory entries")]
-    TooManyEntries {
-        /// The budget.
-        limit: u64,
-    },
-    /// It took longer than the budget.
-    #[error("the walk was given up after {limit:?}")]
-    TooSlow {
-        /// The budget.
-        limit: Duration,
-    },
-    /// Somebody wished so.
-    #[error("the walk was stopped")]
-    Stopped,
-    /// `used` gave nothing, so that the rest of the disk is not known.
-    #[error("the used bytes of the disk are not known, so the walk has no rest to give")]
-    UsedUnknown,
-    /// openat2 is missing (before Linux 5.6) or forbidden by a seccomp filter that answers ENOSYS.
-    #[error("the kernel does not offer openat2, without which a walk is not safe: Linux 5.6 or newer is needed")]
-    NoOpenat2,
-    /// No file can be opened any more.
-    #[error("the walk cannot open files")]
-    OutOfFiles(#[source] Errno),
 }
 
 /// How long one claimed directory may take to be found.

@@ -1,6 +1,6 @@
 //! May the walk go on? Limits in entries and time, the wish to stop, and pauses for the sake of everybody else.
 
-use super::WalkError;
+use super::error::WalkError;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

@@ -11,6 +11,7 @@
 //! nothing from one walk to the next.
 
 mod account;
+mod error;
 mod links;
 mod look;
 mod meter;
@@ -19,6 +20,7 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
-pub use account::{Claim, Disk, WalkError, Walked, walk};
+pub use account::{Claim, Disk, Walked, walk};
+pub use error::WalkError;
 pub use look::Mounts;
 pub use meter::Budget;

@@ -1,6 +1,6 @@
 //! What lies below a directory? One descent at a time, depth first, with few open files and no recursion.
 
-use super::WalkError;
+use super::error::WalkError;
 use super::links::Links;
 use super::look::{Entry, Mounts, look, open_below};
 use super::meter::{Budget, Meter};

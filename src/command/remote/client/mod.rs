@@ -1,9 +1,9 @@
 //! How is one question put to an agent? One GET on a connection of its own, within limits; the reply as text made harmless.
 
-use super::address::AgentAddress;
 use super::error::{RemoteError, handshake, of_client};
-use super::setup::{Agent, Setup};
+use super::setup::{Setup, setup};
 use super::tls::Tls;
+use crate::config::{Agent, AgentAddress};
 use crate::untrusted::printable;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
@@ -52,7 +52,7 @@ pub(in crate::command) async fn get<T: DeserializeOwned>(
     schema_version: u32,
     patience: Timeouts,
 ) -> Result<T, RemoteError> {
-    let setup = agent.setup()?;
+    let setup = setup(agent)?;
     let address = || agent.address.to_string();
     let late = |within| RemoteError::TimedOut { address: address(), within };
     let exchange = async {

@@ -30,7 +30,7 @@ fn answered<T: DeserializeOwned>(reply: &[u8], closes: bool) -> Result<T, String
     let result = runtime.block_on(get(&agent, "/x", 1, patience));
     drop(runtime);
     peer.join().unwrap();
-    result.map_err(|error| crate::command::report(&error).replace(&agent.address.to_string(), "AGENT"))
+    result.map_err(|error| crate::error_chain::error_chain(&error).replace(&agent.address.to_string(), "AGENT"))
 }
 
 fn http(status: &str, body: &str) -> Vec<u8> {

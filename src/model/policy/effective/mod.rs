@@ -4,8 +4,8 @@
 //! noted at each step. Mirrors `cmd/kubelet/app/server.go` loadConfigFile, mergeKubeletConfigurations and
 //! kubeletConfigFlagPrecedence, `apis/config/v1beta1/defaults.go` and `apis/config/validation`.
 
-use super::{EvictionThreshold, GcPolicy, ImageGcPolicy, Origin, Setting, SoftThreshold, ThresholdValue};
-use crate::model::quantity::{ThresholdError, parse_minimum_reclaim, parse_threshold};
+use super::{EvictionThreshold, GcPolicy, ImageGcPolicy, Origin, Setting, SoftThreshold};
+use crate::model::quantity::{ThresholdError, ThresholdValue, parse_minimum_reclaim, parse_threshold};
 use crate::model::{Release, Rule, Signal};
 use crate::sample::{KubeletConfig, KubeletSample, KubeletSettings, parse_go_duration};
 use crate::time::Span;

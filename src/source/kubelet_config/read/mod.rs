@@ -1,7 +1,7 @@
 //! The settings of one kubelet, from its arguments and the files that they name.
 
 use super::drop_ins::DropIns;
-use super::file::{self, located};
+use super::file::{self, label, located};
 use super::flags::Flags;
 use super::{arguments, k3s, static_pods};
 use crate::access::root::Root;
@@ -138,10 +138,6 @@ fn absolute(path: &str, cwd: Option<&Path>) -> Result<PathBuf, Absence> {
     cwd.map(|cwd| cwd.join(path)).ok_or_else(|| {
         Absence::new(AbsenceReason::Failed, format!("{} is relative to an unknown directory", path.display()))
     })
-}
-
-pub(super) fn label(path: &Path) -> Label {
-    Label::from(path.to_string_lossy().as_ref())
 }
 
 #[cfg(test)]

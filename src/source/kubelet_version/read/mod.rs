@@ -1,6 +1,7 @@
 //! The places that tell a kubelet's release, the surest first.
 
-use super::{build_info, elf, is_release, package, path};
+use super::release::is_release;
+use super::{build_info, elf, package, path};
 use crate::access::ProcessId;
 use crate::access::executable::{Executable, FileStamp};
 use crate::access::proc::Procfs;

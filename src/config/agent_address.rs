@@ -16,6 +16,15 @@ pub enum AgentChoice {
     At(AgentAddress),
 }
 
+/// An agent that is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agent {
+    /// Where it listens.
+    pub address: AgentAddress,
+    /// The file that says how to ask it.
+    pub config: Option<PathBuf>,
+}
+
 /// Where an agent listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AgentAddress {
