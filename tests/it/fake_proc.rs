@@ -68,6 +68,24 @@ impl FakeProc {
         fs::remove_dir_all(self.entry(pid)).unwrap();
     }
 
+    /// A process listens at a Unix socket.
+    pub(crate) fn listen(&self, pid: u32, inode: u64, path: &str) {
+        let entry = self.entry(pid);
+        fs::create_dir_all(entry.join("net")).unwrap();
+        fs::create_dir_all(entry.join("fd")).unwrap();
+        let line = format!("ffff0000: 00000002 00000000 00010000 0001 01 {inode} {path}\n");
+        let list = entry.join("net/unix");
+        let before = fs::read_to_string(&list).unwrap_or_default();
+        fs::write(list, before + &line).unwrap();
+        symlink("/dev/null", entry.join("fd/0")).ok();
+        symlink(format!("socket:[{inode}]"), entry.join(format!("fd/{inode}"))).unwrap();
+    }
+
+    /// The environment variables of a process.
+    pub(crate) fn set_environment(&self, pid: u32, variables: &[&str]) {
+        fs::write(self.entry(pid).join("environ"), variables.join("\0") + "\0").unwrap();
+    }
+
     /// A process becomes another program, as `exec` does.
     pub(crate) fn exec(&self, pid: u32, parent: u32, comm: &str, argv: &[&str]) {
         let root = fs::read_link(self.entry(pid).join("root")).ok();

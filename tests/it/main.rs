@@ -16,6 +16,7 @@ mod cli;
 mod contract;
 mod demo;
 mod discovery;
+mod distributions;
 mod explain;
 mod exposition;
 mod fake_proc;
