@@ -209,7 +209,7 @@ fn policy(layer: &LayerReport, policy: &PolicyReport, all: &mut Vec<Series>) {
     all.push(series(Name::ImageGcHigh, [name()], ratio(&policy.image_gc_high_threshold_percent)));
     all.push(series(Name::ImageGcLow, [name()], ratio(&policy.image_gc_low_threshold_percent)));
     if let Some(next) = layer.next_image_gc_at {
-        all.push(series(Name::ImageGcNextCheck, [name()], Value::Float(next.as_secs_f64())));
+        all.push(series(Name::NextImageGc, [name()], Value::Float(next.as_secs_f64())));
     }
     for threshold in &policy.eviction_hard {
         let counts_inodes = threshold.signal.known().is_some_and(Signal::counts_inodes);

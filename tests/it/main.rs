@@ -35,6 +35,7 @@ mod storage;
 mod surfaces;
 mod tools;
 mod truth;
+mod vocabulary;
 mod watch;
 mod web;
 mod web_access;
