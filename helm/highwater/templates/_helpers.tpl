@@ -79,10 +79,10 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 {{- end }}
 - --web.listen-address=:{{ .Values.service.port }}
-{{- if and .Values.config (include "highwater.onNodes" .) }}
+{{- if .Values.config }}
 - --config.file=/etc/highwater/config/highwater.yaml
 {{- end }}
-{{- if and .Values.web.configSecret (include "highwater.onNodes" .) }}
+{{- if .Values.web.configSecret }}
 - --web.config.file=/etc/highwater/web/web.yml
 {{- end }}
 {{- if and .Values.storage.hostPath (include "highwater.onNodes" .) }}

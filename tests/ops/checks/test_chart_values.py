@@ -107,10 +107,12 @@ class Values(unittest.TestCase):
                 if not accepted:
                     self.assertIn(f"{monitor}.scrapeTimeout is {timeout}, but must be at most {monitor}.interval", done.stderr)
 
-    def test_one_monitor_is_enough_and_a_sidecar_has_no_service(self):
+    def test_one_monitor_is_enough_and_a_sidecar_has_neither_service_nor_files(self):
         for settings, message in (
             (("serviceMonitor.enabled=true", "podMonitor.enabled=true"), "would scrape each agent twice"),
             (("profile=sidecar", "serviceMonitor.enabled=true"), "set podMonitor.enabled instead"),
+            (("profile=sidecar", "config.sample.interval=2s"), "profile is sidecar, which mounts nothing"),
+            (("profile=sidecar", "web.configSecret=x"), "profile is sidecar, which mounts nothing"),
         ):
             done = helm("template", "hw", str(tree.CHART), "--set", ",".join(settings), check=False)
             self.assertNotEqual(done.returncode, 0)
