@@ -160,7 +160,7 @@ pub(super) fn tasks(
                 root: held.root,
                 mounts: if layer.container.is_none() { Mounts::Machine } else { Mounts::Container },
                 path: held.path,
-                lane: facts.walk_lane.clone(),
+                worker: facts.walk_worker.clone(),
             });
         }
     }

@@ -1,6 +1,6 @@
 //! What is remembered of one layer between rounds: its root, its paths, its kubelet's configuration, who made it.
 //!
-//! All of it is read below the layer's own root, on the layer's own lane: a hung mount costs this layer only.
+//! All of it is read below the layer's own root, on the layer's own worker: a hung mount costs this layer only.
 
 use super::identity::Evidence;
 use super::stored::Stored;
@@ -20,10 +20,10 @@ use std::time::Duration;
 /// What is remembered of one layer.
 #[derive(Debug)]
 pub(super) struct Facts {
-    /// The lane on which everything of this layer is read.
-    pub lane: SingleFlight,
-    /// The lane on which the walk finds this layer's directories: a slow walk does not keep the sampler waiting.
-    pub walk_lane: SingleFlight,
+    /// The single-flight worker on which everything of this layer is read.
+    pub worker: SingleFlight,
+    /// The single-flight worker on which the walk finds this layer's directories: a slow walk does not keep the sampler waiting.
+    pub walk_worker: SingleFlight,
     /// Its root directory.
     pub root: Result<Arc<Root>, Absence>,
     /// The kubelet's root directory, which may be another mount namespace's.
@@ -80,8 +80,8 @@ impl Facts {
     pub(super) fn open(layer: &FoundLayer, procfs: &Procfs, rootfs: &Path) -> Self {
         let root = layer_root(layer, procfs, rootfs);
         Self {
-            lane: SingleFlight::new(),
-            walk_lane: SingleFlight::new(),
+            worker: SingleFlight::new(),
+            walk_worker: SingleFlight::new(),
             root,
             kubelet_root: None,
             paths: Err(Absence::new(AbsenceReason::NotRead, "not read yet")),
@@ -166,7 +166,7 @@ impl Facts {
             };
             Ok(Read { paths, kubelet, evidence })
         };
-        self.lane.call("read the", &path, DEADLINE, work).map_err(Absence::from)
+        self.worker.call("read the", &path, DEADLINE, work).map_err(Absence::from)
     }
 
     fn keep(&mut self, layer: &FoundLayer, result: Result<Read, Absence>, now: Timestamp) {

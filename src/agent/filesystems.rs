@@ -34,7 +34,7 @@ struct Known {
     /// Totals as last seen: they change when a filesystem is resized.
     capacity: u64,
     files: u64,
-    lane: SingleFlight,
+    worker: SingleFlight,
 }
 
 /// Every filesystem that was met.
@@ -61,7 +61,7 @@ pub(super) struct Measured {
 }
 
 impl Filesystems {
-    /// Which filesystem a directory is on. Measured on the layer's own lane when it is new or `refresh` is set, so that a hung
+    /// Which filesystem a directory is on. Measured on the layer's own worker when it is new or `refresh` is set, so that a hung
     /// mount costs that layer only.
     ///
     /// # Errors
@@ -69,7 +69,7 @@ impl Filesystems {
     pub(super) fn locate(
         &mut self,
         place: &Location,
-        lane: &SingleFlight,
+        worker: &SingleFlight,
         limit: Duration,
         refresh: bool,
         mounts: impl Fn() -> Vec<Mount>,
@@ -80,7 +80,7 @@ impl Filesystems {
         {
             return Ok(*id);
         }
-        let statfs = match measure(place, lane, limit).map_err(Absence::from).and_then(with_capacity) {
+        let statfs = match measure(place, worker, limit).map_err(Absence::from).and_then(with_capacity) {
             Ok(statfs) => statfs,
             Err(absence) => {
                 self.places.remove(&slot);
@@ -103,7 +103,7 @@ impl Filesystems {
                 files: Inodes::new(statfs.files),
             };
             let name = name(id, &place.path, &mounts());
-            let known = Known { name, capacity: statfs.capacity, files: statfs.files, lane: SingleFlight::new() };
+            let known = Known { name, capacity: statfs.capacity, files: statfs.files, worker: SingleFlight::new() };
             self.known.insert(id, known);
             id
         })
@@ -126,19 +126,20 @@ impl Filesystems {
 
     fn measure_one(&mut self, id: FilesystemId, place: &Location, limit: Duration, now: Timestamp) -> Option<Measured> {
         let known = self.known.get_mut(&id)?;
-        let result = measure(place, &known.lane, limit).map_err(Absence::from).and_then(with_capacity).and_then(|s| {
-            if s.id.dev == id.dev {
-                return Ok(s);
-            }
-            // Mounted over since it was located; the next round locates it anew.
-            self.places.retain(|_, seen| *seen != id);
-            Err(Absence::new(AbsenceReason::Gone, "another filesystem was mounted there"))
-        });
+        let result =
+            measure(place, &known.worker, limit).map_err(Absence::from).and_then(with_capacity).and_then(|s| {
+                if s.id.dev == id.dev {
+                    return Ok(s);
+                }
+                // Mounted over since it was located; the next round locates it anew.
+                self.places.retain(|_, seen| *seen != id);
+                Err(Absence::new(AbsenceReason::Gone, "another filesystem was mounted there"))
+            });
         let space = result.map(|statfs| {
             (known.capacity, known.files) = (statfs.capacity, statfs.files);
             space(&statfs)
         });
-        let stuck = known.lane.is_stuck();
+        let stuck = known.worker.is_stuck();
         Some(Measured {
             id,
             name: known.name.clone(),
@@ -154,9 +155,9 @@ fn alike(a: u64, b: u64) -> bool {
     a.abs_diff(b) <= a.max(b) / 100
 }
 
-fn measure(place: &Location, lane: &SingleFlight, limit: Duration) -> Result<Statfs, AccessError> {
+fn measure(place: &Location, worker: &SingleFlight, limit: Duration) -> Result<Statfs, AccessError> {
     let (root, path) = (Arc::clone(&place.root), place.path.clone());
-    lane.call("statfs", &place.path, limit, move || root.statfs(&path))
+    worker.call("statfs", &place.path, limit, move || root.statfs(&path))
 }
 
 fn with_capacity(statfs: Statfs) -> Result<Statfs, Absence> {

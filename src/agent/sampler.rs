@@ -213,7 +213,8 @@ impl Sampler {
             let filesystems = &mut self.filesystems;
             let mut locate = |root: &Result<Arc<Root>, Absence>, path: PathBuf| {
                 let place = Location { layer: layer.key, root: Arc::clone(root.as_ref().map_err(Clone::clone)?), path };
-                let id = filesystems.locate(&place, &facts.lane, STATFS_DEADLINE, refresh, || mounts(&self.procfs))?;
+                let id =
+                    filesystems.locate(&place, &facts.worker, STATFS_DEADLINE, refresh, || mounts(&self.procfs))?;
                 places.push(place);
                 Ok(id)
             };

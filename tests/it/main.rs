@@ -37,6 +37,7 @@ mod storage;
 mod surfaces;
 mod tools;
 mod truth;
+mod vocabulary;
 mod watch;
 mod web;
 mod web_access;

@@ -285,7 +285,7 @@ def collection_off(cell):
         number = sum(1 for at in (1, 2) if this.begun > cell.tick(at)) + 1
         pause_until(cell.tick(number) - 30)
         cell.leave_percent(15.5)
-        yield observe(cell, "GC off: a tick below 16 %", GC, due=cell.tick(number))
+        yield observe(cell, "GC off: an image GC run below 16 %", GC, due=cell.tick(number))
         cell.relieve()
 
 
