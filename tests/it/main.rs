@@ -25,6 +25,7 @@ mod hostile_files;
 mod hostile_sockets;
 mod metrics;
 mod modules;
+mod moments;
 mod node;
 mod prometheus;
 mod recording;
