@@ -207,7 +207,7 @@ pub(super) fn tasks(
                 root: held.root,
                 mounts: if layer.container.is_none() { Mounts::Machine } else { Mounts::Container },
                 path: held.path,
-                lane: own.walk_lane.clone(),
+                worker: own.walk_worker.clone(),
             });
         }
     }

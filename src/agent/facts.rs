@@ -1,6 +1,6 @@
 //! What is remembered of one runtime between rounds: its root, its paths, its sockets, who made the container it is in.
 //!
-//! All of it is read below the runtime's own root, on its own lane: a hung mount costs this layer only.
+//! All of it is read below the runtime's own root, on its own worker: a hung mount costs this layer only.
 
 use super::identity::Evidence;
 use super::stored::Stored;
@@ -19,10 +19,10 @@ use std::time::Duration;
 /// What is remembered of one runtime.
 #[derive(Debug)]
 pub(super) struct Facts {
-    /// The lane on which everything of this layer is read.
-    pub lane: SingleFlight,
-    /// The lane on which the walk finds this layer's directories: a slow walk does not keep the sampler waiting.
-    pub walk_lane: SingleFlight,
+    /// The single-flight worker on which everything of this layer is read.
+    pub worker: SingleFlight,
+    /// The single-flight worker on which the walk finds this layer's directories: a slow walk does not keep the sampler waiting.
+    pub walk_worker: SingleFlight,
     /// Its root directory.
     pub root: Result<Arc<Root>, Absence>,
     /// Where the runtime keeps its images and listens.
@@ -67,8 +67,8 @@ impl Facts {
 
     fn new(root: Result<Arc<Root>, Absence>, paths: Result<RuntimeSettings, Absence>) -> Self {
         Self {
-            lane: SingleFlight::new(),
-            walk_lane: SingleFlight::new(),
+            worker: SingleFlight::new(),
+            walk_worker: SingleFlight::new(),
             root,
             paths,
             socket: None,
@@ -131,7 +131,7 @@ impl Facts {
             };
             Ok(Read { paths, socket, evidence })
         };
-        self.lane.call("read the", &path, DEADLINE, work).map_err(Absence::from)
+        self.worker.call("read the", &path, DEADLINE, work).map_err(Absence::from)
     }
 }
 

@@ -57,7 +57,7 @@ struct Known {
     /// Totals as last seen: they change when a filesystem is resized.
     capacity: u64,
     files: u64,
-    lane: SingleFlight,
+    worker: SingleFlight,
 }
 
 /// Every filesystem that was met.
@@ -91,7 +91,7 @@ impl Mounts {
 }
 
 impl Filesystems {
-    /// Which filesystem a directory is on. Measured on the layer's own lane when it is new or `refresh` is set, so that a hung
+    /// Which filesystem a directory is on. Measured on the layer's own worker when it is new or `refresh` is set, so that a hung
     /// mount costs that layer only.
     ///
     /// # Errors
@@ -99,7 +99,7 @@ impl Filesystems {
     pub(super) fn locate(
         &mut self,
         place: &Location,
-        lane: &SingleFlight,
+        worker: &SingleFlight,
         limit: Duration,
         refresh: bool,
         mounts: impl Fn() -> Mounts,
@@ -110,7 +110,7 @@ impl Filesystems {
         {
             return Ok(found.clone());
         }
-        let statfs = match measure(place, lane, limit).map_err(Absence::from).and_then(with_capacity) {
+        let statfs = match measure(place, worker, limit).map_err(Absence::from).and_then(with_capacity) {
             Ok(statfs) => statfs,
             Err(absence) => {
                 self.places.remove(&slot);
@@ -131,7 +131,7 @@ impl Filesystems {
         let id = known.unwrap_or_else(|| {
             let id = FilesystemId { dev, capacity, files };
             let name = name(id, &place.path, &mounts.machine);
-            let known = Known { name, capacity: capacity.get(), files: files.get(), lane: SingleFlight::new() };
+            let known = Known { name, capacity: capacity.get(), files: files.get(), worker: SingleFlight::new() };
             self.known.insert(id, known);
             id
         });
@@ -156,18 +156,19 @@ impl Filesystems {
 
     fn measure_one(&mut self, found: &Found, place: &Location, limit: Duration, now: Timestamp) -> Option<Measured> {
         let known = self.known.get_mut(&found.id)?;
-        let result = measure(place, &known.lane, limit).map_err(Absence::from).and_then(with_capacity).and_then(|s| {
-            if s.dev == found.dev {
-                return Ok(s.space);
-            }
-            // Mounted over since it was located; the next round locates it anew.
-            self.places.retain(|_, seen| seen.id != found.id);
-            Err(Absence::new(AbsenceReason::Gone, "another filesystem was mounted there"))
-        });
+        let result =
+            measure(place, &known.worker, limit).map_err(Absence::from).and_then(with_capacity).and_then(|s| {
+                if s.dev == found.dev {
+                    return Ok(s.space);
+                }
+                // Mounted over since it was located; the next round locates it anew.
+                self.places.retain(|_, seen| seen.id != found.id);
+                Err(Absence::new(AbsenceReason::Gone, "another filesystem was mounted there"))
+            });
         if let Ok(space) = &result {
             (known.capacity, known.files) = (space.capacity.get(), space.files.get());
         }
-        let stuck = known.lane.is_stuck();
+        let stuck = known.worker.is_stuck();
         Some(Measured {
             id: found.id,
             name: known.name.clone(),
@@ -183,9 +184,9 @@ fn alike(a: u64, b: u64) -> bool {
     a.abs_diff(b) <= a.max(b) / 100
 }
 
-fn measure(place: &Location, lane: &SingleFlight, limit: Duration) -> Result<Statfs, AccessError> {
+fn measure(place: &Location, worker: &SingleFlight, limit: Duration) -> Result<Statfs, AccessError> {
     let (root, path) = (Arc::clone(&place.root), place.path.clone());
-    lane.call("statfs", &place.path, limit, move || statfs::read(&root, &path))
+    worker.call("statfs", &place.path, limit, move || statfs::read(&root, &path))
 }
 
 fn with_capacity(statfs: Statfs) -> Result<Statfs, Absence> {

@@ -1,7 +1,7 @@
 //! What is remembered of one kubelet between rounds: its settings, its release, the socket of its runtime.
 //!
 //! Read before layers are made of processes: which runtime a kubelet drives stands in its files. All of it is read on the kubelet's
-//! own lane: a hung mount costs this kubelet only.
+//! own worker: a hung mount costs this kubelet only.
 
 use super::facts::{DEADLINE, environment, machine_root};
 use crate::access::ProcessId;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// What is remembered of a kubelet.
 #[derive(Debug)]
 pub(super) struct KubeletFacts {
-    lane: SingleFlight,
+    worker: SingleFlight,
     /// Its root directory, which may be another mount namespace's.
     pub(super) root: Result<Arc<Root>, Absence>,
     /// Its settings.
@@ -53,7 +53,7 @@ impl KubeletFacts {
     /// Nothing read yet; opens the root.
     pub(super) fn open(kubelet: &Process, procfs: &Procfs, rootfs: &Path) -> Self {
         Self {
-            lane: SingleFlight::new(),
+            worker: SingleFlight::new(),
             root: machine_root(kubelet, procfs, rootfs),
             config: Reading::not_read(),
             serving_since: None,
@@ -128,7 +128,7 @@ impl KubeletFacts {
             }
             Ok(Some(Read { config, serving_since, version, driven, told }))
         };
-        let read = self.lane.call("read the", &path, DEADLINE, work).map_err(Absence::from)?;
+        let read = self.worker.call("read the", &path, DEADLINE, work).map_err(Absence::from)?;
         read.ok_or_else(|| Absence::new(AbsenceReason::NotRead, "this process is no kubelet"))
     }
 }

@@ -283,7 +283,7 @@ impl Sampler {
             let pid = kubelet.map_or(layer.key.pid, |kubelet| kubelet.pid);
             let mut locate = |root: &Result<Arc<Root>, Absence>, path: PathBuf| {
                 let place = Location { layer: layer.key, root: Arc::clone(root.as_ref().map_err(Clone::clone)?), path };
-                let found = filesystems.locate(&place, &facts.lane, STATFS_DEADLINE, refresh, || {
+                let found = filesystems.locate(&place, &facts.worker, STATFS_DEADLINE, refresh, || {
                     mounts(&self.procfs, [pid, layer.key.pid])
                 })?;
                 places.push(place);

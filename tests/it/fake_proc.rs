@@ -1,6 +1,7 @@
 //! A directory in the form of /proc, as far as highwater reads it. A fixture, not a mock: it is read by the same code.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -74,9 +75,8 @@ impl FakeProc {
         fs::create_dir_all(entry.join("net")).unwrap();
         fs::create_dir_all(entry.join("fd")).unwrap();
         let line = format!("ffff0000: 00000002 00000000 00010000 0001 01 {inode} {path}\n");
-        let list = entry.join("net/unix");
-        let before = fs::read_to_string(&list).unwrap_or_default();
-        fs::write(list, before + &line).unwrap();
+        let mut list = fs::File::options().append(true).create(true).open(entry.join("net/unix")).unwrap();
+        list.write_all(line.as_bytes()).unwrap();
         symlink("/dev/null", entry.join("fd/0")).ok();
         symlink(format!("socket:[{inode}]"), entry.join(format!("fd/{inode}"))).unwrap();
     }

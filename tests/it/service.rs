@@ -129,16 +129,22 @@ fn with_few_files_a_crowd_of_connections_leaves_the_sampler_its_own() {
     drop(crowd);
 }
 
-/// The inodes of the sockets that a thread has open.
-fn sockets(task: &std::path::Path) -> std::collections::BTreeSet<String> {
-    let files =
-        std::fs::read_dir(task.join("fd")).unwrap().filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
-    files.map(|file| file.display().to_string()).filter(|file| file.starts_with("socket:")).collect()
+/// The names of the threads of a process that have a file open.
+fn threads_with(pid: u32, file: &str) -> Vec<String> {
+    let has_it = |task: &std::path::Path| {
+        let mut files = std::fs::read_dir(task.join("fd")).unwrap();
+        files.any(|open| open.is_ok_and(|open| std::fs::read_link(open.path()).is_ok_and(|open| *open == *file)))
+    };
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|task| task.unwrap().path());
+    tasks.filter(|task| has_it(task)).map(|task| std::fs::read_to_string(task.join("comm")).unwrap()).collect()
 }
 
 #[test]
-fn no_thread_that_may_hang_has_the_sockets_of_the_server() {
-    let mut running = Running::start(Command::new(HIGHWATER).args(["run", "--web.listen-address=127.0.0.1:0"]));
+fn no_thread_that_may_hang_has_the_sockets_of_the_server_or_the_lock_of_the_state() {
+    let folder = TempDir::new().unwrap();
+    let storage = format!("--storage.path={}", folder.path().display());
+    let arguments = ["run", "--web.listen-address=127.0.0.1:0", &storage];
+    let mut running = Running::start(Command::new(HIGHWATER).args(arguments).stderr(Stdio::null()));
     let urls = running.urls();
     let port: u16 = urls.trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap();
     healthy(TcpStream::connect(("127.0.0.1", port)).unwrap());
@@ -147,10 +153,8 @@ fn no_thread_that_may_hang_has_the_sockets_of_the_server() {
     let mut listening = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     let line = listening.find(|fields| fields[1] == format!("0100007F:{port:04X}") && fields[3] == "0A").unwrap();
     let listener = format!("socket:[{}]", line[9]);
-    let tasks = std::fs::read_dir(format!("/proc/{}/task", running.0.id())).unwrap().map(|task| task.unwrap().path());
-    let with_it = tasks.filter(|task| sockets(task).contains(&listener));
-    let names: Vec<String> = with_it.map(|task| std::fs::read_to_string(task.join("comm")).unwrap()).collect();
-    assert_eq!(names, ["web\n"]);
+    assert_eq!(threads_with(running.0.id(), &listener), ["web\n"]);
+    assert_eq!(threads_with(running.0.id(), folder.path().to_str().unwrap()), ["storage\n"]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::peer::{Answer, NOW, Place, field, framed, hear, impatient, number, patient, runtime, varint, why};
 use highwater::access::socket::ReplyLimits;
-use highwater::sample::{AbsenceReason, ContainerState};
+use highwater::sample::{AbsenceReason, ContainerState, ImageId};
 use highwater::source::cri::{CriSnapshot, Status, snapshot};
 use highwater::source::listing::Cut;
 use highwater::units::Bytes;
@@ -138,7 +138,7 @@ fn a_daemon_that_is_well_is_read_field_by_field() {
     assert_eq!(listed.prow_build_id.as_ref().map(Label::as_str), Some("1893"));
     let [container] = snapshot.containers.value().unwrap().items.as_slice() else { panic!("one container") };
     assert_eq!((container.name.as_str(), container.state), ("test", ContainerState::Exited));
-    let ids = [&container.image_id, &container.image_ref].map(|id| id.as_ref().map(|id| id.as_str()));
+    let ids = [&container.image_id, &container.image_ref].map(|id| id.as_ref().map(ImageId::as_str));
     assert_eq!(ids, [Some("sha256:def"), Some("sha256:abc")]);
     let images = snapshot.images.value().unwrap();
     assert!(images.is_complete());
