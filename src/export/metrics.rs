@@ -8,10 +8,11 @@ use super::catalogue::Name;
 use super::exposition::{Exposition, LabelValue, Series, Value};
 use super::images;
 use super::text as plain_text;
+use crate::assess::Quantiles;
 use crate::model::Signal;
 use crate::report::{
-    FilesystemReport, LayerReport, Named, PolicyReport, Quantiles, Report, ScoreReport, SettingReport, Text,
-    TriggerReport, Unit, Word,
+    FilesystemReport, LayerReport, Named, PolicyReport, Report, ScoreReport, SettingReport, Text, TriggerReport, Unit,
+    Word,
 };
 use crate::snapshot::AgentHealth;
 use crate::time::{Span, Timestamp};

@@ -38,7 +38,7 @@ pub struct Subject<'a> {
 }
 
 /// What one trigger would do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prediction {
     /// Which trigger, with its line; `headroom` counts what is written besides.
     pub level: TriggerLevel,
