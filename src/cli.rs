@@ -1,6 +1,6 @@
 //! What may be typed? Flags and subcommands; no behaviour, no default that needs the machine.
 
-use crate::config::{Agent, AgentChoice, ListenAddress, Overrides};
+use crate::config::{Agent, AgentChoice, HostPattern, ListenAddress, Overrides};
 use crate::time::{Span, TimeError, Timestamp};
 use crate::units::{Bytes, SizeError};
 use clap::error::ErrorKind;
@@ -250,6 +250,10 @@ pub struct WebArgs {
     /// Listen on the sockets that systemd hands over, instead of on addresses
     #[arg(long = "web.systemd-socket", conflicts_with = "listen")]
     pub systemd_socket: bool,
+    /// Name under which a browser may reach this agent, as node-1.example.com, *.example.com or *; may be repeated [default: IP
+    /// addresses, localhost and the machine's own name]
+    #[arg(long = "web.allowed-host", value_name = "NAME")]
+    pub allowed_hosts: Vec<HostPattern>,
     /// A YAML file with TLS and users, in the format of Prometheus' exporter-toolkit; read again when it changes
     #[arg(long = "web.config.file", value_name = "FILE")]
     pub web_config_file: Option<PathBuf>,
@@ -449,6 +453,7 @@ impl WebArgs {
         Overrides {
             listen: self.listen.clone(),
             systemd_socket: self.systemd_socket,
+            allowed_hosts: self.allowed_hosts.clone(),
             web_file: self.web_config_file.clone(),
             telemetry_path: self.telemetry_path.clone(),
             ..overrides

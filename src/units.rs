@@ -100,30 +100,47 @@ impl std::str::FromStr for Bytes {
     fn from_str(text: &str) -> Result<Self, SizeError> {
         let text = text.trim();
         let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-        let (number, unit) = text.split_at_checked(end).ok_or(SizeError)?;
-        let number: f64 = number.parse().map_err(|_| SizeError)?;
+        let (number, unit) = text.split_at_checked(end).ok_or(SizeError::Form)?;
         let unit = unit.trim_start();
-        let (prefix, base) = match unit.strip_suffix('B').unwrap_or(unit) {
-            "" => return Ok(Self::from_f64_saturating(number)),
-            binary if binary.ends_with('i') => (binary.trim_end_matches('i'), 1024.0_f64),
-            decimal => (decimal, 1000.0),
+        let unit = unit.strip_suffix('B').unwrap_or(unit);
+        let (prefix, base) = match unit.strip_suffix('i') {
+            Some(prefix) => (prefix, 1024.0_f64),
+            None => (unit, 1000.0),
         };
         let power = match prefix {
+            "" if unit.is_empty() => 0,
             "K" | "k" => 1,
             "M" => 2,
             "G" => 3,
             "T" => 4,
             "P" => 5,
-            _ => return Err(SizeError),
+            _ => return Err(SizeError::Form),
         };
-        Ok(Self::from_f64_saturating(number * base.powi(power)))
+        if power == 0
+            && let Ok(bytes) = number.parse()
+        {
+            return Ok(Self(bytes));
+        }
+        let bytes = number.parse::<f64>().map_err(|_| SizeError::Form)? * base.powi(power);
+        // 2^64, which f64 has exactly.
+        if bytes < 18_446_744_073_709_551_616.0 {
+            Ok(Self::from_f64_saturating(bytes))
+        } else {
+            Err(SizeError::TooLarge)
+        }
     }
 }
 
 /// Text that is no size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("write a size as 20GiB, 1.5GiB or 500MB")]
-pub struct SizeError;
+pub enum SizeError {
+    /// Not in the expected form.
+    #[error("write a size as 20GiB, 1.5GiB or 500MB")]
+    Form,
+    /// More than can be counted.
+    #[error("a size is at most 18446744073709551615 bytes, which is less than 16384PiB")]
+    TooLarge,
+}
 
 impl Inodes {
     /// Takes a plain count.
@@ -276,7 +293,11 @@ mod tests {
             assert_eq!(text.parse(), Ok(Bytes::new(bytes)), "{text}");
         }
         for text in ["", "GiB", "-1GiB", "1..5GiB", "5 parrots", "500m", "1iB", "1e9", "1GiBi", "NaN"] {
-            assert_eq!(text.parse::<Bytes>(), Err(SizeError), "{text}");
+            assert_eq!(text.parse::<Bytes>(), Err(SizeError::Form), "{text}");
+        }
+        assert_eq!("18446744073709551615".parse(), Ok(Bytes::new(u64::MAX)));
+        for text in ["18446744073709551616", "16384PiB", "99999999999999999999999999TB", "18446744073709551616.0"] {
+            assert_eq!(text.parse::<Bytes>(), Err(SizeError::TooLarge), "{text}");
         }
     }
 

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Builder, JoinHandle, sleep};
 use std::time::Duration;
+use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 /// A running agent. Dropping it tells its threads to end; they are not waited for, since one may hang in a system call. To have
@@ -81,8 +82,9 @@ impl Agent {
     }
 
     /// Returns when the sampling thread has ended, which it does by itself only after a defect.
-    pub async fn ended(&mut self) {
-        while self.ended.changed().await.is_ok() {}
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut ended = self.ended.clone();
+        async move { while ended.changed().await.is_ok() {} }
     }
 }
 
@@ -94,13 +96,7 @@ impl Drop for Agent {
 }
 
 fn ask_for_ever(runtimes: &Arc<Runtimes>, interval: Span, stopped: &Receiver<()>) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(%error, "container runtimes cannot be asked");
-            return;
-        }
-    };
+    let Some(runtime) = event_loop(stopped) else { return };
     let mut pace = Pace::new(interval.to_std());
     let mut cadence = Cadence::default();
     // New layers are asked at once: their names come from the runtime around them.
@@ -116,6 +112,22 @@ fn ask_for_ever(runtimes: &Arc<Runtimes>, interval: Span, stopped: &Receiver<()>
             pace.took(layer, clock::monotonic(), took);
         }
     });
+}
+
+/// What sockets are waited for with; tried again each second while no file is free for it. `None` when told to end.
+fn event_loop(stopped: &Receiver<()>) -> Option<Runtime> {
+    let mut said = false;
+    loop {
+        match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => return Some(runtime),
+            Err(error) if said => tracing::debug!(%error, "container runtimes still cannot be asked"),
+            Err(error) => tracing::error!(%error, "container runtimes cannot be asked; tried again each second"),
+        }
+        said = true;
+        if !matches!(stopped.recv_timeout(Duration::from_secs(1)), Err(RecvTimeoutError::Timeout)) {
+            return None;
+        }
+    }
 }
 
 /// Does `work` at once and then once in each interval, until the sender of `stopped` is dropped. A round that takes longer than

@@ -1,14 +1,15 @@
-//! What do a layer's images mean: which would go at each trigger, which have gone, and what is remembered of them in between?
+//! What do a layer's images mean: which would each trigger delete, which were deleted, and what is remembered of them in between?
 //! Joins the runtime's lists with the model; keeps the kubelet's records, and the counts of deletions, from sample to sample.
 //!
 //! The records outlive a restart of highwater where its state is kept (`persisted.rs`); the counts of deletions do not.
 
-use crate::model::candidates::{Eligibility, Pass, eligibilities};
+use crate::model::candidates::{Deletion, Eligibility, eligibilities};
 use crate::model::deletions::{Circumstances, deletions};
+use crate::model::eviction::deletes_images;
 use crate::model::in_use::{ContainersCounted, images_in_use};
-use crate::model::prediction::{Prediction, Subject, predict};
+use crate::model::prediction::{Crossings, Prediction, Subject, predict};
 use crate::model::recovery::{Critical, NeverPulled, Recoverable, critical, recoverable};
-use crate::model::schedule::{Expected, GcSchedule, Start};
+use crate::model::schedule::{Crossing, Expected, GcSchedule, SYNC_PERIOD, Start};
 use crate::model::victims::SafeReason;
 use crate::model::{GcPolicy, Inventory, Release, Trigger, TriggerLevel};
 use crate::sample::{FilesystemId, ImageId, ImageStore, KubeletSample, Reading, Space};
@@ -36,16 +37,27 @@ pub struct ImagesAssessment {
     pub new_image_gc_eligible_at: Option<Timestamp>,
     /// Since when the kubelet's records could be followed; `None`: not at all yet.
     pub followed_since: Option<Timestamp>,
-    /// The kubelet's records that the predictions rest on, for questions that assume something else.
-    pub records: Arc<Inventory>,
+    /// What the predictions rest on, for questions that assume something else.
+    pub basis: Basis,
 }
 
-/// What is known of one image, whatever expected_triggers.
+/// What earlier samples say of a layer, beside what the present one does.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Basis {
+    /// The kubelet's records.
+    records: Arc<Inventory>,
+    /// Since when soft thresholds are crossed.
+    crossings: Crossings,
+    /// What is reserved for root on the image filesystem.
+    reserved: Option<Bytes>,
+}
+
+/// What is known of one image, whatever triggers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageNote {
     /// Which.
     pub id: ImageId,
-    /// What it is to the next check of the kubelet.
+    /// What it is to the next GC run of the kubelet.
     pub state: ImageState,
     /// Whether it can be pulled again.
     pub recoverable: Recoverable,
@@ -53,7 +65,7 @@ pub struct ImageNote {
     pub critical: Option<Critical>,
     /// When it was last used, as the kubelet noted it.
     pub last_used: LastUsed,
-    /// Whether a pass of the kubelet surely has seen it. Without one the next pass may be the first, to which it is too young.
+    /// Whether the kubelet surely has detected it. If not, the next GC run may be the first to, and finds it too young.
     pub seen: bool,
 }
 
@@ -81,11 +93,11 @@ pub enum ImageState {
 /// When the kubelet last saw an image in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LastUsed {
-    /// It is not known: highwater has not watched for long enough.
+    /// It is not known: highwater has not run for long enough.
     Unknown,
     /// Never, since the kubelet started.
     Never,
-    /// At a pass at this time.
+    /// At a GC run at this time.
     At(Timestamp),
 }
 
@@ -107,15 +119,19 @@ pub(super) struct LayerState {
     inventory: Inventory,
     followed_since: Option<Timestamp>,
     last: Option<(Timestamp, ImageStore)>,
-    /// The last kubelet that was seen with its collection loop on.
+    /// The last kubelet that was seen with image GC enabled.
     collector: Option<Collector>,
-    /// The last time at which the line of image GC was seen crossed.
+    /// The last time at which the threshold of image GC was seen crossed.
     gc_crossed: Option<Timestamp>,
-    /// The last time at which the line of an eviction was seen crossed, and one that deletes images.
+    /// The last time at which the threshold of an eviction was crossed for long enough, and by trigger that of one that deletes
+    /// images.
     evicting: Option<Timestamp>,
-    evicting_images: Option<Timestamp>,
-    /// Since when each soft line that is crossed is.
-    grace_since: BTreeMap<(Trigger, FilesystemId), Timestamp>,
+    evicting_images: BTreeMap<Trigger, Timestamp>,
+    /// The last time at which each soft threshold was seen not crossed, and since when those that are crossed are.
+    above: BTreeMap<(Trigger, FilesystemId), Timestamp>,
+    crossings: Crossings,
+    /// What is reserved for root on the image filesystem, from the last time that it was not full.
+    reserved: Option<(FilesystemId, Bytes)>,
     /// By trigger; `None`: it cannot be told what deleted them.
     observed: BTreeMap<Option<Trigger>, Observed>,
     cached: Option<Cached>,
@@ -123,7 +139,7 @@ pub(super) struct LayerState {
     shared: Option<Arc<Inventory>>,
 }
 
-/// A kubelet whose collection loop is on.
+/// A kubelet whose image GC is enabled.
 #[derive(Debug, Clone, Copy)]
 struct Collector {
     seen_at: Timestamp,
@@ -134,6 +150,7 @@ struct Collector {
 #[derive(Debug, Clone)]
 struct Cached {
     listed_at: Timestamp,
+    assessed_at: Timestamp,
     assessment: ImagesAssessment,
 }
 
@@ -151,15 +168,16 @@ pub(super) struct Given<'a> {
     pub(super) images: &'a Reading<ImageStore>,
 }
 
-/// A tick decides on numbers of up to one eviction period before, and is seen up to one sample later.
-const SEEN_BEFORE_TICK: Span = Span::from_secs(16);
-/// The kubelet's next pass comes up to 10 s after the sample that saw the line crossed, and a list may lie in between.
-const SEEN_BEFORE_EVICTION: Span = Span::from_secs(10);
-/// Larger stores are judged anew only when their list is: 5,000 images take some milliseconds.
+/// A GC run decides on figures of up to one sync period before, and is seen up to one sample later.
+const CROSSED_BEFORE_GC_RUN: Span = Span::from_secs(16);
+/// The kubelet's next sync comes up to 10 s after the sample that saw the threshold crossed, and a list may lie in between.
+const CROSSED_BEFORE_SYNC: Span = Span::from_secs(10);
+/// Larger stores are assessed anew only with a new list, once in a sync period, and under pressure: 5,000 images take some
+/// milliseconds.
 const ALWAYS_JUDGED: usize = 500;
 
 impl LayerState {
-    /// One who has watched up to `at`, and not since. The disk may have been short of space in between.
+    /// One that was followed up to `at`, and not since. The disk may have been short of space in between.
     pub(super) fn resume(inventory: Inventory, followed_since: Option<Timestamp>, at: Timestamp) -> Self {
         Self { inventory, followed_since, evicting: Some(at), ..Self::default() }
     }
@@ -181,19 +199,19 @@ impl LayerState {
 
     /// Takes note of a sample.
     pub(super) fn observe(&mut self, given: Given<'_>) {
-        for level in given.levels {
-            let is_crossed = level.headroom.is_some_and(|headroom| headroom < 0);
-            if !self.expected_triggers(level, is_crossed, given.now) {
-                continue;
+        self.note_levels(given);
+        if let Some(kubelet) = given.kubelet {
+            if self.inventory.kubelet() != Some(kubelet.started_at) {
+                self.followed_since = None;
             }
-            match level.trigger {
-                Trigger::ImageGc => self.gc_crossed = Some(given.now),
-                Trigger::ImageEviction | Trigger::InodeEviction => {
-                    self.evicting = Some(given.now);
-                    self.evicting_images = Some(given.now);
-                }
-                Trigger::PodEviction => self.evicting = Some(given.now),
-                Trigger::DiskFull => {}
+            let evicts = self.evicting == Some(given.now);
+            let sandbox_image =
+                kubelet.config.value().and_then(|config| config.flags.pod_infra_container_image.as_deref());
+            if self.inventory.sandbox_image_is(sandbox_image)
+                | self.inventory.kubelet_runs(kubelet.into())
+                | (evicts && self.inventory.pressure())
+            {
+                self.shared = None;
             }
         }
         let collector = Collector::of(given);
@@ -204,24 +222,27 @@ impl LayerState {
             return;
         }
         let since_last = |seen: Option<Timestamp>| {
-            seen.is_some_and(|seen| self.last.as_ref().is_none_or(|(last, _)| seen >= *last - SEEN_BEFORE_EVICTION))
+            seen.is_some_and(|seen| self.last.as_ref().is_none_or(|(last, _)| seen >= *last - CROSSED_BEFORE_SYNC))
         };
-        let (under_pressure, evicting) = (since_last(self.evicting), since_last(self.evicting_images));
+        let under_pressure = since_last(self.evicting);
+        let eviction = self.evicting_images.iter().find(|(_, seen)| since_last(Some(**seen)));
+        let eviction = eviction.map(|(trigger, _)| *trigger);
         if let Some((last, earlier)) = &self.last {
             let circumstances = Circumstances {
+                release: given.release,
                 // One that has ended since may have deleted them.
-                tripping_tick: [collector, earlier_collector]
+                gc_run: [collector, earlier_collector]
                     .into_iter()
                     .flatten()
-                    .find_map(|collector| self.tripping_tick(collector, *last, *at)),
-                eviction_line_crossed: evicting,
+                    .find_map(|collector| self.expected_gc_run(collector, *last, *at)),
+                eviction,
             };
             if let Some(gone) = deletions((*last, earlier), (*at, store), circumstances) {
-                let gc_crossed = since_last(self.gc_crossed) && !evicting;
-                match (gone.trigger, circumstances.tripping_tick, given.kubelet) {
-                    (Some(Trigger::ImageGc), Some(tick), _) => self.inventory.ticked(tick, gone.after, gone.before),
+                let gc_crossed = since_last(self.gc_crossed) && eviction.is_none();
+                match (gone.trigger, circumstances.gc_run, given.kubelet) {
+                    (Some(Trigger::ImageGc), Some(run), _) => self.inventory.note_gc_run(run, gone.after, gone.before),
                     (None, _, Some(kubelet)) if gc_crossed => {
-                        self.inventory.may_have_ticked(gone.after, gone.before, kubelet.into());
+                        self.inventory.note_possible_gc_run(gone.after, gone.before, kubelet.into());
                     }
                     _ => {}
                 }
@@ -232,9 +253,7 @@ impl LayerState {
             }
         }
         if let Some(kubelet) = given.kubelet {
-            if self.inventory.kubelet() != Some(kubelet.started_at) {
-                self.followed_since = Some(*at);
-            }
+            self.followed_since.get_or_insert(*at);
             self.inventory.observe(*at, kubelet.into(), store, under_pressure);
             self.shared = None;
         } else {
@@ -245,32 +264,62 @@ impl LayerState {
         }
     }
 
-    /// Whether a line is crossed, a soft one for so long that the kubelet acts on it.
-    fn expected_triggers(&mut self, level: &TriggerLevel, is_crossed: bool, now: Timestamp) -> bool {
+    /// Takes note of the thresholds that are crossed, and of what is reserved on the image filesystem.
+    fn note_levels(&mut self, given: Given<'_>) {
+        if let Some((id, space)) = given.imagefs.filter(|(_, space)| space.available > Bytes::ZERO) {
+            self.reserved = Some((id, space.free.saturating_sub(space.available)));
+        }
+        let same = matches!((given.imagefs, given.nodefs), (Some((image, _)), Some((node, _))) if image == node);
+        for level in given.levels {
+            if !self.acts(level, given.now) {
+                continue;
+            }
+            match level.trigger {
+                Trigger::ImageGc => self.gc_crossed = Some(given.now),
+                Trigger::ImageEviction | Trigger::InodeEviction => {
+                    self.evicting = Some(given.now);
+                    if level.signal.is_none_or(|signal| deletes_images(signal, same)) {
+                        self.evicting_images.insert(level.trigger, given.now);
+                    }
+                }
+                Trigger::PodEviction => self.evicting = Some(given.now),
+                Trigger::DiskFull => {}
+            }
+        }
+    }
+
+    /// Whether the kubelet may act on a threshold: it is crossed, or is a soft one whose grace period may have ended by now. One that
+    /// is not crossed any more may have been so up to a moment ago.
+    fn acts(&mut self, level: &TriggerLevel, now: Timestamp) -> bool {
+        let is_crossed = level.headroom.is_some_and(|headroom| headroom < 0);
         if level.grace_period <= Span::ZERO {
             return is_crossed;
         }
         let key = (level.trigger, level.filesystem);
-        if !is_crossed {
-            self.grace_since.remove(&key);
-            return false;
-        }
-        now.since(*self.grace_since.entry(key).or_insert(now)) >= level.grace_period
+        let crossing = if is_crossed {
+            let begins = Crossing { earliest: self.above.get(&key).copied(), latest: now };
+            Some(*self.crossings.entry(key).or_insert(begins))
+        } else {
+            self.above.insert(key, now);
+            self.crossings.remove(&key)
+        };
+        crossing.is_some_and(|crossing| crossing.may_have_lasted(level.grace_period, now))
     }
 
-    /// Since when a soft line is crossed; `None`: it is not, or no soft one.
+    /// Since when a soft threshold is seen crossed; `None`: it is not, or no soft one.
     pub(super) fn grace_since(&self, level: &TriggerLevel) -> Option<Timestamp> {
         let is_soft = level.grace_period > Span::ZERO;
-        self.grace_since.get(&(level.trigger, level.filesystem)).copied().filter(|_| is_soft)
+        let crossing = self.crossings.get(&(level.trigger, level.filesystem)).filter(|_| is_soft);
+        crossing.map(|crossing| crossing.latest)
     }
 
-    /// The tick that may lie between two lists, if it collects for age, or the line was seen crossed when it decided.
-    fn tripping_tick(&self, collector: Collector, last: Timestamp, at: Timestamp) -> Option<Expected> {
+    /// The GC run that may lie between two lists, if it deletes by age, or the threshold was seen crossed when it decided.
+    fn expected_gc_run(&self, collector: Collector, last: Timestamp, at: Timestamp) -> Option<Expected> {
         let slack = Span::from_secs(5);
-        let tick = self.inventory.schedule(collector.start).next_check(last - slack);
-        let crossed = self.gc_crossed.is_some_and(|seen| seen >= tick.earliest - SEEN_BEFORE_TICK);
+        let run = self.inventory.schedule(collector.start).next_gc_run(last - slack);
+        let crossed = self.gc_crossed.is_some_and(|seen| seen >= run.earliest - CROSSED_BEFORE_GC_RUN);
         let acts = collector.seen_at >= last - slack && (crossed || collector.collects_by_age);
-        (acts && tick.earliest <= at + slack).then_some(tick)
+        (acts && run.earliest <= at + slack).then_some(run)
     }
 
     /// What the images mean; `None` where the runtime does not tell them.
@@ -278,37 +327,50 @@ impl LayerState {
         let Reading::Present { value: store, at } = given.images else { return None };
         if let Some(cached) = &self.cached
             && cached.listed_at == *at
+            && given.now.since(cached.assessed_at) < SYNC_PERIOD
+            && given.levels.iter().all(|level| level.headroom.is_none_or(|headroom| headroom >= 0))
             && store.images.len() > ALWAYS_JUDGED
         {
             return Some(cached.assessment.clone());
         }
-        let records = Arc::clone(self.shared.get_or_insert_with(|| Arc::new(self.inventory.clone())));
+        let basis = Basis {
+            records: Arc::clone(self.shared.get_or_insert_with(|| Arc::new(self.inventory.clone()))),
+            crossings: self.crossings.clone(),
+            reserved: self
+                .reserved
+                .filter(|(id, _)| given.imagefs.is_some_and(|(imagefs, _)| imagefs == *id))
+                .map(|(_, bytes)| bytes),
+        };
         let assessment = ImagesAssessment {
             listed_at: *at,
             complete: store.complete,
             images: self.notes(store, given, critical_images),
-            predictions: predictions(given, &records, Bytes::ZERO),
+            predictions: predictions(given, &basis, Bytes::ZERO),
             new_image_gc_eligible_at: self.new_image_gc_eligible_at(given),
             followed_since: self.followed_since,
-            records,
+            basis,
         };
         if store.images.len() > ALWAYS_JUDGED {
-            self.cached = Some(Cached { listed_at: *at, assessment: assessment.clone() });
+            self.cached = Some(Cached { listed_at: *at, assessed_at: given.now, assessment: assessment.clone() });
         }
         Some(assessment)
     }
 
     fn notes(&self, store: &ImageStore, given: Given<'_>, critical_images: &[String]) -> Vec<ImageNote> {
-        let at = given.kubelet.map_or(given.now, |kubelet| self.schedule(kubelet).next_check(given.now).at);
-        let minimum_age =
-            given.policy.filter(|_| given.kubelet.is_some()).map(|policy| policy.image_gc.minimum_age.value);
-        let pass = Pass { release: given.release, at, minimum_age, inventory: &self.inventory };
-        let in_use = images_in_use(store, given.release, ContainersCounted::All);
+        let kubelet = given.kubelet.map(|kubelet| self.schedule(kubelet));
+        let minimum_age = given.policy.filter(|_| kubelet.is_some()).map(|policy| policy.image_gc.minimum_age.value);
+        let deletion = Deletion {
+            start: kubelet.map_or(Start::of(given.now, given.release), |schedule| schedule.start()),
+            at: kubelet.map_or(Expected::exactly(given.now), |schedule| schedule.next_gc_run(given.now)),
+            minimum_age,
+            inventory: &self.inventory,
+        };
+        let in_use = images_in_use(store, given.release, ContainersCounted::All, self.inventory.sandbox_image());
         let critical = critical(store, critical_images);
         let config = given.kubelet.and_then(|kubelet| kubelet.config.value());
         let never_pulled = NeverPulled::of(config.map_or(&[], |config| &config.never_pulled));
         let notes =
-            store.images.iter().zip(eligibilities(store, &in_use, pass)).map(|(image, eligibility)| ImageNote {
+            store.images.iter().zip(eligibilities(store, &in_use, deletion)).map(|(image, eligibility)| ImageNote {
                 id: image.id.clone(),
                 state: match eligibility {
                     Eligibility::Safe(SafeReason::InUse) => ImageState::InUse,
@@ -336,7 +398,7 @@ impl LayerState {
         }
     }
 
-    /// When the kubelet looks.
+    /// When the kubelet runs image GC.
     pub(super) fn schedule(&self, kubelet: &KubeletSample) -> GcSchedule {
         self.inventory.schedule(kubelet.into())
     }
@@ -362,19 +424,20 @@ impl Collector {
 }
 
 /// What each trigger that deletes images would do, after so many more bytes were written.
-pub(super) fn predictions(given: Given<'_>, records: &Inventory, written: Bytes) -> Vec<Prediction> {
+pub(super) fn predictions(given: Given<'_>, basis: &Basis, written: Bytes) -> Vec<Prediction> {
     let (Some(kubelet), Some(policy), Some(store)) = (given.kubelet, given.policy, given.images.value()) else {
         return Vec::new();
     };
     let subject = Subject {
         policy,
-        release: given.release,
-        schedule: records.schedule(kubelet.into()).measured_every(given.stats_period),
+        schedule: basis.records.schedule(kubelet.into()).measured_every(given.stats_period),
         now: given.now,
         imagefs: given.imagefs,
         nodefs: given.nodefs,
         store,
-        inventory: records,
+        inventory: &basis.records,
+        crossings: &basis.crossings,
+        reserved: basis.reserved,
     };
     predict(subject, written)
 }

@@ -96,7 +96,7 @@ pub fn after_writing(
     written: Bytes,
 ) -> Vec<Prediction> {
     let settings = Settings::of(layer, sample);
-    images::predictions(settings.given(layer, sample.at, &[]), &images.records, written)
+    images::predictions(settings.given(layer, sample.at, &[]), &images.basis, written)
 }
 
 /// What decides in one layer.
@@ -184,7 +184,7 @@ fn assess_layer(
     });
     let triggers = triggers.collect();
     let loop_runs = settings.policy.as_ref().is_some_and(|policy| policy.image_gc.enabled);
-    let next_image_gc_at = schedule.filter(|_| loop_runs).map(|schedule| schedule.next_check(sample.at).at);
+    let next_image_gc_at = schedule.filter(|_| loop_runs).map(|schedule| schedule.next_gc_run(sample.at).at);
     LayerAssessment {
         id: layer.id.clone(),
         policy: settings.policy,
@@ -210,13 +210,13 @@ fn action(
         let Some(schedule) = schedule else { return Some(crossing) };
         let at = if level.trigger == Trigger::ImageGc && crossing == Span::ZERO {
             // Crossed at some time before: the next image GC run sees it.
-            schedule.next_check(now).at
+            schedule.next_gc_run(now).at
         } else if crossing == Span::ZERO
             && let Some(since) = since
         {
             // Part of its grace period is over, or all of it: then every sync acts.
             let after_grace = schedule.acts_at(level.trigger, level.signal, since, level.grace_period).at;
-            after_grace.max(schedule.next_eviction_pass(level.signal, now).at)
+            after_grace.max(schedule.next_eviction_sync(level.signal, now).at)
         } else {
             schedule.acts_at(level.trigger, level.signal, now + crossing, level.grace_period).at
         };

@@ -31,7 +31,7 @@ const A_MINUTE: usize = 12;
 /// An unusable address, or one in use.
 pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
     let settings = Settings::load(args.overrides())?;
-    let door = serve::Door::open(&settings)?;
+    let bound = serve::BoundServer::open(&settings)?;
     privileges::keep_reading_files();
     let begin = clock::now();
     let (speed, seed) = (args.speed, args.seed);
@@ -40,7 +40,7 @@ pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
     player.hurry(begin - CLOSELY);
     let first = player.until(begin);
 
-    let urls = door.urls();
+    let urls = bound.urls();
     let notice = format!("Demonstration: a made-up node, seed {seed}, time runs {speed} times as fast.");
     let text =
         format!("{notice}\n\n{}\nServing on {urls}\n", table::render(&Report::new(&first, begin), terminal_width()));
@@ -70,7 +70,7 @@ pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
     let story = Arc::clone(&published);
     let played = move || story.newest().map_or(begin, |snapshot| snapshot.sample.at);
     let ended = async move { while ended.changed().await.is_ok() {} };
-    let result = serve::until_stopped(&settings, door, &published, Some(notice), played, ended);
+    let result = serve::until_stopped(&settings, bound, &published, Some(notice), played, ended);
     drop(stop);
     result
 }

@@ -6,7 +6,7 @@ use super::remote::RemoteError;
 use crate::access::AccessError;
 use crate::config::{ConfigError, ListenError};
 use crate::report::UnknownLayer;
-use crate::web::GuardError;
+use crate::web::WebConfigError;
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -22,7 +22,7 @@ pub enum Failure {
     Listen(#[from] ListenError),
     /// TLS or users are not usable.
     #[error(transparent)]
-    Web(#[from] GuardError),
+    Web(#[from] WebConfigError),
     /// The machine cannot be read at all.
     #[error("cannot read the processes of this machine")]
     Machine(#[from] AccessError),

@@ -1,12 +1,12 @@
 //! Opens recordings, and answers from them by the same `assess` that answers from a machine.
 
 use crate::assess::{Assessment, State, assess};
+use crate::config::open_regular;
 use crate::error_chain::error_chain;
 use crate::sample::Sample;
 use crate::sample::recording::{BEGIN, Reader, Report};
 use crate::time::Timestamp;
 use flate2::bufread::MultiGzDecoder;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write, stderr};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -59,7 +59,7 @@ pub(super) fn is_one(path: &Path) -> Result<bool, RecordingError> {
 
 fn input(path: &Path) -> Result<Box<dyn BufRead>, RecordingError> {
     let failure = |error: std::io::Error| unreadable(path, error);
-    let mut input = BufReader::with_capacity(64 << 10, File::open(path).map_err(failure)?);
+    let mut input = BufReader::with_capacity(64 << 10, open_regular(path).map_err(failure)?);
     let is_gzip = input.fill_buf().map_err(failure)?.starts_with(&[0x1f, 0x8b]);
     if is_gzip {
         return Ok(Box::new(BufReader::with_capacity(64 << 10, MultiGzDecoder::new(input))));

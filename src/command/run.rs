@@ -28,7 +28,7 @@ const NAMES_WITHIN: Duration = Duration::from_millis(700);
 /// Unusable settings, an address in use, or a machine whose processes cannot be listed.
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let settings = Settings::load(args.overrides())?;
-    let door = serve::Door::open(&settings)?;
+    let bound = serve::BoundServer::open(&settings)?;
     let written = [settings.storage.as_deref(), args.recording.as_deref()];
     privileges::keep_reading(&written.into_iter().flatten().collect::<Vec<_>>());
     let mut recording = args.recording.as_deref().map(|path| record(path, args.recording_max_size)).transpose()?;
@@ -38,7 +38,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     }
     let waits = Waits { runtimes: NAMES_WITHIN, window: Span::ZERO, usage: Span::ZERO };
     let first = observe(&mut watch, &waits, &settings)?;
-    greet(&first, &door.urls())?;
+    greet(&first, bound.urls())?;
 
     if let Some(recording) = &mut recording {
         recording.record(&first.sample);
@@ -47,7 +47,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     published.publish(Arc::new(first));
     let publisher = Arc::clone(&published);
     let mut changes = Changes::new(Windows { critical: settings.critical, warning: settings.warning });
-    let mut agent = Agent::start(watch, &settings, move |snapshot| {
+    let agent = Agent::start(watch, &settings, move |snapshot| {
         changes.log(&snapshot);
         if let Some(recording) = &mut recording {
             recording.record(&snapshot.sample);
@@ -55,7 +55,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         publisher.publish(Arc::new(snapshot));
     })
     .map_err(|error| Failure::io("start a thread", error))?;
-    let result = serve::until_stopped(&settings, door, &published, None, clock::now, agent.ended());
+    let result = serve::until_stopped(&settings, bound, &published, None, clock::now, agent.ended());
     agent.stop();
     result
 }

@@ -1,10 +1,9 @@
 //! What does the configuration file say? Every key is optional; unknown ones are errors.
 
-use super::ListenAddress;
+use super::{HostPattern, ListenAddress, open_regular};
 use crate::time::Span;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -41,6 +40,7 @@ pub(super) struct UsageSection {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct WebSection {
     pub(super) listen_addresses: Vec<ListenAddress>,
+    pub(super) allowed_hosts: Vec<HostPattern>,
     pub(super) telemetry_path: Option<String>,
     pub(super) max_series: Option<usize>,
 }
@@ -109,10 +109,10 @@ impl ConfigFile {
     }
 }
 
-/// The text of a file of at most 1 MiB.
+/// The text of a regular file of at most 1 MiB.
 pub(super) fn read_limited(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    File::open(path)?.take(LIMIT + 1).read_to_string(&mut text)?;
+    open_regular(path)?.take(LIMIT + 1).read_to_string(&mut text)?;
     if u64::try_from(text.len()).is_ok_and(|length| length > LIMIT) {
         return Err(io::Error::other("it is larger than 1 MiB"));
     }

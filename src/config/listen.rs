@@ -1,10 +1,13 @@
 //! Where does the web server listen? Addresses in the form that Prometheus exporters use, and Unix sockets.
 
+use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, UnixAddr};
+use nix::sys::stat::{Mode, fchmod};
 use serde::Deserialize;
 use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -94,13 +97,24 @@ impl ListenAddress {
 
 /// A socket file outlives the process that made it; one that refuses is such a left-over.
 fn bind_unix(path: &Path) -> io::Result<UnixListener> {
-    let bound = UnixListener::bind(path);
+    let bound = bind_private(path);
     let in_use = matches!(&bound, Err(error) if error.kind() == ErrorKind::AddrInUse);
     if in_use && fs::symlink_metadata(path)?.file_type().is_socket() && is_left_over(path) {
         fs::remove_file(path)?;
-        return UnixListener::bind(path);
+        return bind_private(path);
     }
     bound
+}
+
+/// Only the owner may connect, whatever the umask: a socket file gets the mode that the socket has before it is bound (Linux
+/// `unix_bind_bsd`), less the umask. So there is no moment at which others could.
+fn bind_private(path: &Path) -> io::Result<UnixListener> {
+    let address = UnixAddr::new(path)?;
+    let socket = socket::socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    fchmod(&socket, Mode::S_IRUSR | Mode::S_IWUSR)?;
+    socket::bind(socket.as_raw_fd(), &address)?;
+    socket::listen(&socket, Backlog::MAXCONN)?;
+    Ok(socket.into())
 }
 
 fn is_left_over(path: &Path) -> bool {

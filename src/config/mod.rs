@@ -4,15 +4,19 @@ mod agent_address;
 pub mod client;
 mod contents;
 mod file;
+mod hosts;
 mod listen;
 mod problem;
+mod regular;
 pub mod tls;
 pub mod web;
 
 pub use agent_address::{AddressError, Agent, AgentAddress, AgentChoice};
 pub use contents::{Contents, Unreadable};
 pub use file::{ConfigError, ConfigFile};
+pub use hosts::{HostPattern, HostPatternError};
 pub use listen::{ListenAddress, ListenError, Listening};
+pub use regular::open_regular;
 pub use tls::{PemError, TlsVersion};
 
 use crate::time::Span;
@@ -37,6 +41,8 @@ pub struct Settings {
     pub listen: Vec<ListenAddress>,
     /// Whether systemd hands the sockets over instead.
     pub systemd_socket: bool,
+    /// Names under which a browser may reach the agent, beside IP addresses and the machine's own.
+    pub allowed_hosts: Vec<HostPattern>,
     /// The file with TLS and users.
     pub web_file: Option<PathBuf>,
     /// The path of the metrics.
@@ -72,6 +78,8 @@ pub struct Overrides {
     pub listen: Vec<ListenAddress>,
     /// `--web.systemd-socket`.
     pub systemd_socket: bool,
+    /// `--web.allowed-host`.
+    pub allowed_hosts: Vec<HostPattern>,
     /// `--web.config.file`.
     pub web_file: Option<PathBuf>,
     /// `--web.telemetry-path`.
@@ -104,6 +112,10 @@ impl Settings {
                 .find(|list| !list.is_empty())
                 .unwrap_or_else(|| vec![ListenAddress::default()]),
             systemd_socket: flags.systemd_socket,
+            allowed_hosts: [flags.allowed_hosts, file.web.allowed_hosts]
+                .into_iter()
+                .find(|list| !list.is_empty())
+                .unwrap_or_default(),
             web_file: flags.web_file,
             telemetry_path: flags.telemetry_path.or(file.web.telemetry_path).unwrap_or_else(|| "/metrics".to_owned()),
             max_series: file.web.max_series.unwrap_or(5_000),
@@ -223,6 +235,19 @@ mod tests {
         assert_eq!(Settings::load(flags).unwrap().max_series, 300);
         let (_keep, flags) = file("web: {max_series: 1}\n");
         assert_eq!(Settings::load(flags).unwrap_err().to_string(), "web.max_series is 1, but must be 100 to 100000");
+    }
+
+    #[test]
+    fn allowed_hosts_are_names_and_flags_win() {
+        let (keep, flags) = file("web:\n  allowed_hosts: [\"*.example.com\", node-1]\n");
+        let names = |flags| -> Vec<String> {
+            Settings::load(flags).unwrap().allowed_hosts.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(names(flags.clone()), ["*.example.com", "node-1"]);
+        assert_eq!(names(Overrides { allowed_hosts: vec!["other".parse().unwrap()], ..flags.clone() }), ["other"]);
+        std::fs::write(keep.path(), "web:\n  allowed_hosts: [\"node-1:9469\"]\n").unwrap();
+        let error = Settings::load(flags).unwrap_err().to_string();
+        assert!(error.contains(":2:19: ") && error.contains("\"node-1:9469\" is no host name; write it as"), "{error}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! How do series become a scrape? Families in the order of the catalogue, each label set once, encoded by prometheus-client.
+//! How do series become a scrape? Families in the order of the catalogue, each label set once. OpenMetrics is encoded by
+//! prometheus-client, text 0.0.4 by `text.rs`.
 
 use super::catalogue::{Kind, Metric, Name};
-use super::protobuf;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
     DescriptorEncoder, EncodeLabel, EncodeLabelSet, EncodeMetric, LabelSetEncoder, MetricEncoder,
@@ -10,7 +10,6 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
-use prost::Message;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -49,14 +48,14 @@ pub struct Series {
 /// All series of a scrape, by metric and label set, so that none can occur twice.
 #[derive(Debug, Default)]
 pub struct Exposition {
-    families: BTreeMap<Name, Family>,
+    pub(super) families: BTreeMap<Name, Family>,
 }
 
 #[derive(Debug, Default)]
-struct Family {
+pub(super) struct Family {
     seen: BTreeSet<Vec<LabelValue>>,
     /// In the order in which they came, which is that of the layer tree.
-    samples: Vec<(Vec<LabelValue>, Value)>,
+    pub(super) samples: Vec<(Vec<LabelValue>, Value)>,
 }
 
 impl Exposition {
@@ -91,21 +90,8 @@ impl Exposition {
     }
 }
 
-impl Exposition {
-    /// The families as protobuf messages, each behind its length.
-    pub fn into_protobuf(self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for (name, family) in &self.families {
-            let samples = family.samples.iter().map(|(labels, value)| (labels.as_slice(), *value));
-            let family = protobuf::family(name.metric(), help(name.metric()), samples);
-            bytes.extend(family.encode_length_delimited_to_vec());
-        }
-        bytes
-    }
-}
-
-/// The HELP text.
-fn help(metric: &Metric) -> String {
+/// The HELP text; one line without a backslash or a quote, as the catalogue's tests demand.
+pub(super) fn help(metric: &Metric) -> String {
     format!("{}.", metric.help)
 }
 

@@ -7,7 +7,6 @@
 use super::catalogue::Name;
 use super::exposition::{Exposition, LabelValue, Series, Value};
 use super::images;
-use super::text as plain_text;
 use crate::assess::Quantiles;
 use crate::model::Signal;
 use crate::report::{
@@ -46,17 +45,14 @@ pub enum Format {
     OpenMetrics,
     /// Prometheus text 0.0.4.
     Text,
-    /// Prometheus protobuf, `io.prometheus.client.MetricFamily` with lengths.
-    Protobuf,
 }
 
 /// A scrape. Without a report it has what is known of the agent, which is its build.
-pub fn render(report: Option<&Report>, budget: Budget, format: Format) -> Vec<u8> {
+pub fn render(report: Option<&Report>, budget: Budget, format: Format) -> String {
     let exposition = exposition(report, budget);
     match format {
-        Format::OpenMetrics => exposition.into_openmetrics().into_bytes(),
-        Format::Text => plain_text::from_openmetrics(&exposition.into_openmetrics()).into_bytes(),
-        Format::Protobuf => exposition.into_protobuf(),
+        Format::OpenMetrics => exposition.into_openmetrics(),
+        Format::Text => exposition.into_text(),
     }
 }
 

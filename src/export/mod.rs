@@ -10,7 +10,6 @@ pub mod json;
 pub mod metrics;
 pub mod page;
 pub mod phrase;
-pub mod protobuf;
 mod put;
 mod remedy;
 pub mod table;

@@ -1,62 +1,133 @@
-//! How does a scrape look in Prometheus' older text format, version 0.0.4? Rewrites OpenMetrics text, which prometheus-client
-//! makes, line by line.
+//! How does a scrape look in Prometheus' older text format, version 0.0.4?
 //!
-//! What differs: no UNIT, no EOF; HELP and TYPE of a counter or info name the sample, `_total` or `_info` included; there is no
-//! type `info` (a gauge) nor `unknown` (`untyped`); infinity is `+Inf`. Escapes in labels are the same in both formats.
+//! Other than in OpenMetrics HELP and TYPE of a counter or info name the sample, `_total` or `_info` included; there is no type
+//! `info` (a gauge) nor `unknown` (`untyped`), no UNIT and no EOF; infinity is `+Inf`.
 
-/// The same scrape in text 0.0.4.
-pub fn from_openmetrics(openmetrics: &str) -> String {
-    let mut text = String::with_capacity(openmetrics.len());
-    // HELP comes before TYPE but its name depends on the type, so it waits.
-    let mut help: Option<(&str, &str)> = None;
-    for line in openmetrics.lines() {
-        if let Some(rest) = line.strip_prefix("# HELP ") {
-            help = rest.split_once(' ');
-        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
-            let (name, kind) = rest.split_once(' ').unwrap_or((rest, "untyped"));
-            let (suffix, kind) = match kind {
-                "counter" => ("_total", "counter"),
-                "info" => ("_info", "gauge"),
-                "unknown" => ("", "untyped"),
-                other => ("", other),
-            };
-            if let Some((name, help)) = help.take() {
-                push_all(&mut text, &["# HELP ", name, suffix, " ", help, "\n"]);
+use super::catalogue::{Kind, Metric};
+use super::exposition::{Exposition, LabelValue, Value, help};
+use std::fmt::{self, Write};
+
+impl Exposition {
+    /// Text 0.0.4.
+    pub fn into_text(self) -> String {
+        let mut text = String::new();
+        for (name, family) in &self.families {
+            // Writing to a string cannot fail.
+            if write_family(&mut text, name.metric(), &family.samples).is_err() {
+                return String::new();
             }
-            push_all(&mut text, &["# TYPE ", name, suffix, " ", kind, "\n"]);
-        } else if line.starts_with('#') {
-            // UNIT and EOF do not exist here.
-        } else if let Some(series) = line.strip_suffix(" inf") {
-            push_all(&mut text, &[series, " +Inf\n"]);
-        } else {
-            push_all(&mut text, &[line, "\n"]);
         }
+        text
     }
-    text
 }
 
-fn push_all(text: &mut String, parts: &[&str]) {
-    for part in parts {
-        text.push_str(part);
+fn write_family(text: &mut String, metric: &Metric, samples: &[(Vec<LabelValue>, Value)]) -> fmt::Result {
+    let (name, kind) = (metric.sample_name(), kind(metric.kind));
+    writeln!(text, "# HELP {name} {}", help(metric))?;
+    writeln!(text, "# TYPE {name} {kind}")?;
+    for (values, value) in samples {
+        text.push_str(&name);
+        write_labels(text, metric, values)?;
+        writeln!(text, " {value}")?;
+    }
+    Ok(())
+}
+
+/// The labels with a value, in braces; an empty value is left out, which is what Prometheus makes of it.
+fn write_labels(text: &mut String, metric: &Metric, values: &[LabelValue]) -> fmt::Result {
+    let mut before = "{";
+    for (name, value) in metric.labels.iter().zip(values).filter(|(_, value)| !value.as_str().is_empty()) {
+        write!(text, "{before}{name}=\"")?;
+        for character in value.as_str().chars() {
+            match character {
+                '\\' => text.push_str("\\\\"),
+                '"' => text.push_str("\\\""),
+                '\n' => text.push_str("\\n"),
+                other => text.push(other),
+            }
+        }
+        text.push('"');
+        before = ",";
+    }
+    if before == "," {
+        text.push('}');
+    }
+    Ok(())
+}
+
+const fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Gauge | Kind::Info => "gauge",
+        Kind::Counter => "counter",
+        Kind::Quantiles => "untyped",
+    }
+}
+
+/// As Go's `ParseFloat` reads it.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(count) => count.fmt(f),
+            Self::Signed(count) => count.fmt(f),
+            Self::Float(value) if value.is_infinite() => f.write_str(if *value > 0.0 { "+Inf" } else { "-Inf" }),
+            // Shorter than Display where it is very large or small.
+            Self::Float(value) => write!(f, "{value:?}"),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::export::catalogue::Name;
+    use crate::export::exposition::Series;
+    use std::sync::Arc;
+
+    fn text(name: Name, labels: &[&str], value: Value) -> String {
+        let labels = labels.iter().map(|label| LabelValue::Named(Arc::from(*label))).collect();
+        let mut exposition = Exposition::default();
+        exposition.push(Series { name, labels, value });
+        let text = exposition.into_text();
+        let lines =
+            text.lines().map(|line| line.strip_prefix("# HELP ").map_or(line, |rest| rest.split(' ').next().unwrap()));
+        lines.collect::<Vec<_>>().join("\n")
+    }
 
     #[test]
     fn counters_and_infos_are_named_as_their_samples() {
-        let openmetrics = "# HELP c_seconds Time.\n# TYPE c_seconds counter\n# UNIT c_seconds seconds\nc_seconds_total 1.5\n\
-                           # HELP i What.\n# TYPE i info\ni_info{a=\"x\"} 1\n# EOF\n";
-        let text = "# HELP c_seconds_total Time.\n# TYPE c_seconds_total counter\nc_seconds_total 1.5\n\
-                    # HELP i_info What.\n# TYPE i_info gauge\ni_info{a=\"x\"} 1\n";
-        assert_eq!(from_openmetrics(openmetrics), text);
+        assert_eq!(
+            text(Name::ProcessCpu, &[], Value::Float(1.5)),
+            "process_cpu_seconds_total\n# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total 1.5"
+        );
+        assert_eq!(
+            text(Name::Build, &["1.0"], Value::Count(1)),
+            "highwater_build_info\n# TYPE highwater_build_info gauge\nhighwater_build_info{version=\"1.0\"} 1"
+        );
     }
 
     #[test]
     fn infinity_and_the_unknown_type_are_written_the_older_way() {
-        let openmetrics = "# HELP f When.\n# TYPE f unknown\nf{q=\"0.5\"} inf\n# EOF\n";
-        assert_eq!(from_openmetrics(openmetrics), "# HELP f When.\n# TYPE f untyped\nf{q=\"0.5\"} +Inf\n");
+        assert_eq!(
+            text(Name::Forecast, &["host", "disk_full", "0.5"], Value::Float(f64::INFINITY)),
+            "highwater_forecast_seconds\n# TYPE highwater_forecast_seconds untyped\n\
+             highwater_forecast_seconds{layer=\"host\",trigger=\"disk_full\",quantile=\"0.5\"} +Inf"
+        );
+        let written = |value| text(Name::ProcessStart, &[], Value::Float(value)).rsplit(' ').next().unwrap().to_owned();
+        assert_eq!(
+            [f64::NEG_INFINITY, f64::NAN, 1e300, 1e-300, -0.25, 1.0].map(written),
+            ["-Inf", "NaN", "1e300", "1e-300", "-0.25", "1.0"]
+        );
+    }
+
+    #[test]
+    fn what_is_special_in_a_label_is_escaped_and_an_empty_one_left_out() {
+        assert_eq!(
+            text(Name::FilesystemStuck, &["a\\b\"c\nd\te", ""], Value::Signed(-1)).lines().last(),
+            Some(r#"highwater_filesystem_stuck{device="a\\b\"c\nd	e"} -1"#)
+        );
+        assert_eq!(
+            text(Name::FilesystemStuck, &["", ""], Value::Count(u64::MAX)).lines().last(),
+            Some("highwater_filesystem_stuck 18446744073709551615")
+        );
     }
 }

@@ -1,21 +1,21 @@
-//! Images are gone: who deleted them, and was it foretold? Reads two listings of the same store, and compares with a prediction.
+//! Images are gone: who deleted them, and was it predicted? Compares two lists of the same store, and those with a prediction.
 //!
-//! The runtime does not tell who asked for a deletion. A collection is recognised by its tick, an eviction by its line;
-//! what fits neither was somebody else, or a kubelet whose schedule is not known well enough.
+//! The runtime does not tell who asked for a deletion. Image GC is recognised by its schedule, an eviction by its threshold; what
+//! fits neither was somebody else, or a kubelet whose schedule is not known well enough.
 
-use super::Trigger;
 use super::schedule::Expected;
 use super::victims::{ImageOutcome, Outcome};
+use super::{Release, Rule, Trigger};
 use crate::sample::{Image, ImageId, ImageStore};
 use crate::time::{Span, Timestamp};
 use crate::units::Bytes;
 use serde::Serialize;
 use std::collections::{BTreeSet, HashSet};
 
-/// Images that vanished between two listings.
+/// Images that vanished between two lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deletions {
-    /// The last listing that had them.
+    /// The last list that had them.
     pub after: Timestamp,
     /// The first that has not.
     pub before: Timestamp,
@@ -27,23 +27,26 @@ pub struct Deletions {
     pub trigger: Option<Trigger>,
 }
 
-/// What is known of the time between two listings.
+/// What is known of the time between two lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Circumstances {
-    /// A tick of the collection loop that may have fallen into it, and saw usage at or above the high threshold.
-    pub tripping_tick: Option<Expected>,
-    /// Whether a threshold whose eviction deletes images was crossed at some time in it.
-    pub eviction_line_crossed: bool,
+    /// The kubelet's release.
+    pub release: Release,
+    /// An image GC run that may have fallen into it, and saw usage at or above the high threshold.
+    pub gc_run: Option<Expected>,
+    /// The eviction that deletes images whose threshold was crossed at some time in it.
+    pub eviction: Option<Trigger>,
 }
 
-/// How far a tick may lie outside of the time between the listings: the deletions of a full store take some seconds, and a
-/// busy machine is late.
+/// How far a GC run may lie outside of the time between the lists: the deletions of a full store take some seconds, and a busy
+/// machine is late.
 const TOLERANCE: Span = Span::from_secs(5);
 
-/// The images that are in the earlier listing and not in the later; `None` where none is missing, or a list is not whole.
+/// The images that are in the earlier list and not in the later; `None` where none is missing, or a list is not whole.
 ///
-/// Attributed to eviction where its line was crossed, since its passes come every 10 seconds; otherwise to collection, where
-/// a tick that trips lies between. A pinned image among them was deleted by somebody else, and so were perhaps the others.
+/// Attributed to an eviction where its threshold was crossed, since syncs come every 10 seconds; otherwise to image GC, where a
+/// run that finds its threshold crossed lies between. A pinned image among them was deleted by somebody else where the kubelet
+/// respects pins, and so were perhaps the others.
 pub fn deletions(
     earlier: (Timestamp, &ImageStore),
     later: (Timestamp, &ImageStore),
@@ -58,15 +61,13 @@ pub fn deletions(
     if gone.is_empty() {
         return None;
     }
-    let tick_between = circumstances
-        .tripping_tick
-        .is_some_and(|tick| tick.earliest - TOLERANCE <= before && after <= tick.latest + TOLERANCE);
-    let trigger = if gone.iter().any(|image| image.pinned) {
+    let run_between =
+        circumstances.gc_run.is_some_and(|run| run.earliest - TOLERANCE <= before && after <= run.latest + TOLERANCE);
+    let spares_pins = circumstances.release.holds(Rule::PinsRespected).is_certain();
+    let trigger = if spares_pins && gone.iter().any(|image| image.pinned) {
         None
-    } else if circumstances.eviction_line_crossed {
-        Some(Trigger::ImageEviction)
     } else {
-        tick_between.then_some(Trigger::ImageGc)
+        circumstances.eviction.or(run_between.then_some(Trigger::ImageGc))
     };
     let bytes = gone.iter().fold(Bytes::ZERO, |sum, image| sum.saturating_add(image.size.unwrap_or(Bytes::ZERO)));
     Some(Deletions { after, before, images: gone.into_iter().map(|image| image.id.clone()).collect(), bytes, trigger })
@@ -75,30 +76,30 @@ pub fn deletions(
 /// How a prediction compares with what happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Score {
-    /// Foretold as certain, and gone.
+    /// Predicted as certain, and gone.
     pub certain_gone: usize,
-    /// Foretold as certain, and still there: wrong.
+    /// Predicted as certain, and still there: wrong.
     pub certain_kept: usize,
-    /// Foretold as possible, and gone.
+    /// Predicted as possible, and gone.
     pub possible_gone: usize,
-    /// Foretold as possible, and still there.
+    /// Predicted as possible, and still there.
     pub possible_kept: usize,
-    /// Foretold as safe, and gone: wrong.
+    /// Predicted as safe, and gone: wrong.
     pub safe_gone: usize,
-    /// Foretold as safe, and still there.
+    /// Predicted as safe, and still there.
     pub safe_kept: usize,
-    /// Gone, and not in the prediction at all: the image arrived later.
-    pub unforeseen: usize,
+    /// Deleted, and not in the prediction at all: the image arrived later.
+    pub unpredicted: usize,
 }
 
 impl Score {
     /// Counts verdicts against the images that are gone.
     pub fn of(verdicts: &[ImageOutcome], gone: &BTreeSet<ImageId>) -> Self {
         let mut score = Self::default();
-        let mut foreseen = 0_usize;
+        let mut predicted = 0_usize;
         for verdict in verdicts {
             let is_gone = gone.contains(&verdict.image);
-            foreseen = foreseen.saturating_add(usize::from(is_gone));
+            predicted = predicted.saturating_add(usize::from(is_gone));
             let count = match (verdict.outcome, is_gone) {
                 (Outcome::Certain(_), true) => &mut score.certain_gone,
                 (Outcome::Certain(_), false) => &mut score.certain_kept,
@@ -109,11 +110,11 @@ impl Score {
             };
             *count = count.saturating_add(1);
         }
-        score.unforeseen = gone.len().saturating_sub(foreseen);
+        score.unpredicted = gone.len().saturating_sub(predicted);
         score
     }
 
-    /// Whether nothing foretold turned out wrong.
+    /// Whether nothing predicted turned out wrong.
     pub const fn holds(&self) -> bool {
         self.certain_kept == 0 && self.safe_gone == 0
     }
@@ -122,15 +123,21 @@ impl Score {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::simulated::{at, store};
+    use crate::model::simulated::{V1_37, at, store};
     use crate::model::victims::{Cause, SafeReason};
 
-    fn tick(seconds: i64) -> Expected {
+    fn gc_run(seconds: i64) -> Expected {
         Expected { earliest: at(seconds), at: at(seconds), latest: at(seconds + 1) }
     }
 
-    fn told(earlier: &[&str], tripping_tick: Option<i64>, eviction_line_crossed: bool) -> &'static str {
-        let circumstances = Circumstances { tripping_tick: tripping_tick.map(tick), eviction_line_crossed };
+    const NOTHING: Circumstances = Circumstances { release: V1_37, gc_run: None, eviction: None };
+
+    fn told(earlier: &[&str], run: Option<i64>, evicts: bool) -> &'static str {
+        told_of(V1_37, earlier, run, evicts.then_some(Trigger::ImageEviction))
+    }
+
+    fn told_of(release: Release, earlier: &[&str], run: Option<i64>, eviction: Option<Trigger>) -> &'static str {
+        let circumstances = Circumstances { release, gc_run: run.map(gc_run), eviction };
         match deletions((at(290), &store(earlier)), (at(320), &store(&["c"])), circumstances) {
             None => "nothing",
             Some(Deletions { trigger: None, .. }) => "somebody",
@@ -140,7 +147,7 @@ mod tests {
 
     #[test]
     fn what_vanished_is_counted_with_its_size() {
-        let circumstances = Circumstances { tripping_tick: Some(tick(300)), eviction_line_crossed: false };
+        let circumstances = Circumstances { gc_run: Some(gc_run(300)), ..NOTHING };
         let earlier = store(&["a=10", "b=20", "c=40"]);
         let found = deletions((at(290), &earlier), (at(320), &store(&["c=40", "d=80"])), circumstances).unwrap();
         assert_eq!(found.images, ["a".into(), "b".into()]);
@@ -152,21 +159,29 @@ mod tests {
     #[test]
     fn nothing_missing_and_lists_that_are_not_whole_tell_nothing() {
         assert_eq!(told(&["c"], Some(300), false), "nothing");
-        let circumstances = Circumstances { tripping_tick: None, eviction_line_crossed: true };
+        let circumstances = Circumstances { eviction: Some(Trigger::ImageEviction), ..NOTHING };
         let cut = ImageStore { complete: false, ..store(&[]) };
         assert_eq!(deletions((at(0), &store(&["a"])), (at(9), &cut), circumstances), None);
     }
 
     #[test]
-    fn a_collection_is_told_by_its_tick_and_an_eviction_by_its_line() {
+    fn image_gc_is_told_by_its_schedule_and_an_eviction_by_its_threshold() {
         assert_eq!(told(&["a"], Some(300), false), "image_gc");
         assert_eq!(told(&["a"], Some(286), false), "image_gc");
         assert_eq!(told(&["a"], Some(250), false), "somebody");
         assert_eq!(told(&["a"], Some(326), false), "somebody");
         assert_eq!(told(&["a"], None, false), "somebody");
         assert_eq!(told(&["a"], Some(300), true), "image_eviction");
-        // No kubelet deletes a pinned image.
+        assert_eq!(told_of(V1_37, &["a"], Some(300), Some(Trigger::InodeEviction)), "inode_eviction");
+    }
+
+    #[test]
+    fn a_kubelet_that_respects_pins_deletes_no_pinned_image() {
         assert_eq!(told(&["a", "b!"], Some(300), true), "somebody");
+        for release in [Release::V1 { minor: 20, patch: 2 }, Release::V1 { minor: 27, patch: 5 }, Release::Unknown] {
+            assert_eq!(told_of(release, &["a", "b!"], Some(300), None), "image_gc", "{release}");
+            assert_eq!(told_of(release, &["a", "b!"], None, None), "somebody", "{release}");
+        }
     }
 
     #[test]
@@ -186,7 +201,7 @@ mod tests {
             possible_gone: 1,
             possible_kept: 1,
             safe_kept: 1,
-            unforeseen: 1,
+            unpredicted: 1,
             ..Score::default()
         };
         assert_eq!(score, expected);

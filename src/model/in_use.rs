@@ -5,6 +5,7 @@
 
 use super::{Release, Rule, TriState, recovery};
 use crate::sample::{Container, ContainerState, ImageId, ImageStore, Pod};
+use crate::untrusted::Label;
 use std::collections::{BTreeSet, HashMap};
 
 /// Which containers make an image count as in use.
@@ -28,7 +29,14 @@ impl ImagesInUse<'_> {
 }
 
 /// The images of a store that are in use.
-pub fn images_in_use(store: &ImageStore, release: Release, counted: ContainersCounted) -> ImagesInUse<'_> {
+///
+/// `sandbox_image`: what `--pod-infra-container-image` says; `None` where it says nothing, or is not known.
+pub fn images_in_use<'a>(
+    store: &'a ImageStore,
+    release: Release,
+    counted: ContainersCounted,
+    sandbox_image: Option<&Label>,
+) -> ImagesInUse<'a> {
     let pods = PodStates::new(store);
     let mut in_use = HashMap::new();
     let mut note = |id, state: TriState| {
@@ -60,10 +68,13 @@ pub fn images_in_use(store: &ImageStore, release: Release, counted: ContainersCo
         // Any image may be mounted as a volume somewhere.
         store.images.iter().for_each(|image| note(&image.id, TriState::Unknown));
     }
-    if release.holds(Rule::SandboxImageInUse).is_certain() {
-        // Up to 1.28 the image of --pod-infra-container-image counts; which one that is cannot be told for certain.
-        for image in store.images.iter().filter(|image| recovery::is_sandbox(image)) {
-            note(&image.id, TriState::Unknown);
+    let sandbox_counts = release.holds(Rule::SandboxImageInUse);
+    for image in store.images.iter().filter(|_| sandbox_counts.is_possible()) {
+        match sandbox_image {
+            Some(name) if recovery::is_named(image, name) => note(&image.id, sandbox_counts),
+            // The default depends on the release.
+            None if recovery::is_sandbox(image) => note(&image.id, TriState::Unknown),
+            _ => {}
         }
     }
     ImagesInUse(in_use)

@@ -116,8 +116,8 @@ mod tests {
         let containerd = runtime(RuntimeKind::Containerd, Some("v2.1.4"));
         let with = |minor| pinning(Release::V1 { minor, patch: 0 }, Some(&containerd));
         assert_eq!(with(20), Pinning::IgnoredByKubelet);
-        assert_eq!(with(24), Pinning::Unknown);
-        assert_eq!(with(27), Pinning::Honoured);
+        assert_eq!(with(24), Pinning::IgnoredByKubelet);
+        assert_eq!(with(29), Pinning::Honoured);
         assert_eq!(pinning(Release::Unknown, Some(&containerd)), Pinning::Unknown);
     }
 }

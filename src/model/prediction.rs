@@ -1,29 +1,28 @@
-//! What would each trigger of a layer do to its images? Joins the lines, the schedule, and the loops that delete.
+//! What would each trigger of a layer do to its images? Joins the thresholds, the schedule, and what deletes.
 //!
-//! A trigger that is not near is answered as if its line had just been crossed: the question is what would go, not whether.
-//! When the line will be crossed is said by `forecast/`.
+//! A trigger that is not near is answered as if its threshold had just been crossed: the question is what would be deleted, not
+//! whether. When the threshold will be crossed is said by `forecast/`.
 
 use super::eviction::deletes_images;
 use super::freed::{Freed, Parts, freed};
-use super::image_eviction::{EvictionPass, evict};
-use super::image_gc::{Available, Tick, collect};
-use super::schedule::{Expected, GcSchedule};
+use super::image_eviction::{EvictionSync, evict};
+use super::image_gc::{Available, GcRun, collect};
+use super::schedule::{Crossing, Expected, GcSchedule};
 use super::triggers::{TriggerLevel, levels};
 use super::victims::{ImageOutcome, Outcome, Wanted};
-use super::{GcPolicy, Inventory, Release, Signal, Trigger};
+use super::{GcPolicy, Inventory, Signal, Trigger};
 use crate::sample::{FilesystemId, ImageStore, Space};
 use crate::time::Timestamp;
-use crate::units::Bytes;
+use crate::units::{Bytes, Inodes};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// One kubelet and what is known of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
     /// Its settings.
     pub policy: &'a GcPolicy,
-    /// Its release.
-    pub release: Release,
-    /// When it looks.
+    /// Its start, its GC runs and syncs.
     pub schedule: GcSchedule,
     /// The present.
     pub now: Timestamp,
@@ -35,20 +34,27 @@ pub struct Subject<'a> {
     pub store: &'a ImageStore,
     /// What the kubelet remembers of them.
     pub inventory: &'a Inventory,
+    /// Since when soft thresholds are crossed, of those that are.
+    pub crossings: &'a Crossings,
+    /// Bytes of the image filesystem that only root can use; `None` where that is not known.
+    pub reserved: Option<Bytes>,
 }
+
+/// Since when each threshold with a grace period is crossed, by trigger and filesystem.
+pub type Crossings = BTreeMap<(Trigger, FilesystemId), Crossing>;
 
 /// What one trigger would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prediction {
-    /// Which trigger, with its line; `headroom` counts what is written besides.
+    /// Which trigger, with its threshold; `headroom` counts what is written besides.
     pub level: TriggerLevel,
-    /// The pass for which this holds: the next one.
+    /// The GC run or eviction sync for which this holds: the next one that acts.
     pub at: Expected,
-    /// Whether the line is crossed at present; if not, the rest says what would happen if it just were.
+    /// Whether the threshold is crossed at present; if not, the rest says what would happen if it just were.
     pub crossed: bool,
-    /// What is wanted in CRI sizes; `None` for eviction, which takes everything.
+    /// What must be freed in CRI sizes; `None` for eviction, which deletes everything.
     pub wanted: Option<Wanted>,
-    /// Whether that is reached, where something is wanted and it can be told.
+    /// Whether that is reached, where something must be freed and it can be told.
     pub suffices: Option<bool>,
     /// The outcome of every image, in the store's order.
     pub verdicts: Vec<ImageOutcome>,
@@ -67,14 +73,10 @@ pub struct Total {
     pub bytes: Bytes,
 }
 
-/// What image collection, image eviction and inode eviction would do, each as far as it is armed and deletes images.
+/// What image GC, image eviction and inode eviction would do, each as far as it is armed and deletes images.
 /// `written`: bytes that are written to the image filesystem before that.
 pub fn predict(subject: Subject<'_>, written: Bytes) -> Vec<Prediction> {
-    let less = |space: &Space| Space {
-        available: space.available.saturating_sub(written),
-        free: space.free.saturating_sub(written),
-        ..*space
-    };
+    let less = |space: &Space| less(space, written);
     let same = same_filesystem(subject);
     let imagefs_after = subject.imagefs.map(|(id, space)| (id, less(space)));
     let nodefs_after = subject.nodefs.map(|(id, space)| (id, if same { less(space) } else { *space }));
@@ -105,17 +107,17 @@ fn same_filesystem(subject: Subject<'_>) -> bool {
 }
 
 fn collection(subject: Subject<'_>, level: TriggerLevel, space: &Space, parts: &Parts) -> Prediction {
-    let at = subject.schedule.next_check(subject.now);
+    let at = subject.schedule.next_gc_run(subject.now);
     let just_crossed = Bytes::new(level.threshold.saturating_sub(1));
     let crossed = space.available <= just_crossed;
-    let available = space.available.min(just_crossed);
-    let collection = collect(Tick {
+    let found = less(space, space.available.saturating_sub(just_crossed));
+    let collection = collect(GcRun {
         policy: subject.policy,
-        release: subject.release,
         schedule: subject.schedule,
-        at: at.at,
+        at,
         capacity: space.capacity,
-        available: Available::exactly(available),
+        available: Available::exactly(found.available),
+        crossed,
         store: subject.store,
         inventory: subject.inventory,
     });
@@ -126,7 +128,7 @@ fn collection(subject: Subject<'_>, level: TriggerLevel, space: &Space, parts: &
         crossed,
         wanted: collection.wanted,
         suffices: collection.suffices,
-        available_after: freed.map(|freed| after(available, freed, space)),
+        available_after: freed.map(|freed| after(&found, freed, subject.reserved)),
         verdicts: collection.verdicts,
         freed,
     }
@@ -139,19 +141,22 @@ fn eviction(
     (same, space): (bool, &Space),
     parts: &Parts,
 ) -> Prediction {
-    let at = subject.schedule.next_eviction_pass(Some(signal), subject.now);
+    let crossing = subject.crossings.get(&(level.trigger, level.filesystem)).copied();
+    let at = subject.schedule.next_acting_sync(signal, level.grace_period, crossing, subject.now);
     let crossed = level.headroom.is_some_and(|headroom| headroom < 0);
-    let available = if signal.counts_inodes() {
-        space.available
+    let just_crossed = level.threshold.saturating_sub(1);
+    let found = if signal.counts_inodes() {
+        Space { files_free: space.files_free.min(Inodes::new(just_crossed)), ..*space }
     } else {
-        space.available.min(Bytes::new(level.threshold.saturating_sub(1)))
+        less(space, space.available.saturating_sub(Bytes::new(just_crossed)))
     };
-    let verdicts = evict(EvictionPass {
+    let verdicts = evict(EvictionSync {
         policy: subject.policy,
-        release: subject.release,
-        at: at.at,
+        start: subject.schedule.start(),
+        at,
         signal,
         same_filesystem: same,
+        nodefs_met: same && nodefs_is_met(subject.policy, &found),
         store: subject.store,
         inventory: subject.inventory,
     });
@@ -162,15 +167,45 @@ fn eviction(
         crossed,
         wanted: None,
         suffices: None,
-        available_after: freed.map(|freed| after(available, freed, space)),
+        available_after: freed.map(|freed| after(&found, freed, subject.reserved)),
         verdicts,
         freed,
     }
 }
 
-fn after(available: Bytes, freed: Freed, space: &Space) -> Available {
-    let plus = |bytes| available.saturating_add(bytes).min(space.capacity);
-    Available { least: plus(freed.least), most: plus(freed.most) }
+/// Whether a threshold of nodefs is met by these figures, or was and is not recovered from.
+fn nodefs_is_met(policy: &GcPolicy, space: &Space) -> bool {
+    let soft = policy.eviction_soft.iter().map(|soft| &soft.threshold);
+    policy.eviction_hard.iter().chain(soft).filter(|threshold| !threshold.signal.is_imagefs()).any(|threshold| {
+        let (capacity, available) = if threshold.signal.counts_inodes() {
+            (space.files.get(), space.files_free.get())
+        } else {
+            (space.capacity.get(), space.available.get())
+        };
+        available < threshold.recovers_at(capacity)
+    })
+}
+
+/// The figures after so many more bytes were written.
+fn less(space: &Space, written: Bytes) -> Space {
+    Space { available: space.available.saturating_sub(written), free: space.free.saturating_sub(written), ..*space }
+}
+
+/// What is available after a deletion. What root has used of its reserve is given back first.
+fn after(space: &Space, freed: Freed, reserved: Option<Bytes>) -> Available {
+    let available = |bytes: Bytes, reserved: Bytes| {
+        let free = space.free.saturating_add(bytes).saturating_sub(reserved);
+        free.max(space.available).min(space.capacity)
+    };
+    if space.available > Bytes::ZERO {
+        let reserved = space.free.saturating_sub(space.available);
+        return Available { least: available(freed.least, reserved), most: available(freed.most, reserved) };
+    }
+    match reserved {
+        Some(reserved) => Available { least: available(freed.least, reserved), most: available(freed.most, reserved) },
+        // At least what is free is reserved.
+        None => Available { least: Bytes::ZERO, most: available(freed.most, space.free) },
+    }
 }
 
 impl Prediction {
@@ -198,7 +233,6 @@ mod tests {
     use super::*;
     use crate::model::simulated::{KUBELET, V1_37, at, store};
     use crate::sample::StoredLayer;
-    use crate::units::Inodes;
 
     const CAPACITY: Bytes = Bytes::new(1_000);
 
@@ -231,13 +265,14 @@ mod tests {
         let space = space(available);
         let subject = Subject {
             policy: &policy,
-            release: V1_37,
             schedule: GcSchedule::of(KUBELET),
             now: at(240),
             imagefs: Some((filesystem(1), &space)),
             nodefs: Some((filesystem(nodefs), &space)),
             store: &store,
             inventory: &inventory,
+            crossings: &Crossings::new(),
+            reserved: None,
         };
         predict(subject, Bytes::new(written))
     }
@@ -247,20 +282,20 @@ mod tests {
     }
 
     #[test]
-    fn far_from_its_line_a_trigger_says_what_would_go_if_it_struck() {
+    fn far_from_its_threshold_a_trigger_says_what_it_would_delete() {
         let predictions = predictions(500, 1, 0, |_| ());
         assert_eq!(names(&predictions), ["image_gc", "image_eviction", "inode_eviction"]);
         let collection = &predictions[0];
         assert!(!collection.crossed);
         assert_eq!(collection.level.headroom, Some(340));
-        // 159 of 1,000 available, 200 wanted available: 41 to go, and the first image is too small for that.
+        // 159 of 1,000 available and 200 to be: 41 must be freed, and the first image is too small for that.
         assert_eq!(collection.wanted, Some(Wanted { least: Some(41), most: 41 }));
         assert_eq!(collection.certain(), Total { images: 2, bytes: Bytes::new(80) });
         assert_eq!(collection.possible(), Total::default());
         assert_eq!(collection.suffices, Some(true));
         assert_eq!(collection.freed, Some(Freed { least: Bytes::new(160), most: Bytes::new(160) }));
         assert_eq!(collection.available_after, Some(Available::exactly(Bytes::new(319))));
-        // Eviction expected_triggers at 149 available, float32 included.
+        // Eviction triggers at 149 available, float32 included.
         assert_eq!(predictions[1].available_after, Some(Available::exactly(Bytes::new(309))));
         assert_eq!(predictions[2].available_after, Some(Available::exactly(Bytes::new(660))));
     }
@@ -285,7 +320,7 @@ mod tests {
             policy.eviction_hard.clear();
         };
         assert_eq!(predictions(0, 1, 0, off), []);
-        // Collection off, eviction on: everything unused goes all the same.
+        // Image GC off, eviction on: everything unused is deleted all the same.
         let predictions = predictions(0, 1, 0, |policy| policy.image_gc.enabled = false);
         assert_eq!(names(&predictions), ["image_eviction", "inode_eviction"]);
         assert_eq!(predictions[0].certain().images, 2);
@@ -301,5 +336,23 @@ mod tests {
         };
         assert_eq!(names_of(1), ["image_gc", "image_eviction", "inode_eviction"]);
         assert_eq!(names_of(2), ["image_gc"]);
+    }
+
+    #[test]
+    fn what_is_freed_fills_the_reserve_of_root_first() {
+        let found = |available, free| Space { free: Bytes::new(free), ..space(available) };
+        let freed = |bytes| Freed { least: Bytes::new(bytes), most: Bytes::new(bytes) };
+        let after = |available, free, bytes, reserved: Option<u64>| {
+            let Available { least, most } = after(&found(available, free), freed(bytes), reserved.map(Bytes::new));
+            (least.get(), most.get())
+        };
+        // 30 of a reserve of 50 are used.
+        assert_eq!(after(0, 20, 80, Some(50)), (50, 50));
+        assert_eq!(after(0, 20, 10, Some(50)), (0, 0), "the reserve is not even full again");
+        // Never seen with anything available: the reserve is what is free now, or more.
+        assert_eq!(after(0, 20, 80, None), (0, 80));
+        // What is available tells the reserve, whatever it was before.
+        assert_eq!(after(10, 60, 80, Some(5)), (90, 90));
+        assert_eq!(after(10, 10, 2_000, None), (1_000, 1_000));
     }
 }

@@ -65,6 +65,11 @@ impl NeverPulled {
     }
 }
 
+/// Whether a name, with or without a host or a tag, is the image's.
+pub fn is_named(image: &Image, name: &Label) -> bool {
+    NeverPulled::of(std::slice::from_ref(name)).has(image)
+}
+
 /// A name with the host, folder and tag that are added where they are not said (distribution `reference/normalize.go`).
 fn full_name(name: &str) -> String {
     if name.starts_with("sha256:") {

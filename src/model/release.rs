@@ -26,11 +26,10 @@ pub enum Release {
 /// A rule that not every release follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rule {
-    /// Images present at the first pass after a start have no minimum age; otherwise it counts anew from every start.
+    /// Images present at the first detection after a start have no minimum age; otherwise it counts anew from every start.
     StartVoidsMinimumAge,
-    /// A collection tick lists images and containers first, so that it refreshes every record, even with space to
-    /// spare.
-    TickRefreshesRecords,
+    /// An image GC run lists images and containers first, so that it refreshes every record, even where it needs no space.
+    GcRunDetectsImages,
     /// The image named by `--pod-infra-container-image` counts as in use.
     SandboxImageInUse,
     /// Images that the runtime reports as pinned are no candidates.
@@ -47,9 +46,9 @@ pub enum Rule {
     MaximumAgeByDefault,
     /// ... and its feature gate can no longer be switched off.
     MaximumAgeLocked,
-    /// Age collection waits until the kubelet has run for longer than the maximum age.
+    /// GC by maximum age waits until the kubelet has run for longer than that.
     MaximumAgeWaits,
-    /// The loop is off at a high threshold of 100 even when a maximum age is set.
+    /// Image GC is off at a high threshold of 100 even when a maximum age is set.
     HundredAloneDisables,
     /// imagefs.inodesFree<5% is one of the default hard thresholds.
     ImagefsInodesDefault,
@@ -59,7 +58,9 @@ pub enum Rule {
     ConfigDir,
     /// A negative imageMinimumGCAge is refused.
     NegativeMinimumAgeRefused,
-    /// Image pressure on a dedicated disk can pass straight to pods, with no image deleted.
+    /// A sync under disk pressure may turn to pods at once, with no image deleted: the containerfs threshold that is derived from
+    /// that of imagefs, on one shared disk from that of nodefs, has no reclaim function, and of several thresholds that are met
+    /// the order of a map decides which is taken.
     ContainerfsSkipsReclaim,
     /// Containers of a running pod are removed at once when the pod is deleted, not by the next container collection.
     ContainersGoWithPod,
@@ -86,23 +87,34 @@ struct Row {
     until: Option<u32>,
     /// Minor releases that were neither read nor seen, between the two neighbours that were: the answer is unknown.
     unread: Option<(u32, u32)>,
+    /// Minor releases before `from` that got the rule with a patch release, and with which.
+    backported: &'static [(u32, u32)],
     source: &'static str,
 }
 
 const fn row(rule: Rule, from: Option<u32>, until: Option<u32>, source: &'static str) -> Row {
-    Row { rule, from, until, unread: None, source }
+    Row { rule, from, until, unread: None, backported: &[], source }
 }
 
 const fn gap(rule: Rule, from: Option<u32>, until: Option<u32>, unread: (u32, u32), source: &'static str) -> Row {
-    Row { rule, from, until, unread: Some(unread), source }
+    Row { rule, from, until, unread: Some(unread), backported: &[], source }
 }
 
 /// What changed when. Releases 1.21 to 1.26 were not read; where 1.20 and 1.27 agree, they are taken to agree as well.
 const TABLE: [Row; 19] = [
     row(Rule::StartVoidsMinimumAge, None, Some(28), "images/image_gc_manager.go Start, detectImages; seen on 1.20.2"),
-    row(Rule::TickRefreshesRecords, Some(29), None, "images/image_gc_manager.go GarbageCollect"),
+    row(Rule::GcRunDetectsImages, Some(29), None, "images/image_gc_manager.go GarbageCollect"),
     row(Rule::SandboxImageInUse, None, Some(28), "images/image_gc_manager.go detectImages; removed by PR 118544"),
-    gap(Rule::PinsRespected, Some(27), None, (21, 26), "images/image_gc_manager.go imagesInEvictionOrder"),
+    // 1.23 brought the rule (PR 103299), but up to PR 119986 the kubelet dropped what the runtime says: no image counted as pinned.
+    Row {
+        backported: &[(25, 14), (26, 9), (27, 6), (28, 2)],
+        ..row(
+            Rule::PinsRespected,
+            Some(29),
+            None,
+            "images/image_gc_manager.go freeSpace; kuberuntime ListImages, PR 119986",
+        )
+    },
     row(Rule::InUseByImageId, Some(30), None, "kuberuntime/helpers.go toKubeContainer"),
     row(Rule::ImageVolumes, Some(31), None, "images/image_gc_manager.go handleImageVolumes"),
     row(Rule::ImageVolumesByDefault, Some(35), None, "pkg/features/kube_features.go ImageVolume"),
@@ -145,13 +157,14 @@ impl Release {
 
     /// Whether a rule holds in this release.
     pub fn holds(self, rule: Rule) -> TriState {
-        let Self::V1 { minor, .. } = self else { return TriState::Unknown };
+        let Self::V1 { minor, patch } = self else { return TriState::Unknown };
         let Some(row) = TABLE.iter().find(|row| row.rule == rule) else { return TriState::Unknown };
         if row.unread.is_some_and(|(first, last)| (first..=last).contains(&minor)) {
             return TriState::Unknown;
         }
         let within = row.from.is_none_or(|from| minor >= from) && row.until.is_none_or(|until| minor <= until);
-        if within { TriState::Yes } else { TriState::No }
+        let backported = row.backported.iter().any(|(release, from)| *release == minor && patch >= *from);
+        if within || backported { TriState::Yes } else { TriState::No }
     }
 }
 
@@ -166,6 +179,16 @@ impl TriState {
     /// Whether the rule certainly holds.
     pub const fn is_certain(self) -> bool {
         matches!(self, Self::Yes)
+    }
+
+    /// Whether both hold.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::No, _) | (_, Self::No) => Self::No,
+            (Self::Yes, Self::Yes) => Self::Yes,
+            _ => Self::Unknown,
+        }
     }
 
     /// Whether the rule may hold.
@@ -230,8 +253,8 @@ mod tests {
         let cases = [
             (Rule::StartVoidsMinimumAge, 28, TriState::Yes),
             (Rule::StartVoidsMinimumAge, 29, TriState::No),
-            (Rule::TickRefreshesRecords, 28, TriState::No),
-            (Rule::TickRefreshesRecords, 29, TriState::Yes),
+            (Rule::GcRunDetectsImages, 28, TriState::No),
+            (Rule::GcRunDetectsImages, 29, TriState::Yes),
             (Rule::HundredAloneDisables, 29, TriState::Yes),
             (Rule::HundredAloneDisables, 30, TriState::No),
             (Rule::ImagefsInodesDefault, 29, TriState::No),
@@ -242,8 +265,8 @@ mod tests {
             (Rule::ContainerfsSkipsReclaim, 30, TriState::Yes),
             (Rule::ContainerfsSkipsReclaim, 32, TriState::No),
             (Rule::PinsRespected, 20, TriState::No),
-            (Rule::PinsRespected, 24, TriState::Unknown),
-            (Rule::PinsRespected, 27, TriState::Yes),
+            (Rule::PinsRespected, 24, TriState::No),
+            (Rule::PinsRespected, 29, TriState::Yes),
             (Rule::SlowStart, 20, TriState::Yes),
             (Rule::SlowStart, 33, TriState::Unknown),
             (Rule::SlowStart, 37, TriState::No),
@@ -252,6 +275,16 @@ mod tests {
             assert_eq!(v1(minor).holds(rule), held, "{rule:?} in 1.{minor}");
         }
         assert_eq!(Release::Unknown.holds(Rule::PinsRespected), TriState::Unknown);
+    }
+
+    /// Read in the modules v1.24.17, v1.25.13, v1.25.14, v1.26.8, v1.26.9, v1.27.5, v1.27.6, v1.28.1 and v1.28.2.
+    #[test]
+    fn pins_count_from_the_patch_releases_on_that_pass_them_on() {
+        let respects = |minor, patch| Release::V1 { minor, patch }.holds(Rule::PinsRespected) == TriState::Yes;
+        for (minor, patch) in [(25, 14), (26, 9), (27, 6), (28, 2)] {
+            assert!(respects(minor, patch) && !respects(minor, patch - 1), "1.{minor}.{patch}");
+        }
+        assert!(!respects(24, 17) && respects(29, 0));
     }
 
     proptest! {

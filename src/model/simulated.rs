@@ -21,7 +21,7 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
 
 /// When a pass comes.
 pub(crate) fn time_of(number: i64) -> Timestamp {
-    KUBELET.pass(number).at
+    KUBELET.gc_run(number).at
 }
 
 pub(crate) fn image(id: &str, size: u64) -> Image {

@@ -203,6 +203,9 @@ pub struct KubeletSettings {
     /// staticPodPath, `--pod-manifest-path`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub static_pod_path: Option<String>,
+    /// `--pod-infra-container-image`: the image of sandboxes. No file can say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod_infra_container_image: Option<String>,
     /// featureGates.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub feature_gates: Option<BTreeMap<String, bool>>,

@@ -1,11 +1,11 @@
 //! What is answered to which path? From memory only: the newest snapshot, rendered for this client.
 
-use super::published::Published;
-use super::rendered::{Asked, Body, Look, Rendered};
-use super::{accept, api};
+use super::response::{Body, Cache, RequestContext, Resource, compressible, plain};
+use super::{api, negotiate};
 use crate::export::metrics::{self, Budget};
 use crate::export::page;
 use crate::report::{Explanation, Question};
+use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -14,9 +14,38 @@ use hyper::{HeaderMap, Method, Response, StatusCode, Uri};
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 pub use crate::export::page::PageOptions;
+
+/// The newest snapshot, for one writer and any number of readers: one slot that is replaced whole; a lock is held for the copy of a
+/// pointer.
+#[derive(Debug, Default)]
+pub struct Published {
+    newest: RwLock<Option<Arc<Snapshot>>>,
+}
+
+impl Published {
+    /// Empty: nothing has been sampled yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Replaces the snapshot.
+    pub fn publish(&self, snapshot: Arc<Snapshot>) {
+        // A panic while the lock was held cannot have left half a pointer behind.
+        let mut slot = self.newest.write().unwrap_or_else(PoisonError::into_inner);
+        let old = slot.replace(snapshot);
+        drop(slot);
+        // Freeing the old one may take a while; readers do not wait for it.
+        drop(old);
+    }
+
+    /// The newest snapshot; `None` before the first.
+    pub fn newest(&self) -> Option<Arc<Snapshot>> {
+        self.newest.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
 
 /// Everything an answer is made from.
 pub struct Answers {
@@ -30,9 +59,9 @@ pub struct Answers {
     pub budget: Budget,
     /// What the status page says beside the snapshot.
     pub page: PageOptions,
-    rendered: Rendered,
-    /// The parts of the page that never change, packed once each.
-    packed_files: Mutex<HashMap<&'static str, Body>>,
+    cache: Cache,
+    /// The parts of the page that never change, compressed once each.
+    compressed_files: Mutex<HashMap<&'static str, Body>>,
 }
 
 impl fmt::Debug for Answers {
@@ -40,15 +69,6 @@ impl fmt::Debug for Answers {
         f.debug_struct("Answers").field("telemetry_path", &self.telemetry_path).finish_non_exhaustive()
     }
 }
-
-const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
-const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
-const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-/// May be kept, and must be asked for each time.
-pub(super) const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
-const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
-/// For what is no page: nothing may be loaded, framed or sent anywhere.
-const DENY_ALL: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 
 impl Answers {
     /// Answers from what is published, at the time of `clock`, with the metrics at `telemetry_path`.
@@ -65,8 +85,8 @@ impl Answers {
             telemetry_path,
             budget,
             page,
-            rendered: Rendered::default(),
-            packed_files: Mutex::default(),
+            cache: Cache::default(),
+            compressed_files: Mutex::default(),
         }
     }
 
@@ -85,53 +105,60 @@ impl Answers {
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
             return response;
         }
-        let gzip = accept::gzip(list(headers, header::ACCEPT_ENCODING).as_deref());
+        let gzip = negotiate::gzip(list(headers, header::ACCEPT_ENCODING).as_deref());
         if let Some((body, content_type)) = file {
-            return packable(self.file(body, gzip), content_type);
+            return compressible(self.file(body, gzip), content_type);
         }
         let newest = self.published.newest();
-        let look = Look { rendered: &self.rendered, snapshot: newest.as_deref(), now: (self.clock)(), gzip };
+        let context = RequestContext { cache: &self.cache, snapshot: newest.as_deref(), now: (self.clock)(), gzip };
         if path == self.telemetry_path {
-            return self.scrape(&look, headers);
+            return self.scrape(&context, headers);
         }
-        match (path, look.snapshot) {
+        match (path, context.snapshot) {
             ("/-/healthy", _) => plain(StatusCode::OK, "highwater is healthy\n"),
             ("/-/ready", Some(_)) => plain(StatusCode::OK, "highwater is ready\n"),
             ("/-/ready", None) => plain(StatusCode::SERVICE_UNAVAILABLE, "no sample yet\n"),
-            (api::SNAPSHOT | api::EXPLAIN, _) => api::answer(path, uri.query().unwrap_or_default(), &look, headers),
-            _ => self.page(&look),
+            (api::SNAPSHOT | api::EXPLAIN, _) => api::answer(path, uri.query().unwrap_or_default(), &context, headers),
+            _ => self.page(&context),
         }
+    }
+
+    /// Whether a path is answered under every name: Prometheus and probes come by whatever name they have been given.
+    pub(super) fn is_for_any_host(&self, path: &str) -> bool {
+        path == self.telemetry_path || matches!(path, "/-/healthy" | "/-/ready")
     }
 
     fn file(&self, plain: &'static str, gzip: bool) -> Body {
         if !gzip {
             return Body::new(plain, false);
         }
-        let mut files = self.packed_files.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = self.compressed_files.lock().unwrap_or_else(PoisonError::into_inner);
         files.entry(plain).or_insert_with(|| Body::new(plain, true)).clone()
     }
 
-    fn page(&self, look: &Look<'_>) -> Response<Full<Bytes>> {
+    fn page(&self, context: &RequestContext<'_>) -> Response<Full<Bytes>> {
         let render = || {
-            let explanation = look.snapshot.map(|snapshot| Explanation::new(snapshot, look.now, Question::default()));
-            let report = look.report();
+            let (snapshot, now) = (context.snapshot, context.now);
+            let explanation = snapshot.map(|snapshot| Explanation::new(snapshot, now, Question::default()));
+            let report = context.report();
             // Every layer is always known.
             let known = report.as_ref().zip(explanation.as_ref().and_then(|explanation| explanation.as_ref().ok()));
             Ok::<_, Infallible>(page::render(known, &self.page).into_bytes())
         };
-        let Ok(body) = look.body(Asked::Page, render);
-        let mut response = packable(body, "text/html; charset=utf-8");
+        let Ok(body) = context.body(Resource::Page, render);
+        let mut response = compressible(body, "text/html; charset=utf-8");
         let policy = HeaderValue::from_static(page::CONTENT_SECURITY_POLICY);
         response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
         response
     }
 
     /// The metrics in the format that the client wants.
-    fn scrape(&self, look: &Look<'_>, headers: &HeaderMap) -> Response<Full<Bytes>> {
-        let chosen = accept::format(list(headers, header::ACCEPT).as_deref());
-        let render = || Ok::<_, Infallible>(metrics::render(look.report().as_ref(), self.budget, chosen.format));
-        let Ok(body) = look.body(Asked::Metrics(chosen.format), render);
-        let mut response = packable(body, "");
+    fn scrape(&self, context: &RequestContext<'_>, headers: &HeaderMap) -> Response<Full<Bytes>> {
+        let chosen = negotiate::format(list(headers, header::ACCEPT).as_deref());
+        let render =
+            || Ok::<_, Infallible>(metrics::render(context.report().as_ref(), self.budget, chosen.format).into_bytes());
+        let Ok(body) = context.body(Resource::Metrics(chosen.format), render);
+        let mut response = compressible(body, "");
         let headers = response.headers_mut();
         if let Ok(value) = HeaderValue::from_str(&chosen.content_type()) {
             headers.insert(header::CONTENT_TYPE, value);
@@ -141,37 +168,8 @@ impl Answers {
     }
 }
 
-/// An answer whose body depends on whether the client takes it packed.
-pub(super) fn packable(body: Body, content_type: &'static str) -> Response<Full<Bytes>> {
-    let mut response = text(body.bytes, content_type);
-    let headers = response.headers_mut();
-    if body.packed {
-        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    }
-    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
-    response
-}
-
 /// The value of a header that is a list; several of one name are one list.
 fn list(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     let all: Vec<&str> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
     (!all.is_empty()).then(|| all.join(","))
-}
-
-pub(super) fn plain(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
-    let mut response = text(body, "text/plain; charset=utf-8");
-    *response.status_mut() = status;
-    response
-}
-
-pub(super) fn text(body: impl Into<Bytes>, content_type: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-    headers.insert(header::REFERRER_POLICY, NO_REFERRER);
-    headers.insert(header::CACHE_CONTROL, NO_STORE);
-    headers.insert("cross-origin-resource-policy", SAME_ORIGIN);
-    headers.insert(header::CONTENT_SECURITY_POLICY, DENY_ALL);
-    response
 }

@@ -1,12 +1,11 @@
 //! What does the API answer? JSON made from the newest snapshot, with a tag so that nobody fetches a sample twice.
 
-use super::answer::{NO_CACHE, packable, text};
-use super::rendered::{Asked, Body, Look};
+use super::response::{Body, NO_CACHE, Parameters, RequestContext, Resource, compressible, response};
 use crate::export::json;
 use crate::report::{Explanation, Question, Report, UnknownLayer};
 use crate::snapshot::Snapshot;
 use crate::time::Timestamp;
-use crate::units::Bytes;
+use crate::units::SizeError;
 use http_body_util::Full;
 use hyper::header::{self, HeaderValue};
 use hyper::{HeaderMap, Response, StatusCode, body};
@@ -24,33 +23,33 @@ pub(super) enum QueryError {
     Twice(&'static str),
     #[error("if_write: {0:?} is no size; write it in bytes, or as 20GiB or 500MB")]
     Size(String),
-}
-
-/// The parameters of `explain`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Parameters {
-    pub(super) layer: Option<String>,
-    pub(super) written: Option<Bytes>,
+    #[error("if_write: {0:?} is more than 18446744073709551615 bytes")]
+    TooLarge(String),
 }
 
 /// The answer below `/api/v1/`, or that the client has the answer of this sample already.
-pub(super) fn answer(path: &str, query: &str, look: &Look<'_>, headers: &HeaderMap) -> Response<Full<body::Bytes>> {
-    let Some(snapshot) = look.snapshot else { return error(StatusCode::SERVICE_UNAVAILABLE, "no sample yet") };
+pub(super) fn answer(
+    path: &str,
+    query: &str,
+    context: &RequestContext<'_>,
+    headers: &HeaderMap,
+) -> Response<Full<body::Bytes>> {
+    let Some(snapshot) = context.snapshot else { return error(StatusCode::SERVICE_UNAVAILABLE, "no sample yet") };
     let parameters = match parameters(query) {
         _ if path == SNAPSHOT => None,
         Ok(parameters) => Some(parameters),
         Err(problem) => return error(StatusCode::BAD_REQUEST, &problem.to_string()),
     };
-    let tag = tag(snapshot, look.now);
+    let tag = tag(snapshot, context.now);
     let known = knows(headers, &tag);
     // A layer may go from one sample to the next; it is looked for whatever the client knows.
     let named = parameters.as_ref().is_some_and(|parameters| parameters.layer.is_some());
     let mut response = if known && !named {
         not_modified()
     } else {
-        match body(snapshot, look, parameters) {
+        match body(snapshot, context, parameters) {
             Ok(_) if known => not_modified(),
-            Ok(body) => packable(body, "application/json"),
+            Ok(body) => compressible(body, "application/json"),
             Err(unknown) if unknown.is_ambiguous() => return error(StatusCode::BAD_REQUEST, &unknown.to_string()),
             Err(unknown) => return error(StatusCode::NOT_FOUND, &unknown.to_string()),
         }
@@ -63,14 +62,18 @@ pub(super) fn answer(path: &str, query: &str, look: &Look<'_>, headers: &HeaderM
 }
 
 /// The snapshot, or what `explain` says to these parameters.
-fn body(snapshot: &Snapshot, look: &Look<'_>, parameters: Option<Parameters>) -> Result<Body, UnknownLayer> {
+fn body(
+    snapshot: &Snapshot,
+    context: &RequestContext<'_>,
+    parameters: Option<Parameters>,
+) -> Result<Body, UnknownLayer> {
     let Some(parameters) = parameters else {
-        return look.body(Asked::Snapshot, || Ok(json::line(&Report::new(snapshot, look.now)).into_bytes()));
+        return context.body(Resource::Snapshot, || Ok(json::line(&Report::new(snapshot, context.now)).into_bytes()));
     };
-    let asked = Asked::Explain(parameters.clone());
-    look.body(asked, || {
+    let resource = Resource::Explain(parameters.clone());
+    context.body(resource, || {
         let question = Question { layer: parameters.layer.as_deref(), written: parameters.written };
-        Explanation::new(snapshot, look.now, question).map(|explanation| json::line(&explanation).into_bytes())
+        Explanation::new(snapshot, context.now, question).map(|explanation| json::line(&explanation).into_bytes())
     })
 }
 
@@ -82,7 +85,10 @@ fn parameters(query: &str) -> Result<Parameters, QueryError> {
             "layer" if found.layer.is_none() => found.layer = Some(value.into_owned()),
             "layer" => return Err(QueryError::Twice("layer")),
             "if_write" if found.written.is_none() => {
-                let size = value.parse().map_err(|_| QueryError::Size(shortened(&value)))?;
+                let size = value.parse().map_err(|error| match error {
+                    SizeError::Form => QueryError::Size(shortened(&value)),
+                    SizeError::TooLarge => QueryError::TooLarge(shortened(&value)),
+                })?;
                 found.written = Some(size);
             }
             "if_write" => return Err(QueryError::Twice("if_write")),
@@ -109,13 +115,14 @@ fn knows(headers: &HeaderMap, tag: &str) -> bool {
 }
 
 fn not_modified() -> Response<Full<body::Bytes>> {
-    let mut response = packable(Body::new("", false), "application/json");
+    let mut response = compressible(Body::new("", false), "application/json");
     *response.status_mut() = StatusCode::NOT_MODIFIED;
     response
 }
 
-fn error(status: StatusCode, message: &str) -> Response<Full<body::Bytes>> {
-    let mut response = text(json::error(message), "application/json");
+/// What is wrong, as JSON.
+pub(super) fn error(status: StatusCode, message: &str) -> Response<Full<body::Bytes>> {
+    let mut response = response(json::error(message), "application/json");
     *response.status_mut() = status;
     response
 }
@@ -123,6 +130,7 @@ fn error(status: StatusCode, message: &str) -> Response<Full<body::Bytes>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::Bytes;
 
     #[test]
     fn a_query_is_decoded_and_nothing_in_it_is_passed_over() {
@@ -137,6 +145,8 @@ mod tests {
             ("layer=a&layer=b", Err(QueryError::Twice("layer"))),
             ("if_write=1&if_write=1", Err(QueryError::Twice("if_write"))),
             ("if_write=-1", Err(QueryError::Size("-1".to_owned()))),
+            ("if_write=18446744073709551615", Ok((None, Some(u64::MAX)))),
+            ("if_write=16384PiB", Err(QueryError::TooLarge("16384PiB".to_owned()))),
             ("if_write", Err(QueryError::Size(String::new()))),
             ("layr=host", Err(QueryError::Unknown("layr".to_owned()))),
             ("%ff=1", Err(QueryError::Unknown("\u{FFFD}".to_owned()))),

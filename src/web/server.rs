@@ -1,14 +1,11 @@
 //! How do bytes get to a client? Accepts connections within limits, speaks TLS and HTTP on them, ends in order.
 
 use super::answer::Answers;
-use super::guard::Guard;
-use super::idle::IdleTimeout;
-use super::limits::Limits;
-use super::request::{Connection, RequestHandler};
-use super::slots::{ConnectionSlot, ConnectionSlots};
-use super::stream::{Listener, Source, Stream};
+use super::handler::{Connection, RequestHandler};
+use super::rules::AccessRules;
+use super::slots::{ConnectionSlot, ConnectionSlots, IdleTimeout};
+use super::stream::{AcceptQueue, Limits, Listener, Source, Stream};
 use super::tls::HTTP_2;
-use super::waiting::Waiting;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::graceful::GracefulConnection;
@@ -39,18 +36,18 @@ pub enum Drained {
 pub async fn serve(
     listeners: Vec<Listener>,
     answers: Arc<Answers>,
-    guard: Arc<Guard>,
-    mut limits: Limits,
+    rules: Arc<AccessRules>,
+    limits: Limits,
     shutdown: impl Future<Output = ()>,
 ) -> Drained {
-    limits.waiting = limits.waiting.min(open_files() / 4);
+    let limits = limits.within(open_files(), listeners.len());
     let slots = Arc::new(ConnectionSlots::new(limits.connections, listeners.len(), limits.answer_bytes));
     let (stop, stopped) = watch::channel(());
     let mut accepting = JoinSet::new();
     for listener in listeners {
         listener.prepare();
-        let (answers, guard, slots) = (Arc::clone(&answers), Arc::clone(&guard), Arc::clone(&slots));
-        let server = Server { answers, guard, limits, slots, stopped: stopped.clone() };
+        let (answers, rules, slots) = (Arc::clone(&answers), Arc::clone(&rules), Arc::clone(&slots));
+        let server = Server { answers, rules, limits, slots, stopped: stopped.clone() };
         accepting.spawn(server.accept_until_stopped(listener));
     }
     drop(stopped);
@@ -71,7 +68,7 @@ fn open_files() -> usize {
 
 struct Server {
     answers: Arc<Answers>,
-    guard: Arc<Guard>,
+    rules: Arc<AccessRules>,
     limits: Limits,
     slots: Arc<ConnectionSlots>,
     /// Its sender is dropped to stop; it never sends.
@@ -91,8 +88,8 @@ impl Server {
     /// only if that lasts, some of the flood are closed for them.
     async fn accept_until_stopped(self, listener: Listener) {
         let mut stopped = self.stopped.clone();
-        let mut waiting = Waiting::new(self.limits.waiting);
-        let mut patience = pin!(sleep(Duration::ZERO));
+        let mut waiting = AcceptQueue::new(self.limits.waiting);
+        let mut full_for = pin!(sleep(Duration::ZERO));
         let (mut full, mut closing) = (false, false);
         loop {
             tokio::select! {
@@ -113,33 +110,33 @@ impl Server {
                         sleep(Duration::from_secs(1)).await;
                     }
                 },
-                () = patience.as_mut(), if full && !closing => closing = true,
+                () = full_for.as_mut(), if full && !closing => closing = true,
             }
             if full != waiting.is_full() {
                 full = !full;
                 closing = false;
-                patience.set(sleep(PATIENCE));
+                full_for.set(sleep(FLOOD_AFTER));
             }
         }
     }
 
     fn spawn(&self, mut accepted: Accepted) {
-        accepted.slot.sit(accepted.source);
-        let leave = accepted.slot.leave();
-        let visitor = RequestHandler::new(Connection {
+        accepted.slot.occupy(accepted.source);
+        let evicted = accepted.slot.evicted();
+        let handler = RequestHandler::new(Connection {
             answers: Arc::clone(&self.answers),
-            guard: Arc::clone(&self.guard),
+            rules: Arc::clone(&self.rules),
             slots: Arc::clone(&self.slots),
-            held: accepted.slot.held(),
+            unsent: accepted.slot.unsent(),
             source: accepted.source,
             answered: AtomicBool::new(false),
             failures: AtomicU32::new(0),
         });
-        let connection = serve_connection(accepted, visitor, self.limits, self.stopped.clone());
+        let connection = serve_connection(accepted, handler, self.limits, self.stopped.clone());
         tokio::spawn(async move {
             let ended = tokio::select! {
                 biased;
-                () = leave.notified() => return,
+                () = evicted.notified() => return,
                 ended = connection => ended,
             };
             if let Err(error) = ended {
@@ -150,7 +147,7 @@ impl Server {
 }
 
 /// All that have come, up to a number; then others have a turn.
-async fn accept_more(listener: &Listener, waiting: &mut Waiting, closing: bool) {
+async fn accept_more(listener: &Listener, waiting: &mut AcceptQueue, closing: bool) {
     for _ in 0..STRIDE {
         if waiting.is_full() && !closing {
             return;
@@ -172,18 +169,18 @@ async fn accept_more(listener: &Listener, waiting: &mut Waiting, closing: bool) 
 /// About 15 ms of accepting.
 const STRIDE: usize = 1_024;
 /// A burst is served within this; what keeps the server full for longer is a flood.
-const PATIENCE: Duration = Duration::from_millis(500);
+const FLOOD_AFTER: Duration = Duration::from_millis(500);
 
 /// Speaks on one connection until its end.
 async fn serve_connection(
     accepted: Accepted,
-    visitor: RequestHandler,
+    handler: RequestHandler,
     limits: Limits,
     mut stopped: watch::Receiver<()>,
 ) -> Result<(), Box<dyn StdError + Send + Sync>> {
     let Accepted { stream, slot, .. } = accepted;
-    let Some(tls) = visitor.rules().tls.clone() else {
-        return speak_http1(IdleTimeout::new(stream, slot, limits), visitor, limits, stopped).await;
+    let Some(tls) = handler.rules().tls.clone() else {
+        return speak_http1(IdleTimeout::new(stream, slot, limits), handler, limits, stopped).await;
     };
     let handshake = tokio::time::timeout(limits.header_timeout.to_std(), TlsAcceptor::from(tls).accept(stream));
     let stream = tokio::select! {
@@ -193,9 +190,9 @@ async fn serve_connection(
     let http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
     let stream = IdleTimeout::new(stream, slot, limits);
     if http2 {
-        speak_http2(stream, visitor, limits, stopped).await
+        speak_http2(stream, handler, limits, stopped).await
     } else {
-        speak_http1(stream, visitor, limits, stopped).await
+        speak_http1(stream, handler, limits, stopped).await
     }
 }
 
@@ -203,20 +200,20 @@ async fn serve_connection(
 
 async fn speak_http1(
     stream: IdleTimeout<impl Stream + 'static>,
-    visitor: RequestHandler,
+    handler: RequestHandler,
     limits: Limits,
     stopped: watch::Receiver<()>,
 ) -> Result<(), Box<dyn StdError + Send + Sync>> {
     let connection = http1::Builder::new()
         .header_read_timeout(None)
         .max_buf_size(limits.header_bytes.max(8_192))
-        .serve_connection(TokioIo::new(stream), visitor);
+        .serve_connection(TokioIo::new(stream), handler);
     until_stopped(connection, stopped).await.map_err(Into::into)
 }
 
 async fn speak_http2(
     stream: IdleTimeout<impl Stream + 'static>,
-    visitor: RequestHandler,
+    handler: RequestHandler,
     limits: Limits,
     stopped: watch::Receiver<()>,
 ) -> Result<(), Box<dyn StdError + Send + Sync>> {
@@ -224,7 +221,7 @@ async fn speak_http2(
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
         .max_concurrent_streams(STREAMS)
         .max_send_buf_size(SEND_BUFFER)
-        .serve_connection(TokioIo::new(stream), visitor);
+        .serve_connection(TokioIo::new(stream), handler);
     until_stopped(connection, stopped).await.map_err(Into::into)
 }
 

@@ -4,7 +4,7 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use highwater::assess::{State, assess};
 use highwater::layer::{LayerId, LayerKind};
-use highwater::model::prediction::{Subject, predict};
+use highwater::model::prediction::{Crossings, Subject, predict};
 use highwater::model::schedule::{GcSchedule, Start};
 use highwater::model::{GcPolicy, Inventory, Release};
 use highwater::sample::{
@@ -165,17 +165,19 @@ fn model(criterion: &mut Criterion) {
         });
     });
     let policy = GcPolicy::of(None);
+    let crossings = Crossings::new();
     criterion.bench_function("predict/5000", |bencher| {
         bencher.iter(|| {
             let subject = Subject {
                 policy: &policy,
-                release: RELEASE,
                 schedule: GcSchedule::of(Start::of(START, RELEASE)),
                 now: time(40),
                 imagefs: Some((DISK, &SPACE)),
                 nodefs: Some((DISK, &SPACE)),
                 store: latest,
                 inventory: &inventory,
+                crossings: &crossings,
+                reserved: None,
             };
             black_box(predict(subject, Bytes::ZERO))
         });

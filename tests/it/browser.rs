@@ -4,7 +4,7 @@ use crate::node;
 use highwater::export::metrics::Budget;
 use highwater::snapshot::Snapshot;
 use highwater::time::{Span, Timestamp};
-use highwater::web::{Answers, Guard, Limits, PageOptions, Published, serve};
+use highwater::web::{AccessRules, Answers, Limits, PageOptions, Published, serve};
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::process::Command;
@@ -47,7 +47,7 @@ async fn serve_all(pages: BTreeMap<&'static str, Shown>) -> BTreeMap<&'static st
         tokio::spawn(serve(
             vec![listener.into()],
             Arc::new(answers),
-            Arc::new(Guard::open().unwrap()),
+            Arc::new(AccessRules::open().unwrap()),
             Limits::default(),
             pending::<()>(),
         ));

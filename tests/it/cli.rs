@@ -62,6 +62,43 @@ fn a_configuration_that_cannot_be_read_or_understood_is_one_line() {
 }
 
 #[test]
+fn a_file_that_is_a_fifo_a_device_or_a_directory_is_named_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo.csv");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let client = folder.path().join("client.yml");
+    std::fs::write(&client, "basic_auth: {username: a, password_file: fifo.csv}").unwrap();
+    let web = folder.path().join("web.yml");
+    std::fs::write(&web, "tls_server_config: {cert_file: fifo.csv, key_file: fifo.csv}").unwrap();
+    let (fifo, client, web) = (fifo.to_str().unwrap(), client.to_str().unwrap(), web.to_str().unwrap());
+    for arguments in [
+        &["run", "--config.file", fifo][..],
+        &["run", "--web.config.file", fifo],
+        &["run", "--web.config.file", web],
+        &["run", "--recording", fifo],
+        &["replay", fifo],
+        &["explain", "--recording", fifo],
+        &["backtest", fifo],
+        &["check", "--agent", "http://127.0.0.1:1", "--agent.config.file", fifo],
+        &["check", "--agent", "http://127.0.0.1:1", "--agent.config.file", client],
+    ] {
+        let output = highwater(arguments);
+        let text = stderr(&output);
+        let says = if arguments.contains(&"run") && arguments.contains(&"--recording") {
+            "it is not an ordinary file"
+        } else {
+            "it is a FIFO; name a regular file"
+        };
+        assert!(!output.status.success() && text.contains(fifo) && text.contains(says), "{arguments:?}: {text}");
+        assert_eq!(text.lines().count(), 1, "{arguments:?}: {text}");
+    }
+    let text = stderr(&highwater(&["replay", "/dev/null"]));
+    assert!(text.contains("/dev/null: it is a device; name a regular file"), "{text}");
+    let text = stderr(&highwater(&["run", "--config.file", "/"]));
+    assert!(text.contains("it is a directory; name a regular file"), "{text}");
+}
+
+#[test]
 fn a_port_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

@@ -10,6 +10,7 @@
 mod architecture;
 mod assess;
 mod browser;
+mod cases;
 mod certificates;
 mod cli;
 mod contract;

@@ -6,52 +6,22 @@ use crate::exposition::{Labels, parse};
 use crate::{node, tools};
 use highwater::export::catalogue::Name;
 use highwater::export::metrics::{Budget, Format, render};
-use highwater::export::protobuf::{LabelPair, MetricFamily, MetricType, Number};
 use highwater::report::Report;
 use highwater::sample::{AbsenceReason, FilesystemId, Reading};
 use highwater::snapshot::Snapshot;
 use highwater::time::Span;
 use highwater::units::Bytes;
 use proptest::prelude::*;
-use prost::Message;
 use std::collections::BTreeSet;
-use std::fmt::Write;
 
 fn scrape(snapshot: &Snapshot, format: Format) -> String {
-    rendered(Some(&node::report(snapshot)), Budget::default(), format)
-}
-
-/// A scrape in one of the text formats.
-fn rendered(report: Option<&Report>, budget: Budget, format: Format) -> String {
-    String::from_utf8(render(report, budget, format)).expect("UTF-8")
-}
-
-/// The families of a scrape in protobuf.
-fn families(snapshot: &Snapshot) -> Vec<MetricFamily> {
-    let bytes = render(Some(&node::report(snapshot)), Budget::default(), Format::Protobuf);
-    let mut rest = bytes.as_slice();
-    let mut families = Vec::new();
-    while !rest.is_empty() {
-        families.push(MetricFamily::decode_length_delimited(&mut rest).expect("a message behind its length"));
-    }
-    families
+    render(Some(&node::report(snapshot)), Budget::default(), format)
 }
 
 fn samples(snapshot: &Snapshot) -> Vec<(String, Labels, f64)> {
     let openmetrics = parse(&scrape(snapshot, Format::OpenMetrics)).expect("OpenMetrics that parses");
     let text = parse(&scrape(snapshot, Format::Text)).expect("text that parses");
-    assert_eq!(openmetrics, text, "both text formats say the same");
-    let mut protobuf = Vec::new();
-    for family in families(snapshot) {
-        let name = family.name.expect("a name");
-        for sample in family.metric {
-            let label = |pair: LabelPair| (pair.name.expect("a name"), pair.value.expect("a value"));
-            let labels: Labels = sample.label.into_iter().map(label).collect();
-            let number = [sample.gauge, sample.counter, sample.untyped].into_iter().flatten().next();
-            protobuf.push((name.clone(), labels, number.and_then(|number| number.value).expect("a value")));
-        }
-    }
-    assert_eq!(protobuf, text, "protobuf says the same");
+    assert_eq!(openmetrics, text, "both formats say the same");
     text
 }
 
@@ -79,37 +49,6 @@ fn a_whole_scrape_in_text() {
 }
 
 #[test]
-fn a_whole_scrape_in_protobuf() {
-    let mut text = String::new();
-    for family in families(&node::snapshot()) {
-        let kind = family.r#type.and_then(|kind| MetricType::try_from(kind).ok()).expect("a type");
-        let (name, help) = (family.name.expect("a name"), family.help.expect("a help"));
-        writeln!(text, "{kind:?} {name} [{}] {help}", family.unit.unwrap_or_default()).expect("strings grow");
-        for sample in family.metric {
-            let labels = sample
-                .label
-                .into_iter()
-                .map(|pair| format!("{}={}", pair.name.expect("a name"), pair.value.expect("a value")));
-            let labels = labels.collect::<Vec<_>>().join(" ");
-            let value = |number: Option<Number>| number.map(|number| number.value.expect("a value"));
-            let (gauge, counter, untyped) = (value(sample.gauge), value(sample.counter), value(sample.untyped));
-            writeln!(
-                text,
-                "  {labels}: {:?}",
-                [("gauge", gauge), ("counter", counter), ("untyped", untyped)]
-                    .into_iter()
-                    .find_map(|(name, value)| Some((name, value?)))
-                    .expect("a value")
-            )
-            .expect("strings grow");
-        }
-    }
-    insta::with_settings!({snapshot_path => "../golden", prepend_module_to_snapshot => false, omit_expression => true}, {
-        insta::assert_snapshot!("metrics-protobuf", text);
-    });
-}
-
-#[test]
 fn promtool_finds_nothing_to_complain_of() {
     for snapshot in [node::snapshot(), node::hostile("a\"b\\c\nd 🦀 {x=\"y\"} # HELP")] {
         let text = scrape(&snapshot, Format::Text);
@@ -128,7 +67,7 @@ fn every_metric_of_the_catalogue_occurs_on_the_fixed_node() {
 
 #[test]
 fn without_a_snapshot_there_is_the_build_and_nothing_else() {
-    let text = rendered(None, Budget::default(), Format::Text);
+    let text = render(None, Budget::default(), Format::Text);
     let names: Vec<String> = parse(&text).expect("text that parses").into_iter().map(|(name, ..)| name).collect();
     assert_eq!(names, ["highwater_series_dropped", "highwater_build_info"]);
 }
@@ -171,7 +110,7 @@ fn a_kubelet_with_unreadable_settings_has_no_thresholds_and_only_the_full_disk_a
 #[test]
 fn after_a_minute_without_a_sample_nothing_is_said_of_the_disk() {
     let late = node::AT + Span::from_secs(61);
-    let text = rendered(Some(&Report::new(&node::snapshot(), late)), Budget::default(), Format::Text);
+    let text = render(Some(&Report::new(&node::snapshot(), late)), Budget::default(), Format::Text);
     let samples = parse(&text).expect("text that parses");
     let about_layers: BTreeSet<&str> = samples
         .iter()
@@ -297,7 +236,7 @@ fn a_layer_that_came_after_the_walk_holds_an_unknown_amount_and_one_that_holds_n
 fn over_the_budget_the_least_urgent_layers_go_whole_and_are_counted() {
     let whole = samples(&node::snapshot()).len();
     let budget = Budget { total: whole - 1, ..Budget::default() };
-    let text = rendered(Some(&node::report(&node::snapshot())), budget, Format::Text);
+    let text = render(Some(&node::report(&node::snapshot())), budget, Format::Text);
     let left = parse(&text).expect("text that parses");
     // Of the two layers without a kubelet's trigger, the disk is full for both at the same time; the later one goes.
     let gone = node::new_capd().as_str().to_owned();
@@ -310,7 +249,7 @@ fn over_the_budget_the_least_urgent_layers_go_whole_and_are_counted() {
 #[test]
 fn one_layer_cannot_have_more_than_its_share() {
     let budget = Budget { per_layer: 5, per_filesystem: 4, ..Budget::default() };
-    let text = rendered(Some(&node::report(&node::snapshot())), budget, Format::Text);
+    let text = render(Some(&node::report(&node::snapshot())), budget, Format::Text);
     let left = parse(&text).expect("text that parses");
     let of = |label: &str, value: &str| {
         left.iter().filter(|(_, labels, _)| labels.get(label).is_some_and(|it| it == value)).count()

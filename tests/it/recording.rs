@@ -46,10 +46,10 @@ fn the_recording_of_version_1_written_by_hand_is_replayed_as_ever() {
     let expected = "\
 21 samples from 2026-01-01T00:00:30Z to 2026-01-01T00:19:30Z
 
-BETWEEN               AND                   LAYER  TRIGGER         CERTAIN   POSSIBLE  SAFE      UNFORESEEN  DELETED     BYTES   TIME    LEVEL  VERDICT
-                                                                   GONE/ALL  GONE/ALL  GONE/ALL                          (CRI)    OFF      OFF
-2026-01-01T00:14:55Z  2026-01-01T00:15:30Z  host   image_gc        2/2       0/0       0/3       0                 2  6.52 GiB  +0.0s  unknown  ok
-2026-01-01T00:17:30Z  2026-01-01T00:18:30Z  host   image_eviction  1/1       0/0       0/2       0                 1  2.79 GiB  +0.0s  unknown  ok
+BETWEEN               AND                   LAYER  TRIGGER         CERTAIN   POSSIBLE  SAFE      UNPREDICTED  DELETED     BYTES   TIME    LEVEL  VERDICT
+                                                                   GONE/ALL  GONE/ALL  GONE/ALL                           (CRI)    OFF      OFF
+2026-01-01T00:14:55Z  2026-01-01T00:15:30Z  host   image_gc        2/2       0/0       0/3       0                  2  6.52 GiB  +0.0s  unknown  ok
+2026-01-01T00:17:30Z  2026-01-01T00:18:30Z  host   image_eviction  1/1       0/0       0/2       0                  1  2.79 GiB  +0.0s  unknown  ok
 
 2 right, 0 wrong, 0 that cannot be judged
 ";
@@ -62,7 +62,7 @@ fn a_certain_image_that_stayed_is_wrong() {
     assert_eq!(code, Some(1));
     assert!(text.contains("host   image_gc        1/2 "), "{text}");
     assert!(
-        text.contains("2026-01-01T00:15:30Z host: foretold as certain and still there: example.com/controller:dev\n"),
+        text.contains("2026-01-01T00:15:30Z host: predicted as certain and still there: example.com/controller:dev\n"),
         "{text}"
     );
     assert!(text.ends_with("\n0 right, 2 wrong, 0 that cannot be judged\n"), "{text}");
@@ -73,14 +73,14 @@ fn a_safe_image_that_went_is_wrong() {
     let (code, text, _) =
         replayed(|text| text.replace(r#""host","image":"sha256:job""#, r#""host","image":"sha256:web""#));
     assert_eq!(code, Some(1));
-    assert!(text.contains("2026-01-01T00:18:30Z host: foretold as safe and gone: example.com/web:1\n"), "{text}");
+    assert!(text.contains("2026-01-01T00:18:30Z host: predicted as safe and deleted: example.com/web:1\n"), "{text}");
 }
 
 #[test]
 fn an_image_gc_run_that_was_predicted_to_delete_and_did_not_is_wrong() {
     let (code, text, _) = replayed(without(r#""image":"sha256:"#));
     assert_eq!(code, Some(1));
-    assert!(text.contains("wrong: nothing went"), "{text}");
+    assert!(text.contains("wrong: nothing was deleted"), "{text}");
 }
 
 #[test]
@@ -95,15 +95,15 @@ fn deletions_without_cause_are_not_judged() {
 fn json_says_the_same() {
     let output = highwater(&["replay", fixture().to_str().unwrap(), "-o", "json"]);
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&json["schema_version"], &json["samples"]), (&1.into(), &21.into()));
+    assert_eq!((&json["schema_version"], &json["samples"]), (&2.into(), &21.into()));
     let row = &json["rows"][0];
     assert_eq!((&row["trigger"], &row["verdict"]), (&"image_gc".into(), &"ok".into()));
     assert_eq!(row["deleted_bytes"], 7_000_000_000_u64);
-    let foretold = &row["foretold"];
-    assert_eq!((&foretold["at"], &foretold["crossed"]), (&"2026-01-01T00:14:55Z".into(), &true.into()));
-    assert_eq!(foretold["certain_bytes"], 7_000_000_000_u64);
+    let predicted = &row["predicted"];
+    assert_eq!((&predicted["at"], &predicted["crossed"]), (&"2026-01-01T00:14:55Z".into(), &true.into()));
+    assert_eq!(predicted["certain_bytes"], 7_000_000_000_u64);
     // 20 % of 100 GB is to be available, and 13.5 GB are.
-    assert_eq!(foretold["wanted_bytes_most"], 6_500_000_000_u64);
+    assert_eq!(predicted["wanted_bytes_most"], 6_500_000_000_u64);
 }
 
 #[test]
@@ -382,7 +382,7 @@ fn an_image_gc_run_between_a_list_and_the_next_sample_is_judged_by_the_predictio
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let row = &json["rows"][0];
     assert_eq!((&row["after"], &row["verdict"]), (&"2026-01-01T00:14:59Z".into(), &"ok".into()));
-    assert_eq!(row["foretold"]["at"], "2026-01-01T00:14:55Z");
+    assert_eq!(row["predicted"]["at"], "2026-01-01T00:14:55Z");
 }
 
 /// A node with enough space whose kubelet deletes images for their age: the image GC run at 00:05:00 deletes what was never used.

@@ -50,14 +50,15 @@ fn every_recording_of_a_real_kubelet_replays_to_the_same_rows() {
 }
 
 #[test]
-fn nothing_foretold_to_a_real_kubelet_was_wrong_and_most_of_it_was_certain() {
+fn no_prediction_for_a_real_kubelet_was_wrong_and_most_were_certain() {
     let (mut deleted, mut certain) = (0, 0);
     for (name, rows) in replays() {
         assert!(!rows.is_empty(), "{name} shows deletions");
         for row in rows {
             assert_eq!(row["verdict"], "ok", "{name}: {row}");
-            // Where images tie, which of them go is open, and nobody can be certain.
-            if !["ties", "restart-1", "restart-2"].contains(&name.as_str()) {
+            // Where images tie, which of them are deleted is open; and a kubelet that started below its threshold deletes in the
+            // sync within whose bounds the minimum age is reached. Nobody can be certain there.
+            if !["ties", "restart-1", "restart-2", "starts-below"].contains(&name.as_str()) {
                 deleted += row["deleted_images"].as_u64().unwrap();
                 certain += row["score"]["certain_gone"].as_u64().unwrap();
             }

@@ -8,7 +8,7 @@ use highwater::export::json;
 use highwater::export::metrics::Budget;
 use highwater::report::Question;
 use highwater::time::Span;
-use highwater::web::{Answers, Drained, Guard, Limits, PageOptions, Published, serve};
+use highwater::web::{AccessRules, Answers, Drained, Limits, PageOptions, Published, serve};
 use std::future::pending;
 use std::io::Read;
 use std::net::SocketAddr;
@@ -38,7 +38,7 @@ async fn start(limits: Limits) -> Server {
     let ended = tokio::spawn(serve(
         vec![listener.into()],
         Arc::new(answers),
-        Arc::new(Guard::open().unwrap()),
+        Arc::new(AccessRules::open().unwrap()),
         limits,
         async {
             stopped.await.unwrap_or(());
@@ -66,8 +66,9 @@ impl Server {
 
     /// Status line, headers in lower case, and body of one answer.
     async fn request(&self, method: &str, path: &str, headers: &str) -> (String, String, String) {
-        let answer =
-            self.ask(&format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n")).await;
+        let answer = self
+            .ask(&format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n"))
+            .await;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let (status, headers) = head.split_once("\r\n").unwrap();
         (status.to_owned(), headers.to_ascii_lowercase(), body.to_owned())
@@ -76,7 +77,7 @@ impl Server {
     /// Headers in lower case and the body as it is.
     async fn bytes(&self, path: &str, headers: &str) -> (String, Vec<u8>) {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.unwrap();
@@ -170,9 +171,7 @@ async fn the_accept_headers_choose_format_and_packing() {
     let twice = "Accept: text/plain;q=0.5\r\nAccept: application/openmetrics-text\r\n";
     assert_eq!(server.request("GET", "/metrics", twice).await.2, body);
 
-    let protobuf =
-        "Accept: application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited\r\n";
-    for accept in [openmetrics, protobuf, ""] {
+    for accept in [openmetrics, ""] {
         let (headers, plain) = server.bytes("/metrics", accept).await;
         let (packed_headers, packed) = server.bytes("/metrics", &format!("{accept}Accept-Encoding: gzip\r\n")).await;
         assert!(headers.contains("vary: accept, accept-encoding"), "{headers}");
@@ -296,6 +295,7 @@ async fn explain_answers_for_all_layers_or_one_and_says_what_is_wrong_with_a_que
         ("layer=nowhere", "404 Not Found", "no layer is called \"nowhere\"; the layers are: host, "),
         ("layer=", "400 Bad Request", "more than one layer ends in \"\""),
         ("if_write=much", "400 Bad Request", "if_write: \"much\" is no size"),
+        ("if_write=20000PiB", "400 Bad Request", "if_write: \"20000PiB\" is more than 18446744073709551615 bytes"),
         ("layers=host", "400 Bad Request", "there is no parameter \"layers\"; there are: layer, if_write"),
     ] {
         // A layer that is not there is not "known already".
@@ -311,10 +311,49 @@ async fn explain_answers_for_all_layers_or_one_and_says_what_is_wrong_with_a_que
 }
 
 #[tokio::test]
+async fn a_request_without_a_host_or_with_two_is_refused() {
+    let server = ready().await;
+    let hosts = |hosts: &str| format!("GET /metrics HTTP/1.1\r\nConnection: close\r\n{hosts}\r\n");
+    for wrong in ["", "Host: a\r\nHost: a\r\n", "Host: a b\r\n", "Host:\r\n"] {
+        let answer = server.ask(&hosts(wrong)).await;
+        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("exactly one Host header"), "{wrong}: {answer}");
+    }
+    assert!(server.ask(&hosts("Host: a\r\n")).await.starts_with("HTTP/1.1 200 "));
+    assert!(server.ask("GET / HTTP/1.0\r\n\r\n").await.starts_with("HTTP/1.0 200 "));
+}
+
+#[tokio::test]
+async fn under_a_foreign_name_only_metrics_and_probes_are_answered() {
+    let server = ready().await;
+    let ask = async |path: &str, host: &str| {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        server.ask(&request).await
+    };
+    for path in ["/metrics", "/-/healthy", "/-/ready"] {
+        assert!(ask(path, "highwater.monitoring.svc:9469").await.starts_with("HTTP/1.1 200 "), "{path}");
+    }
+    for path in ["/", "/page.js", "/api/v1/snapshot", "/api/v1/explain?layer=host", "/nothing"] {
+        for host in ["evil.example:9469", "127.0.0.1.evil.example", "node-1"] {
+            let answer = ask(path, host).await;
+            assert!(answer.starts_with("HTTP/1.1 403 "), "{path} {host}: {answer}");
+            assert!(answer.contains("allow the name by --web.allowed-host"), "{answer}");
+            assert_eq!(
+                answer.contains("\r\ncontent-type: application/json\r\n"),
+                path.starts_with("/api/"),
+                "{answer}"
+            );
+        }
+    }
+    for host in ["127.0.0.1:9469", "10.1.2.3:9469", "[2001:db8::1]:9469", "localhost", "highwater.localhost:1"] {
+        assert!(ask("/api/v1/snapshot", host).await.starts_with("HTTP/1.1 200 "), "{host}");
+    }
+}
+
+#[tokio::test]
 async fn one_connection_carries_several_requests() {
     let server = ready().await;
-    let request = "GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n";
-    let last = "GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let request = "GET /-/ready HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let last = "GET /-/healthy HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let answer = server.ask(&[request, request, last].concat()).await;
     assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 3);
 }
@@ -323,7 +362,7 @@ async fn one_connection_carries_several_requests() {
 async fn a_header_that_is_too_long_is_refused() {
     let server = ready().await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
-    let request = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(17 << 10));
+    let request = format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(17 << 10));
     // The server may close before all of it is sent.
     stream.write_all(request.as_bytes()).await.unwrap_or(());
     let mut start = [0; 12];
@@ -344,7 +383,7 @@ async fn a_client_that_sends_half_a_header_is_let_go() {
 async fn a_client_that_is_silent_after_an_answer_is_let_go() {
     let limits = Limits { idle_timeout: Span::from_millis(50), ..Limits::default() };
     let server = start(limits).await;
-    let answer = server.ask("GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let answer = server.ask("GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK"));
 }
 
@@ -354,7 +393,7 @@ async fn a_client_that_never_reads_is_let_go() {
     let server = start(limits).await;
     server.published.publish(Arc::new(node::snapshot()));
     let mut stream = TcpStream::connect(server.address).await.unwrap();
-    let request = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100);
+    let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100);
     // Ends once the socket's buffers are full in both directions and the server has closed.
     while stream.write_all(request.as_bytes()).await.is_ok() {}
     assert_eq!(server.stop().await, Drained::Complete);
@@ -378,7 +417,7 @@ async fn with_all_places_taken_by_silent_clients_one_that_asks_is_served() {
 async fn idle_connections_do_not_hold_up_the_end() {
     let server = ready().await;
     let mut idle = TcpStream::connect(server.address).await.unwrap();
-    idle.write_all(b"GET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    idle.write_all(b"GET /-/ready HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     let mut start = [0; 15];
     idle.read_exact(&mut start).await.unwrap();
     assert_eq!(&start, b"HTTP/1.1 200 OK");
@@ -410,7 +449,7 @@ async fn several_addresses_are_served_at_once() {
         }
     }
     let limits = Limits { connections: 1, ..Limits::default() };
-    tokio::spawn(serve(listeners, Arc::new(answers), Arc::new(Guard::open().unwrap()), limits, pending()));
+    tokio::spawn(serve(listeners, Arc::new(answers), Arc::new(AccessRules::open().unwrap()), limits, pending()));
     for address in addresses {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(b"GET /m HTTP/1.0\r\n\r\n").await.unwrap();

@@ -4,7 +4,7 @@ use crate::certificates::{Authority, Pair, alice};
 use crate::node;
 use highwater::export::metrics::Budget;
 use highwater::time::Span;
-use highwater::web::{Answers, Guard, Limits, PageOptions, Published, serve};
+use highwater::web::{AccessRules, Answers, Limits, PageOptions, Published, serve};
 use std::fs;
 use std::future::pending;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 struct Server {
     folder: TempDir,
     address: SocketAddr,
-    guard: Arc<Guard>,
+    rules: Arc<AccessRules>,
     authority: Authority,
 }
 
@@ -36,15 +36,15 @@ async fn start_with(config: &str, limits: Limits) -> Server {
     write(folder.path(), &authority.sign("localhost"));
     fs::write(folder.path().join("ca.crt"), authority.0.pem()).unwrap();
     fs::write(folder.path().join("web.yml"), config).unwrap();
-    let guard = Arc::new(Guard::from_file(&folder.path().join("web.yml")).unwrap());
+    let rules = Arc::new(AccessRules::from_file(&folder.path().join("web.yml")).unwrap());
 
     let published = Arc::new(Published::new());
     published.publish(Arc::new(node::snapshot()));
     let answers = Answers::new(published, node::now, "/metrics".to_owned(), Budget::default(), PageOptions::default());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(serve(vec![listener.into()], Arc::new(answers), Arc::clone(&guard), limits, pending()));
-    Server { folder, address, guard, authority }
+    tokio::spawn(serve(vec![listener.into()], Arc::new(answers), Arc::clone(&rules), limits, pending()));
+    Server { folder, address, rules, authority }
 }
 
 fn write(folder: &Path, pair: &Pair) {
@@ -178,11 +178,11 @@ async fn a_client_certificate_needs_one_of_the_allowed_names() {
 async fn an_expired_certificate_is_replaced_while_it_serves() {
     let server = start(TLS).await;
     write(server.folder.path(), &server.authority.sign_until("localhost", 2001));
-    server.guard.reread();
+    server.rules.reload();
     let error = server.scrape(None).await.unwrap_err().to_string();
     assert!(error.contains("expired"), "{error}");
     write(server.folder.path(), &server.authority.sign("localhost"));
-    server.guard.reread();
+    server.rules.reload();
     assert!(server.scrape(None).await.is_ok());
 }
 
@@ -192,24 +192,24 @@ async fn what_is_broken_leaves_the_old_certificate_in_force() {
     let path = server.folder.path().join("web.yml");
     // A key of another certificate; no certificate; no file; no YAML; TLS off.
     fs::write(server.folder.path().join("server.key"), server.authority.sign("localhost").key).unwrap();
-    server.guard.reread();
+    server.rules.reload();
     assert!(server.scrape(None).await.is_ok());
     fs::write(server.folder.path().join("server.crt"), "-----BEGIN CERTIFICATE-----\n").unwrap();
-    server.guard.reread();
+    server.rules.reload();
     assert!(server.scrape(None).await.is_ok());
     fs::remove_file(server.folder.path().join("server.crt")).unwrap();
-    server.guard.reread();
+    server.rules.reload();
     assert!(server.scrape(None).await.is_ok());
     for broken in ["tls_server_config: [", "", &TLS.replace("server.crt", "other.crt")] {
         fs::write(&path, broken).unwrap();
-        server.guard.reread();
+        server.rules.reload();
         assert!(server.scrape(None).await.is_ok(), "{broken}");
     }
     // What it names comes later, without a change of the file itself.
     let other = Authority::new().sign("localhost");
     fs::write(server.folder.path().join("other.crt"), other.certificate).unwrap();
     fs::write(server.folder.path().join("server.key"), other.key).unwrap();
-    server.guard.reread();
+    server.rules.reload();
     let error = server.scrape(None).await.unwrap_err().to_string();
     assert!(error.contains("invalid peer certificate"), "the new one is served: {error}");
 }
@@ -274,7 +274,10 @@ async fn every_path_needs_the_password() {
     let server = start(&alice(4)).await;
     for path in ["/", "/metrics", "/api/v1/snapshot", "/-/healthy", "/-/ready", "/nothing", "/style.css"] {
         let mut stream = TcpStream::connect(server.address).await.unwrap();
-        stream.write_all(format!("GET {path} HTTP/1.1\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap();
+        stream
+            .write_all(format!("GET {path} HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n").as_bytes())
+            .await
+            .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         assert!(
@@ -295,12 +298,48 @@ async fn users_are_changed_while_it_serves() {
     assert_eq!(server.login("alice:right").await, "200");
     let path = server.folder.path().join("web.yml");
     fs::write(&path, alice(4).replace("alice", "bob")).unwrap();
-    server.guard.reread();
+    server.rules.reload();
     assert_eq!(server.login("alice:right").await, "401");
     assert_eq!(server.login("bob:right").await, "200");
     fs::write(&path, "").unwrap();
-    server.guard.reread();
+    server.rules.reload();
     assert_eq!(server.login("nobody").await, "200", "no users, no password");
+}
+
+#[tokio::test]
+async fn a_file_that_becomes_a_fifo_is_not_waited_for() {
+    let server = start(&alice(4)).await;
+    let path = server.folder.path().join("web.yml");
+    fs::remove_file(&path).unwrap();
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).unwrap();
+    server.rules.reload();
+    assert_eq!(server.login("alice:right").await, "200");
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, alice(4).replace("alice", "bob")).unwrap();
+    server.rules.reload();
+    assert_eq!(server.login("alice:right").await, "401");
+    assert_eq!(server.login("bob:right").await, "200");
+}
+
+#[tokio::test]
+async fn with_a_password_or_tls_any_name_will_do() {
+    let request = "GET /api/v1/snapshot HTTP/1.1\r\nHost: any.example\r\nConnection: close\r\n";
+    let server = start(&alice(4)).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let login = "Authorization: Basic YWxpY2U6cmlnaHQ=\r\n\r\n";
+    stream.write_all(format!("{request}{login}").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+
+    let server = start(TLS).await;
+    let stream = TcpStream::connect(server.address).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut stream = TlsConnector::from(Arc::new(server.connector(None))).connect(name, stream).await.unwrap();
+    stream.write_all(format!("{request}\r\n").as_bytes()).await.unwrap();
+    let mut start = [0; 12];
+    stream.read_exact(&mut start).await.unwrap();
+    assert_eq!(&start, b"HTTP/1.1 200");
 }
 
 #[tokio::test]

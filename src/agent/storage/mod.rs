@@ -13,6 +13,7 @@ mod tests;
 use crate::assess::State;
 use crate::time::{Span, Timestamp};
 use form::Origin;
+use nix::sched::{CloneFlags, unshare};
 use state_file::StateFile;
 pub(super) use state_file::{Boot, Restored};
 use std::io;
@@ -47,6 +48,9 @@ impl Storage {
         Builder::new().name("storage".to_owned()).spawn(move || {
             // Dropped when this thread ends.
             let _alive: SyncSender<()> = alive;
+            // A table of open files of its own: when the agent is killed while another thread hangs in the kernel, the lock on
+            // the directory does not outlive it. Where that cannot be had, it may.
+            unshare(CloneFlags::CLONE_FILES).ok();
             let mut file = StateFile::new(own_path);
             // After the timeout nobody receives it.
             found.send(file.restore(now, &own_boot)).ok();

@@ -2,11 +2,12 @@
 
 use super::error::{BacktestError, MOST_BYTES, MOST_POINTS};
 use crate::command::recording;
+use crate::config::open_regular;
 use crate::forecast::backtest::{Trace, TraceError, TracePoint, parse_csv, parse_prometheus};
 use crate::sample::{FilesystemId, FilesystemSample, Reading};
 use flate2::read::MultiGzDecoder;
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -65,7 +66,7 @@ pub(super) fn traces(path: &Path) -> Result<Vec<Trace>, BacktestError> {
 
 fn text(path: &Path) -> Result<String, BacktestError> {
     let error = |source| BacktestError::Read { path: path.to_owned(), source };
-    let file = File::open(path).map_err(error)?;
+    let file = open_regular(path).map_err(error)?;
     let is_packed = path.extension().is_some_and(|ending| ending == "gz");
     let mut reader: Box<dyn Read> = if is_packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
     let mut text = String::new();

@@ -1,7 +1,8 @@
-//! `highwater replay`: was what was foretold right? Walks through a recording, and says by the exit code.
+//! `highwater replay`: were the predictions right? Goes through a recording, and says by the exit code.
 
 mod judge;
 mod outcome;
+mod predicted;
 mod print;
 
 use super::{Failure, recording};
@@ -9,7 +10,7 @@ use crate::assess::{State, assess};
 use crate::cli::{Output, ReplayArgs};
 use judge::Judge;
 
-/// Replays the file and prints what was foretold and what happened; 0 where nothing foretold was wrong, else 1.
+/// Replays the file and prints what was predicted and what happened; 0 where no prediction was wrong, else 1.
 ///
 /// # Errors
 /// A file that cannot be read, or holds no sample.
@@ -33,5 +34,5 @@ pub fn replay(args: &ReplayArgs) -> Result<u8, Failure> {
         Output::Json => print::json(&result, &report, &recording::warnings(&args.file, &report)),
     };
     super::print(&text)?;
-    Ok(u8::from(result.rows.iter().any(|row| row.verdict() == judge::Verdict::Wrong)))
+    Ok(u8::from(result.rows.iter().any(|row| row.correctness() == judge::Correctness::Wrong)))
 }

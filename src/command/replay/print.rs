@@ -1,7 +1,8 @@
 //! A replay as a table for people, and as JSON for scripts; docs/recording.md describes both.
 
-use super::judge::{Foretold, Replayed, Row, Verdict};
+use super::judge::{Correctness, Replayed, Row};
 use super::outcome::LevelScore;
+use super::predicted::Predicted;
 use crate::model::Trigger;
 use crate::model::deletions::Score;
 use crate::sample::recording::Report;
@@ -10,7 +11,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 /// The version of the JSON form; it rises when a field changes its meaning or goes.
-const SCHEMA_VERSION: u32 = 1;
+const SCHEMA_VERSION: u32 = 2;
 /// So many names are printed in a table; JSON has them all.
 const MOST_NAMES: usize = 5;
 
@@ -18,7 +19,7 @@ pub(super) fn table(result: &Replayed, samples: u64) -> String {
     let (first, last) = result.time.unwrap_or((Timestamp::from_micros(0), Timestamp::from_micros(0)));
     let mut text = format!("{samples} samples from {first} to {last}\n");
     if result.rows.is_empty() {
-        text.push_str("No image was deleted, and nothing was foretold that did not happen.\n");
+        text.push_str("No image was deleted, and nothing was predicted that did not happen.\n");
         return text;
     }
     let mut table = Table::new();
@@ -31,7 +32,7 @@ pub(super) fn table(result: &Replayed, samples: u64) -> String {
         "CERTAIN\nGONE/ALL",
         "POSSIBLE\nGONE/ALL",
         "SAFE\nGONE/ALL",
-        "UNFORESEEN",
+        "UNPREDICTED",
         "DELETED",
         "BYTES\n(CRI)",
         "TIME\nOFF",
@@ -51,9 +52,9 @@ pub(super) fn table(result: &Replayed, samples: u64) -> String {
         text.push_str(line.strip_prefix(' ').unwrap_or(&line).trim_end());
         text.push('\n');
     }
-    for row in result.rows.iter().filter(|row| row.verdict() == Verdict::Wrong) {
+    for row in result.rows.iter().filter(|row| row.correctness() == Correctness::Wrong) {
         let (kept, gone) = row.wrong();
-        for (names, what) in [(kept, "foretold as certain and still there"), (gone, "foretold as safe and gone")] {
+        for (names, what) in [(kept, "predicted as certain and still there"), (gone, "predicted as safe and deleted")] {
             if !names.is_empty() {
                 let shown: Vec<&str> = names.iter().copied().take(MOST_NAMES).collect();
                 let more = names.len().saturating_sub(shown.len());
@@ -62,9 +63,9 @@ pub(super) fn table(result: &Replayed, samples: u64) -> String {
             }
         }
     }
-    let count = |verdict| result.rows.iter().filter(|row| row.verdict() == verdict).count();
-    let (ok, wrong) = (count(Verdict::Ok), count(Verdict::Wrong));
-    let neither = count(Verdict::NotForetold).saturating_add(count(Verdict::Unexplained));
+    let count = |correctness| result.rows.iter().filter(|row| row.correctness() == correctness).count();
+    let (ok, wrong) = (count(Correctness::Ok), count(Correctness::Wrong));
+    let neither = count(Correctness::NotPredicted).saturating_add(count(Correctness::Unexplained));
     text + &format!("\n{ok} right, {wrong} wrong, {neither} that cannot be judged\n")
 }
 
@@ -76,12 +77,12 @@ fn cells(row: &Row) -> Vec<Cell> {
     let of = |pick: fn(&Score) -> (usize, usize)| {
         row.score().as_ref().map(pick).map_or_else(|| "-".to_owned(), |(gone, kept)| format!("{gone}/{}", gone + kept))
     };
-    let verdict = match row.verdict() {
-        Verdict::Ok => "ok",
-        Verdict::Wrong if row.gone.is_empty() => "wrong: nothing went",
-        Verdict::Wrong => "wrong",
-        Verdict::NotForetold => "was not foretold",
-        Verdict::Unexplained => "not by the kubelet, or unknown",
+    let verdict = match row.correctness() {
+        Correctness::Ok => "ok",
+        Correctness::Wrong if row.gone.is_empty() => "wrong: nothing was deleted",
+        Correctness::Wrong => "wrong",
+        Correctness::NotPredicted => "was not predicted",
+        Correctness::Unexplained => "not by the kubelet, or unknown",
     };
     vec![
         Cell::new(row.after),
@@ -91,7 +92,7 @@ fn cells(row: &Row) -> Vec<Cell> {
         Cell::new(of(|score| (score.certain_gone, score.certain_kept))),
         Cell::new(of(|score| (score.possible_gone, score.possible_kept))),
         Cell::new(of(|score| (score.safe_gone, score.safe_kept))),
-        Cell::new(row.score().map_or_else(|| "-".to_owned(), |score| score.unforeseen.to_string())),
+        Cell::new(row.score().map_or_else(|| "-".to_owned(), |score| score.unpredicted.to_string())),
         Cell::new(row.gone.len()),
         Cell::new(row.bytes()),
         Cell::new(row.late().map_or_else(|| "-".to_owned(), |late| format!("{:+.1}s", late.as_secs_f64()))),
@@ -100,7 +101,7 @@ fn cells(row: &Row) -> Vec<Cell> {
     ]
 }
 
-/// In per cent of the capacity; a level that was not foretold is unknown.
+/// In per cent of the capacity; a level that was not predicted is unknown.
 fn level(row: &Row) -> String {
     match (row.outcome, row.level()) {
         (None, _) => "-".to_owned(),
@@ -129,7 +130,7 @@ struct Entry<'a> {
     verdict: &'static str,
     deleted_images: usize,
     deleted_bytes: u64,
-    foretold: Option<ForetoldEntry>,
+    predicted: Option<PredictedEntry>,
     score: Option<Score>,
     happened_earliest: Option<String>,
     happened_latest: Option<String>,
@@ -140,10 +141,10 @@ struct Entry<'a> {
 }
 
 #[derive(Serialize)]
-struct ForetoldEntry {
+struct PredictedEntry {
     at: String,
-    pass_earliest: String,
-    pass_latest: String,
+    expected_earliest: String,
+    expected_latest: String,
     crossed: bool,
     certain_images: usize,
     certain_bytes: u64,
@@ -176,10 +177,10 @@ fn entry(row: &Row) -> Entry<'_> {
         after: row.after.to_string(),
         before: row.before.to_string(),
         trigger: row.trigger.map(Trigger::as_str),
-        verdict: row.verdict().as_str(),
+        verdict: row.correctness().as_str(),
         deleted_images: row.gone.len(),
         deleted_bytes: row.bytes().get(),
-        foretold: row.foretold.as_ref().map(foretold),
+        predicted: row.predicted.as_ref().map(predicted),
         score: row.score(),
         happened_earliest: row.outcome.map(|outcome| outcome.earliest.to_string()),
         happened_latest: row.outcome.map(|outcome| outcome.latest.to_string()),
@@ -190,13 +191,13 @@ fn entry(row: &Row) -> Entry<'_> {
     }
 }
 
-fn foretold(foretold: &Foretold) -> ForetoldEntry {
-    let prediction = &foretold.prediction;
+fn predicted(predicted: &Predicted) -> PredictedEntry {
+    let prediction = &predicted.prediction;
     let (certain, possible) = (prediction.certain(), prediction.possible());
-    ForetoldEntry {
-        at: foretold.at.to_string(),
-        pass_earliest: prediction.at.earliest.to_string(),
-        pass_latest: prediction.at.latest.to_string(),
+    PredictedEntry {
+        at: predicted.at.to_string(),
+        expected_earliest: prediction.at.earliest.to_string(),
+        expected_latest: prediction.at.latest.to_string(),
         crossed: prediction.crossed,
         certain_images: certain.images,
         certain_bytes: certain.bytes.get(),

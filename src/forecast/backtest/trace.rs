@@ -42,6 +42,16 @@ pub enum TraceError {
     /// There is no sample.
     #[error("no sample")]
     Empty,
+    /// It is played minute by minute, so that one damaged time stamp would take all memory.
+    #[error("{}{at} is more than 366 days after the first sample, at {first}: mend the time stamp, or split the trace", at_line(*line))]
+    TooLong {
+        /// Counted from 1, in a CSV.
+        line: Option<usize>,
+        /// The time of the first sample in seconds.
+        first: i64,
+        /// The time that is too far from it.
+        at: i64,
+    },
     /// Not the JSON of a range query.
     #[error("not the answer to a Prometheus range query")]
     Json(#[source] serde_json::Error),
@@ -53,10 +63,14 @@ pub enum TraceError {
     NoSize(String),
 }
 
+fn at_line(line: Option<usize>) -> String {
+    line.map_or_else(String::new, |line| format!("line {line}: "))
+}
+
 /// Reads a CSV trace. Samples not later than their predecessor are left out.
 ///
 /// # Errors
-/// Where a line is malformed or no sample is left.
+/// Where a line is malformed, a time is more than 366 days after the first, or no sample is left.
 pub fn parse_csv(name: &str, text: &str) -> Result<Trace, TraceError> {
     let mut points = Vec::new();
     for (index, line) in text.lines().enumerate().skip(1) {
@@ -70,8 +84,11 @@ pub fn parse_csv(name: &str, text: &str) -> Result<Trace, TraceError> {
         else {
             return Err(bad());
         };
+        let at = at.parse().map_err(|_| bad())?;
+        let first = points.first().map_or(at, |point: &TracePoint| point.at);
+        check_span(first, at, Some(index + 1))?;
         points.push(TracePoint {
-            at: at.parse().map_err(|_| bad())?,
+            at,
             size: size.parse().map_err(|_| bad())?,
             available: available.parse().map_err(|_| bad())?,
         });
@@ -83,7 +100,7 @@ impl Trace {
     /// A trace of these samples; one that is not later than its predecessor is left out.
     ///
     /// # Errors
-    /// Where there is no sample.
+    /// Where there is no sample, or they span more than 366 days.
     pub fn new(name: String, mut points: Vec<TracePoint>) -> Result<Self, TraceError> {
         let mut last = None;
         points.retain(|point| {
@@ -93,8 +110,17 @@ impl Trace {
             }
             later
         });
-        if points.is_empty() { Err(TraceError::Empty) } else { Ok(Self { name, points }) }
+        let (Some(first), Some(last)) = (points.first(), points.last()) else { return Err(TraceError::Empty) };
+        check_span(first.at, last.at, None)?;
+        Ok(Self { name, points })
     }
+}
+
+/// A year of minutes takes some 150 MB.
+const MAX_SPAN: i64 = 366 * 86_400;
+
+fn check_span(first: i64, at: i64, line: Option<usize>) -> Result<(), TraceError> {
+    if at.saturating_sub(first) > MAX_SPAN { Err(TraceError::TooLong { line, first, at }) } else { Ok(()) }
 }
 
 #[derive(Deserialize)]
@@ -185,6 +211,26 @@ mod tests {
         let error = parse_csv("a", "t,s,a\n0,100,50\n15,100\n").expect_err("two fields");
         assert_eq!(error.to_string(), "line 3: expected t_seconds,size_bytes,avail_bytes, found `15,100`");
         assert!(matches!(parse_csv("a", "t,s,a\n"), Err(TraceError::Empty)));
+    }
+
+    #[test]
+    fn a_damaged_time_stamp_is_named_instead_of_played() {
+        let csv = |at: &[i64]| at.iter().fold("t,s,a\n".to_owned(), |text, at| format!("{text}{at},100,50\n"));
+        for (at, expected) in [
+            ([0, 15, 1_700_000_000], "line 4: 1700000000 is more than 366 days after the first sample, at 0: "),
+            ([0, i64::MAX, 30], "line 3: 9223372036854775807 is more than 366 days after the first sample, at 0: "),
+            ([i64::MIN, 0, 15], "line 3: 0 is more than 366 days after the first sample, at -9223372036854775808: "),
+        ] {
+            let error = parse_csv("a", &csv(&at)).expect_err("too long").to_string();
+            assert!(
+                error.starts_with(expected) && error.ends_with("mend the time stamp, or split the trace"),
+                "{error}"
+            );
+        }
+        assert!(parse_csv("a", &csv(&[0, 366 * 86_400])).is_ok());
+        let point = |at| TracePoint { at, size: 100, available: 50 };
+        let error = Trace::new("a".to_owned(), vec![point(0), point(1_700_000_000)]).expect_err("too long").to_string();
+        assert!(error.starts_with("1700000000 is more than 366 days"), "{error}");
     }
 
     #[test]

@@ -1,29 +1,30 @@
 //! What was seen of real kubelets under disk pressure.
 
 use super::*;
-use crate::model::schedule::Start;
+use crate::model::Release;
 use crate::model::simulated::{KUBELET, START, V1_28, V1_37, at, container, pod, store, time_of};
 use crate::sample::{ContainerState, ImageStore};
 use crate::time::Span;
 
-/// What a pass does to a store that has been there since before the start.
-fn outcomes(store: &ImageStore, seconds: i64, change: impl FnOnce(&mut EvictionPass<'_>)) -> Vec<String> {
+/// What a sync does to a store that has been there since before the start.
+fn outcomes(store: &ImageStore, seconds: i64, change: impl FnOnce(&mut EvictionSync<'_>)) -> Vec<String> {
     let mut inventory = Inventory::default();
     for look in [-5, 5] {
         inventory.observe(at(look), KUBELET, store, false);
     }
     let policy = GcPolicy::effective(None, V1_37);
-    let mut pass = EvictionPass {
+    let mut sync = EvictionSync {
         policy: &policy,
-        release: V1_37,
-        at: at(seconds),
+        start: KUBELET,
+        at: Expected::exactly(at(seconds)),
         signal: Signal::ImagefsAvailable,
         same_filesystem: true,
+        nodefs_met: false,
         store,
         inventory: &inventory,
     };
-    change(&mut pass);
-    evict(pass)
+    change(&mut sync);
+    evict(sync)
         .iter()
         .map(|verdict| {
             let word = match verdict.outcome {
@@ -46,8 +47,17 @@ fn everything_unused_goes_whatever_its_size() {
 #[test]
 fn for_the_minimum_age_after_a_start_nothing_goes() {
     let store = store(&["a"]);
-    assert_eq!(outcomes(&store, 119, |_| ()), ["a:too_young"]);
-    assert_eq!(outcomes(&store, 121, |_| ()), ["a:certain"]);
+    let sync =
+        |from, to| outcomes(&store, 0, |sync| sync.at = Expected { earliest: at(from), at: at(from), latest: at(to) });
+    // The process is known, not its socket: the first run came within 8 s of where it is reckoned.
+    assert_eq!(sync(100, 112), ["a:too_young"]);
+    assert_eq!(sync(129, 139), ["a:certain"]);
+    // The age is reached within the bounds of the sync.
+    assert_eq!(sync(105, 115), ["a:possible"]);
+    let serving = |sync: &mut EvictionSync<'_>| sync.start = KUBELET.serving(Some(at(0)));
+    assert_eq!(outcomes(&store, 119, serving), ["a:too_young"]);
+    assert_eq!(outcomes(&store, 120, serving), ["a:possible"]);
+    assert_eq!(outcomes(&store, 122, serving), ["a:certain"]);
 }
 
 #[test]
@@ -73,22 +83,30 @@ fn an_old_sandbox_of_a_pod_that_goes_on_does_not_count_as_ended() {
 #[test]
 fn nodefs_pressure_spares_images_on_a_disk_of_their_own() {
     let store = store(&["a", "ended+"]);
-    let with = |signal, same| outcomes(&store, 200, |pass| (pass.signal, pass.same_filesystem) = (signal, same));
+    let with = |signal, same| outcomes(&store, 200, |sync| (sync.signal, sync.same_filesystem) = (signal, same));
     assert_eq!(with(Signal::NodefsAvailable, true), ["a:certain", "ended:certain"]);
     assert_eq!(with(Signal::NodefsAvailable, false), ["a:not_needed", "ended:in_use"]);
     assert_eq!(with(Signal::ImagefsInodesFree, false), ["a:certain", "ended:certain"]);
 }
 
 #[test]
-fn from_1_29_to_1_31_a_disk_of_its_own_may_be_passed_over() {
+fn from_1_29_to_1_31_a_sync_may_turn_to_pods_at_once() {
     let store = store(&["a"]);
     let with = |minor, same| {
         let release = Release::V1 { minor, patch: 0 };
-        outcomes(&store, 200, |pass| (pass.release, pass.same_filesystem) = (release, same))
+        outcomes(&store, 200, |sync| (sync.start, sync.same_filesystem) = (Start::of(START, release), same))
     };
     assert_eq!(with(30, false), ["a:possible"]);
     assert_eq!(with(30, true), ["a:certain"]);
     assert_eq!(with(32, false), ["a:certain"]);
+    // On a shared disk only where a threshold of nodefs is met.
+    let shared =
+        |release| outcomes(&store, 200, |sync| (sync.start, sync.nodefs_met) = (Start::of(START, release), true));
+    assert_eq!(shared(Release::V1 { minor: 29, patch: 15 }), ["a:possible"]);
+    assert_eq!(shared(Release::V1 { minor: 31, patch: 14 }), ["a:possible"]);
+    assert_eq!(shared(Release::Unknown), ["a:possible"]);
+    assert_eq!(shared(V1_28), ["a:certain"]);
+    assert_eq!(shared(Release::V1 { minor: 32, patch: 13 }), ["a:certain"]);
 }
 
 #[test]
@@ -98,16 +116,17 @@ fn up_to_1_28_a_kubelet_that_starts_under_pressure_empties_the_store_at_once() {
     inventory.observe(at(-5), Start::of(START, V1_28), &store, false);
     inventory.observe(at(10), Start::of(START, V1_28), &store, false);
     let policy = GcPolicy::effective(None, V1_28);
-    let pass = EvictionPass {
+    let sync = EvictionSync {
         policy: &policy,
-        release: V1_28,
-        at: at(11),
+        start: Start::of(START, V1_28),
+        at: Expected::exactly(at(11)),
         signal: Signal::ImagefsAvailable,
         same_filesystem: true,
+        nodefs_met: false,
         store: &store,
         inventory: &inventory,
     };
-    assert_eq!(evict(pass)[0].outcome, Outcome::Certain(Cause::Space));
+    assert_eq!(evict(sync)[0].outcome, Outcome::Certain(Cause::Space));
 }
 
 #[test]
@@ -120,19 +139,20 @@ fn images_that_arrived_lately_wait_for_their_age() {
     inventory.observe(at(60), KUBELET, &after, true);
     let policy = GcPolicy::effective(None, V1_37);
     let outcome = |at| {
-        let pass = EvictionPass {
+        let sync = EvictionSync {
             policy: &policy,
-            release: V1_37,
-            at,
+            start: KUBELET,
+            at: Expected::exactly(at),
             signal: Signal::ImagefsAvailable,
             same_filesystem: true,
+            nodefs_met: false,
             store: &after,
             inventory: &inventory,
         };
-        evict(pass)[1].outcome
+        evict(sync)[1].outcome
     };
-    // Under pressure a pass may have seen it from 30 s on.
-    assert_eq!(outcome(at(149)), Outcome::Safe(SafeReason::TooYoung));
+    // Under pressure a sync may have seen it from 30 s on, and its clock is known to 8 s.
+    assert_eq!(outcome(at(141)), Outcome::Safe(SafeReason::TooYoung));
     assert_eq!(outcome(at(151)), Outcome::Possible(Cause::Space));
     assert_eq!(outcome(time_of(1) + Span::from_secs(1)), Outcome::Possible(Cause::Space));
 }
@@ -145,15 +165,16 @@ fn nothing_is_certain_of_lists_that_are_not_whole() {
     let whole = ImageStore { complete: true, ..store.clone() };
     inventory.observe(at(-5), KUBELET, &whole, false);
     inventory.observe(at(5), KUBELET, &whole, false);
-    let pass = EvictionPass {
+    let sync = EvictionSync {
         policy: &policy,
-        release: V1_37,
-        at: at(200),
+        start: KUBELET,
+        at: Expected::exactly(at(200)),
         signal: Signal::ImagefsAvailable,
         same_filesystem: true,
+        nodefs_met: false,
         store: &store,
         inventory: &inventory,
     };
-    let outcomes: Vec<_> = evict(pass).iter().map(|verdict| verdict.outcome).collect();
+    let outcomes: Vec<_> = evict(sync).iter().map(|verdict| verdict.outcome).collect();
     assert_eq!(outcomes, [Outcome::Possible(Cause::Space), Outcome::Safe(SafeReason::InUse)]);
 }

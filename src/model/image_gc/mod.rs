@@ -1,13 +1,13 @@
-//! What does a tick of image collection delete? First what is unused for too long, then what space asks for.
+//! What does an image GC run delete? First what is unused for longer than the maximum age, then what must go to free disk space.
 //!
-//! Mirrors `images/image_gc_manager.go` GarbageCollect, freeOldImages and freeSpace (1.27 to 1.37). The tick decides on
-//! the numbers of the latest eviction pass, at most about 10 s old, and does not see what it has just freed by age.
+//! Mirrors `images/image_gc_manager.go` GarbageCollect, freeOldImages and freeSpace (1.27 to 1.37). The run decides on the figures
+//! of the latest eviction sync, at most about 10 s old, and does not see what it has just freed by age.
 
-use super::candidates::{Eligibility, Pass, eligibilities};
+use super::candidates::{Deletion, Eligibility, eligibilities};
 use super::in_use::{ContainersCounted, images_in_use};
-use super::schedule::GcSchedule;
+use super::schedule::{Expected, GcSchedule};
 use super::victims::{Candidate, Cause, Counted, ImageOutcome, Outcome, Reached, SafeReason, Wanted, counted, reached};
-use super::{GcPolicy, Inventory, Release, Rule, TriState, usage};
+use super::{GcPolicy, Inventory, Rule, TriState, usage};
 use crate::sample::ImageStore;
 use crate::time::Timestamp;
 use crate::units::Bytes;
@@ -22,37 +22,37 @@ pub struct Available {
     pub most: Bytes,
 }
 
-/// One kubelet and what it will find at a tick.
+/// One kubelet and what it will find in an image GC run.
 #[derive(Debug, Clone, Copy)]
-pub struct Tick<'a> {
+pub struct GcRun<'a> {
     /// Its settings.
     pub policy: &'a GcPolicy,
-    /// Its release.
-    pub release: Release,
-    /// When it looks.
+    /// Its start and its runs.
     pub schedule: GcSchedule,
-    /// When the tick comes, see [`GcSchedule::next_check`].
-    pub at: Timestamp,
+    /// When the run comes, see [`GcSchedule::next_gc_run`].
+    pub at: Expected,
     /// Size of the image filesystem.
     pub capacity: Bytes,
     /// What is available on it.
     pub available: Available,
+    /// Whether that is so at present. Otherwise it is assumed, and only the maximum age is known to delete.
+    pub crossed: bool,
     /// The images and containers.
     pub store: &'a ImageStore,
     /// What the kubelet remembers of them.
     pub inventory: &'a Inventory,
 }
 
-/// What a tick does.
+/// What an image GC run does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Collection {
-    /// What it wants for space; `None`: usage is below the high threshold at both bounds, or the loop is off.
+    /// The bytes that it must free; `None`: usage is below the high threshold at both bounds, or image GC is disabled.
     pub wanted: Option<Wanted>,
     /// The outcome of every image, in the store's order.
     pub verdicts: Vec<ImageOutcome>,
-    /// What the loop for space counts; `None` where it does not run, or images may go by age beside it.
+    /// What is counted towards that; `None` where nothing is, or images may be deleted by age besides.
     pub counted: Option<Counted>,
-    /// Whether as much is counted as is wanted; `None` where that depends on what is not known, or nothing is wanted.
+    /// Whether as much is counted as must be freed; `None` where that depends on what is not known, or nothing must.
     pub suffices: Option<bool>,
 }
 
@@ -63,24 +63,24 @@ impl Available {
     }
 }
 
-/// What a tick deletes, as far as it can be known.
+/// What an image GC run deletes, as far as it can be known.
 ///
-/// Containers count as they are: one that starts or goes before the tick changes the answer. Nothing is certain where
-/// the lists are not whole, or where a candidate's size is unusable.
-pub fn collect(tick: Tick<'_>) -> Collection {
-    let Tick { policy, release, store, .. } = tick;
-    let pass =
-        Pass { release, at: tick.at, minimum_age: Some(policy.image_gc.minimum_age.value), inventory: tick.inventory };
-    let in_use = images_in_use(store, release, ContainersCounted::All);
-    let for_space = eligibilities(store, &in_use, pass);
+/// Containers count as they are: one that starts or is removed before the run changes the answer. Nothing is certain where the
+/// lists are not whole, or where a candidate's size is unusable.
+pub fn collect(run: GcRun<'_>) -> Collection {
+    let GcRun { policy, store, at, inventory, .. } = run;
+    let start = run.schedule.start();
+    let deletion = Deletion { start, at, minimum_age: Some(policy.image_gc.minimum_age.value), inventory };
+    let in_use = images_in_use(store, start.release(), ContainersCounted::All, inventory.sandbox_image());
+    let for_space = eligibilities(store, &in_use, deletion);
     if !policy.image_gc.enabled {
         let verdicts = judge(store, &for_space, &disabled);
         return Collection { wanted: None, verdicts, counted: None, suffices: None };
     }
-    // Age collection does not look at the minimum age.
-    let for_age = eligibilities(store, &in_use, Pass { minimum_age: None, ..pass });
-    let by_age: Vec<TriState> = for_age.iter().map(|eligibility| too_old(tick, eligibility)).collect();
-    let wanted = wanted(tick);
+    // By the maximum age images are deleted whatever the minimum age says.
+    let for_age = eligibilities(store, &in_use, Deletion { minimum_age: None, ..deletion });
+    let by_age: Vec<TriState> = for_age.iter().map(|eligibility| too_old(run, eligibility)).collect();
+    let wanted = wanted(run);
     let (by_space, counted) = by_space(store, &for_space, &by_age, wanted);
     let doubt = !is_sure(store, &for_age);
     let outcomes = for_space.iter().zip(&for_age).zip(by_age.iter().zip(by_space));
@@ -91,11 +91,13 @@ pub fn collect(tick: Tick<'_>) -> Collection {
             (_, Eligibility::Candidate(candidate)) if by_age.is_certain() && !candidate.may_stay => {
                 Outcome::Certain(Cause::Age)
             }
+            // While the high threshold is not crossed, it takes the maximum age to delete it.
+            (_, _) if by_age.is_possible() && !run.crossed => Outcome::Possible(Cause::Age),
             (Eligibility::Candidate(candidate), _) if reached == Some(Reached::Always) && !candidate.may_stay => {
                 Outcome::Certain(Cause::Space)
             }
-            (_, _) if reached.is_some_and(|reached| reached != Reached::Never) => Outcome::Possible(Cause::Space),
             (_, _) if by_age.is_possible() => Outcome::Possible(Cause::Age),
+            (_, _) if reached.is_some_and(|reached| reached != Reached::Never) => Outcome::Possible(Cause::Space),
             (Eligibility::Safe(reason), _) => Outcome::Safe(*reason),
             (Eligibility::Candidate(_), _) => Outcome::Safe(SafeReason::NotNeeded),
         };
@@ -121,35 +123,43 @@ fn is_sure(store: &ImageStore, eligibilities: &[Eligibility]) -> bool {
 }
 
 /// Whether an image has been unused for longer than the maximum age, as far as the kubelet noticed.
-fn too_old(tick: Tick<'_>, eligibility: &Eligibility) -> TriState {
-    let (Some(age), Eligibility::Candidate(candidate)) = (&tick.policy.image_gc.maximum_age, eligibility) else {
+fn too_old(run: GcRun<'_>, eligibility: &Eligibility) -> TriState {
+    let (Some(age), Eligibility::Candidate(candidate)) = (&run.policy.image_gc.maximum_age, eligibility) else {
         return TriState::No;
     };
-    let unused_for_longer = |last_used: Option<Timestamp>| last_used.is_none_or(|last| tick.at.since(last) > age.value);
-    let running = tick.at.since(tick.schedule.first_pass().at);
-    let waits = running <= age.value && tick.release.holds(Rule::MaximumAgeWaits).is_possible();
-    if !unused_for_longer(candidate.earliest.last_used)
-        || (waits && tick.release.holds(Rule::MaximumAgeWaits).is_certain())
-    {
+    let start = run.schedule.start();
+    let judged = run.at.widened(start.record_tolerance());
+    let unused_for_longer =
+        |at: Timestamp, last_used: Option<Timestamp>| last_used.is_none_or(|last| at.since(last) > age.value);
+    // The first run and this one are counted from the same instant, whichever it is.
+    let first = run.schedule.first_gc_run();
+    let waits = if run.at.earliest.since(first.earliest) > age.value {
         TriState::No
-    } else if waits || !unused_for_longer(candidate.latest.last_used) {
+    } else if run.at.latest.since(first.latest) > age.value {
+        start.release().holds(Rule::MaximumAgeWaits).and(TriState::Unknown)
+    } else {
+        start.release().holds(Rule::MaximumAgeWaits)
+    };
+    if !unused_for_longer(judged.latest, candidate.earliest.last_used) || waits.is_certain() {
+        TriState::No
+    } else if waits.is_possible() || !unused_for_longer(judged.earliest, candidate.latest.last_used) {
         TriState::Unknown
     } else {
         TriState::Yes
     }
 }
 
-/// What the tick wants for space; `None` where it does not trip.
-fn wanted(tick: Tick<'_>) -> Option<Wanted> {
-    let gc = &tick.policy.image_gc;
+/// The bytes that the run must free; `None` where usage is below the high threshold.
+fn wanted(run: GcRun<'_>) -> Option<Wanted> {
+    let gc = &run.policy.image_gc;
     let at = |available| {
-        usage::trips(tick.capacity, available, gc.high.value)
-            .then(|| usage::bytes_wanted(tick.capacity, available, gc.low.value))
+        usage::trips(run.capacity, available, gc.high.value)
+            .then(|| usage::bytes_wanted(run.capacity, available, gc.low.value))
     };
-    Some(Wanted { least: at(tick.available.most), most: at(tick.available.least)? })
+    Some(Wanted { least: at(run.available.most), most: at(run.available.least)? })
 }
 
-/// How far the loop for space gets, for each image, `None` for those that are no candidate, or gone by age; and what it counts.
+/// How far the deletion loop gets, for each image, `None` for those that are no candidate, or deleted by age; and what it counts.
 fn by_space(
     store: &ImageStore,
     eligibilities: &[Eligibility],
@@ -191,7 +201,7 @@ fn suffices(verdicts: &[ImageOutcome], wanted: Wanted) -> Option<bool> {
     }
 }
 
-/// The verdicts where no loop runs.
+/// The outcomes where image GC is disabled.
 fn disabled(eligibility: &Eligibility) -> Outcome {
     match eligibility {
         Eligibility::Safe(reason @ (SafeReason::InUse | SafeReason::Pinned)) => Outcome::Safe(*reason),

@@ -4,7 +4,7 @@
 use super::*;
 use crate::model::schedule::Start;
 use crate::model::simulated::{History, KUBELET, Orders, START, V1_28, V1_37, at, deleted, store, store_at, time_of};
-use crate::model::{GcPolicy, Origin, Setting};
+use crate::model::{GcPolicy, Origin, Release, Setting};
 use crate::sample::ImageId;
 use crate::time::Span;
 use crate::units::Percent;
@@ -37,11 +37,11 @@ fn followed(history: &History, until: Timestamp) -> Inventory {
 fn verdicts_at(history: &History, number: i64, policy: &GcPolicy, available: u64) -> Vec<String> {
     let look = time_of(number) - Span::from_secs(5);
     let (inventory, store) = (followed(history, look), store_at(history, look));
-    let collection = collect(Tick {
+    let collection = collect(GcRun {
         policy,
-        release: V1_37,
         schedule: GcSchedule::of(KUBELET),
-        at: time_of(number),
+        at: Expected::exactly(time_of(number)),
+        crossed: true,
         capacity: CAPACITY,
         available: Available::exactly(Bytes::new(available)),
         store: &store,
@@ -132,11 +132,11 @@ fn a_restart_voids_the_history_and_begins_the_minimum_age_anew() {
     let restart = at(4_010);
     inventory.observe(at(4_020), Start::of(restart, V1_37), &store(&["a", "b"]), false);
     let tick = |inventory: &Inventory, policy: &GcPolicy, available| {
-        let collection = collect(Tick {
+        let collection = collect(GcRun {
             policy,
-            release: V1_37,
             schedule: GcSchedule::of(Start::of(restart, V1_37)),
-            at: Start::of(restart, V1_37).pass(1).at,
+            at: Expected::exactly(Start::of(restart, V1_37).gc_run(1).at),
+            crossed: true,
             capacity: CAPACITY,
             available: Available::exactly(Bytes::new(available)),
             store: &store(&["a=50", "b=50"]),
@@ -213,11 +213,11 @@ fn pins_are_doubtful_where_the_release_is_not_known_and_void_in_1_20() {
     let store = store(&["a!"]);
     let inventory = followed(&always(&["a!"]), at(290));
     let outcome = |release| {
-        let collection = collect(Tick {
+        let collection = collect(GcRun {
             policy: &policy(|_| ()),
-            release,
-            schedule: GcSchedule::of(KUBELET),
-            at: time_of(1),
+            schedule: GcSchedule::of(Start::of(START, release)),
+            at: Expected::exactly(time_of(1)),
+            crossed: true,
             capacity: CAPACITY,
             available: Available::exactly(Bytes::ZERO),
             store: &store,
@@ -235,10 +235,40 @@ fn use_is_told_by_id_from_1_30_on_and_by_reference_before() {
     let mut store = store(&["a"]);
     let container = crate::model::simulated::container("c", "pod", "a", crate::sample::ContainerState::Running);
     store.containers.push(crate::sample::Container { image_ref: Some("registry/a@sha256:0".into()), ..container });
-    let used = |release| images_in_use(&store, release, ContainersCounted::All).contains(&"a".into());
+    let used = |release| images_in_use(&store, release, ContainersCounted::All, None).contains(&"a".into());
     assert_eq!(used(Release::V1 { minor: 30, patch: 0 }), TriState::Yes);
     assert_eq!(used(Release::V1 { minor: 29, patch: 0 }), TriState::No);
     assert_eq!(used(Release::Unknown), TriState::Unknown);
+}
+
+/// Up to 1.28 the image of `--pod-infra-container-image` is in use, whether a sandbox runs or not.
+#[test]
+fn the_sandbox_image_of_a_kubelet_up_to_1_28_is_in_use() {
+    let mut store = store(&["pause", "own", "other"]);
+    store.images[0].tags = vec!["registry.k8s.io/pause:3.9".into()];
+    store.images[1].tags = vec!["registry.example.com/infra/sandbox:1".into()];
+    let outcomes = |release, flag: Option<&str>| {
+        let mut inventory = followed(&always(&["pause", "own", "other"]), at(290));
+        inventory.sandbox_image_is(flag);
+        let collection = collect(GcRun {
+            policy: &policy(|_| ()),
+            schedule: GcSchedule::of(Start::of(START, release)),
+            at: Expected::exactly(time_of(1)),
+            crossed: true,
+            capacity: CAPACITY,
+            available: Available::exactly(Bytes::ZERO),
+            store: &store,
+            inventory: &inventory,
+        });
+        written(&collection.verdicts)
+    };
+    let own = Some("registry.example.com/infra/sandbox:1");
+    assert_eq!(outcomes(V1_28, own), ["pause:certain", "own:in_use", "other:certain"]);
+    assert_eq!(outcomes(Release::Unknown, own), ["pause:certain", "own:possible", "other:certain"]);
+    // Which image is the default depends on the release.
+    assert_eq!(outcomes(V1_28, None), ["pause:possible", "own:certain", "other:certain"]);
+    assert_eq!(outcomes(Release::Unknown, None), ["pause:possible", "own:certain", "other:certain"]);
+    assert_eq!(outcomes(V1_37, own), ["pause:certain", "own:certain", "other:certain"]);
 }
 
 #[test]
@@ -252,7 +282,7 @@ fn an_image_volume_is_in_use() {
 fn an_image_that_may_be_mounted_unseen_is_possible_where_that_counts() {
     let store = ImageStore { hidden_volumes: true, ..store(&["a=50", "b*=50", "c!=50"]) };
     let outcomes = |release| {
-        let in_use = images_in_use(&store, release, ContainersCounted::All);
+        let in_use = images_in_use(&store, release, ContainersCounted::All, None);
         ["a", "b", "c"].map(|id| in_use.contains(&id.into()))
     };
     assert_eq!(outcomes(V1_37), [TriState::Unknown, TriState::Yes, TriState::Unknown]);
@@ -267,11 +297,11 @@ fn nothing_is_certain_of_lists_that_are_not_whole() {
     let whole = always(&["a=50", "b*=50"]);
     let inventory = followed(&whole, at(290));
     let collection = |store: ImageStore, available| {
-        let collection = collect(Tick {
+        let collection = collect(GcRun {
             policy: &policy(|_| ()),
-            release: V1_37,
             schedule: GcSchedule::of(KUBELET),
-            at: time_of(1),
+            at: Expected::exactly(time_of(1)),
+            crossed: true,
             capacity: CAPACITY,
             available: Available::exactly(Bytes::new(available)),
             store: &store,
@@ -291,11 +321,11 @@ fn nothing_is_certain_of_lists_that_are_not_whole() {
 fn it_says_whether_the_goal_is_reached() {
     let inventory = followed(&always(&["a=50", "b=60"]), at(290));
     let suffices = |least, most| {
-        collect(Tick {
+        collect(GcRun {
             policy: &policy(|_| ()),
-            release: V1_37,
             schedule: GcSchedule::of(KUBELET),
-            at: time_of(1),
+            at: Expected::exactly(time_of(1)),
+            crossed: true,
             capacity: CAPACITY,
             available: Available { least: Bytes::new(least), most: Bytes::new(most) },
             store: &store(&["a=50", "b=60"]),
@@ -321,11 +351,11 @@ fn a_large_store_is_judged_like_a_small_one() {
     for look in [-5, 5, 290] {
         inventory.observe(at(look), KUBELET, &store, false);
     }
-    let collection = collect(Tick {
+    let collection = collect(GcRun {
         policy: &policy(|_| ()),
-        release: V1_37,
         schedule: GcSchedule::of(KUBELET),
-        at: time_of(1),
+        at: Expected::exactly(time_of(1)),
+        crossed: true,
         capacity: Bytes::new(30_000),
         available: Available::exactly(Bytes::ZERO),
         store: &store,
@@ -382,11 +412,11 @@ proptest! {
             policy.image_gc.minimum_age = setting(Span::from_secs(minimum_age));
             policy.image_gc.maximum_age = maximum_age.map(setting);
         });
-        let Collection { verdicts, counted, .. } = collect(Tick {
+        let Collection { verdicts, counted, .. } = collect(GcRun {
             policy: &policy,
-            release: V1_37,
             schedule: GcSchedule::of(KUBELET),
-            at: time_of(number),
+            at: Expected::exactly(time_of(number)),
+            crossed: true,
             capacity: CAPACITY,
             available: Available { least: Bytes::new(available), most: Bytes::new(available + blur) },
             store: &store,
@@ -434,11 +464,11 @@ proptest! {
                 policy.image_gc.high = setting(Percent::new(high));
                 policy.image_gc.low = setting(Percent::new(30));
             });
-            let collection = collect(Tick {
+            let collection = collect(GcRun {
                 policy: &policy,
-                release: V1_37,
                 schedule: GcSchedule::of(KUBELET),
-                at: time_of(1),
+                at: Expected::exactly(time_of(1)),
+                crossed: true,
                 capacity: CAPACITY,
                 available: Available::exactly(Bytes::new(available)),
                 store: &store,
@@ -458,11 +488,11 @@ proptest! {
         prop_assume!(index < store.images.len());
         let inventory = followed(&vec![(-1_000, store.clone())], at(290));
         let outcomes = |store: &ImageStore| {
-            collect(Tick {
+            collect(GcRun {
                 policy: &policy(|_| ()),
-                release: V1_37,
                 schedule: GcSchedule::of(KUBELET),
-                at: time_of(1),
+                at: Expected::exactly(time_of(1)),
+                crossed: true,
                 capacity: CAPACITY,
                 available: Available::exactly(Bytes::new(available)),
                 store,

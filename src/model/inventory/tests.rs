@@ -80,12 +80,12 @@ fn a_first_pass_that_turns_out_to_be_late_saw_what_came_before_it() {
     assert_eq!(bounds(&inventory, "new"), Some((time_of(0), None, None, None)), "the first pass may be over");
     let late = KUBELET.serving(Some(at(6)));
     inventory.observe(at(33), late, &store(&["a", "new", "late"]), false);
-    let first = late.pass(0).at;
+    let first = late.gc_run(0).at;
     for name in ["a", "new"] {
         assert_eq!(bounds(&inventory, name), Some((first, Some(first), None, None)), "{name}");
     }
     assert_eq!(bounds(&inventory, "late"), Some((first, None, None, None)));
-    assert_eq!(inventory.schedule(late).next_check(at(33)).at, late.pass(1).at);
+    assert_eq!(inventory.schedule(late).next_gc_run(at(33)).at, late.gc_run(1).at);
     // What was learned stays when the socket cannot be seen for once.
     inventory.observe(at(63), KUBELET, &store(&["a", "new", "late"]), false);
     assert_eq!(bounds(&inventory, "new"), Some((first, Some(first), None, None)));
@@ -98,7 +98,7 @@ fn a_list_made_under_the_next_kubelet_is_not_of_the_last_ones_time() {
     // The kubelet of before is believed to run still; its next pass would be at 600.
     inventory.observe(at(385), KUBELET, &store(&["a", "b*", "new"]), false);
     inventory.observe(at(415), Start::of(restart, V1_37), &store(&["a", "b", "new"]), false);
-    let first = Start::of(restart, V1_37).pass(0).at;
+    let first = Start::of(restart, V1_37).gc_run(0).at;
     assert_eq!(bounds(&inventory, "a"), Some((first, Some(first), None, None)));
     assert_eq!(bounds(&inventory, "b"), Some((first, Some(first), Some(first), Some(first))));
     assert_eq!(bounds(&inventory, "new"), Some((first, None, None, None)));
@@ -122,8 +122,70 @@ fn only_the_last_lists_are_looked_through_again() {
         inventory.observe_without_kubelet(at(seconds), V1_37, &store(&["a"]), false);
     }
     inventory.observe(at(33), KUBELET, &store(&["a"]), false);
-    assert_eq!(inventory.recent.0.len(), LOOKED_THROUGH);
+    assert_eq!(inventory.recent.0.len(), RECENT_LISTS);
     assert_eq!(bounds(&inventory, "a"), Some((time_of(0), None, None, Some(time_of(0)))));
+}
+
+fn bounds_of(record: &Record) -> Bounds {
+    (record.first_detected_earliest, record.first_detected_latest, record.last_used_earliest, record.last_used_latest)
+}
+
+/// From the start of a kubelet to the next list.
+#[test]
+fn what_was_listed_before_the_start_is_known_to_the_first_run() {
+    let of = |release, listed: &[i64]| {
+        let mut inventory = Inventory::default();
+        for seconds in listed {
+            inventory.observe_without_kubelet(at(*seconds), Release::Unknown, &store(&["a"]), false);
+        }
+        let start = Start::of(START, release);
+        assert!(inventory.kubelet_runs(start) && !inventory.kubelet_runs(start));
+        let sync = start.next_eviction_sync(at(1));
+        bounds_of(&inventory.expected_record(&"a".into(), start, sync))
+    };
+    let first = time_of(0);
+    assert_eq!(of(V1_37, &[-20]), (first, Some(first), None, None));
+    assert_eq!(of(V1_28, &[-20]), (BEFORE_EVERYTHING, Some(BEFORE_EVERYTHING), None, None));
+    let unknown = Start::of(START, Release::Unknown).gc_run(0).at;
+    assert_eq!(of(Release::Unknown, &[-20]), (BEFORE_EVERYTHING, Some(unknown), None, None));
+    // So long before that it may have been deleted and pulled again.
+    assert_eq!(of(V1_28, &[-500]), (BEFORE_EVERYTHING, None, None, None));
+    // Never listed before the start: it may have come after the first run.
+    assert_eq!(of(V1_28, &[1]), (BEFORE_EVERYTHING, None, None, None));
+}
+
+/// An eviction sync that comes before the first list is no first detection that counts.
+#[test]
+fn up_to_1_28_syncs_under_pressure_do_not_make_images_young() {
+    let start = Start::of(START, V1_28).serving(Some(at(1)));
+    let mut inventory = Inventory::default();
+    inventory.observe_without_kubelet(at(-6), V1_28, &store(&["a"]), false);
+    inventory.observe(at(10), start, &store(&["a", "late"]), true);
+    assert_eq!(bounds(&inventory, "a"), Some((BEFORE_EVERYTHING, Some(BEFORE_EVERYTHING), None, None)));
+    assert_eq!(bounds(&inventory, "late"), Some((BEFORE_EVERYTHING, None, None, None)));
+    // What comes later has an age.
+    inventory.observe(at(40), start, &store(&["a", "late", "later"]), true);
+    assert_eq!(bounds(&inventory, "later"), Some((at(10), None, None, None)));
+}
+
+#[test]
+fn runs_since_the_last_list_count() {
+    let inventory =
+        observed(V1_37, &[(-5, &["a"]), (5, &["a"]), (280, &["a", "new", "b*"]), (298, &["a", "new", "b"])]);
+    let expected = |name: &str, seconds| {
+        bounds_of(&inventory.expected_record(&name.into(), KUBELET, Expected::exactly(at(seconds))))
+    };
+    let next = time_of(1);
+    assert_eq!(expected("new", 305), (next, Some(next), None, None));
+    // That run itself is the first to see it.
+    let run = KUBELET.gc_run(1);
+    assert_eq!(bounds_of(&inventory.expected_record(&"new".into(), KUBELET, run)), (next, None, None, None));
+    assert_eq!(expected("a", 305), (time_of(0), Some(time_of(0)), None, None));
+    // Syncs see it, too, where they come.
+    let mut inventory = inventory;
+    assert!(inventory.pressure() && !inventory.pressure());
+    let new = inventory.expected_record(&"new".into(), KUBELET, Expected::exactly(at(299)));
+    assert_eq!((new.first_detected_earliest, new.first_detected_latest), (at(298), None));
 }
 
 #[test]
@@ -132,7 +194,7 @@ fn up_to_1_28_images_present_at_the_first_pass_are_older_than_everything() {
     assert_eq!(bounds(&inventory, "a"), Some((BEFORE_EVERYTHING, Some(BEFORE_EVERYTHING), None, None)));
     // Where the release is not known it may be either.
     let inventory = observed(Release::Unknown, &[(-5, &["a"]), (10, &["a"])]);
-    let first = Start::of(START, Release::Unknown).pass(0).at;
+    let first = Start::of(START, Release::Unknown).gc_run(0).at;
     assert_eq!(bounds(&inventory, "a"), Some((BEFORE_EVERYTHING, Some(first), None, None)));
 }
 
@@ -223,7 +285,7 @@ fn another_kubelet_knows_nothing_of_before() {
     let restart = at(380);
     inventory.observe(at(390), Start::of(restart, V1_37), &store(&["a", "b"]), false);
     assert_eq!(inventory.kubelet(), Some(restart));
-    let first = Start::of(restart, V1_37).pass(0).at;
+    let first = Start::of(restart, V1_37).gc_run(0).at;
     // Whether the use of a ended before the new kubelet's first pass is not known.
     assert_eq!(bounds(&inventory, "a"), Some((first, Some(first), None, Some(first))));
     assert_eq!(bounds(&inventory, "b"), Some((first, Some(first), None, None)));
@@ -279,7 +341,7 @@ proptest! {
             } else {
                 inventory.observe(at(time), KUBELET, &there, false);
             }
-            if inventory.kubelet().is_some() && inventory.next_pass > 0 && KUBELET.pass(inventory.next_pass - 1).latest <= at(time) {
+            if inventory.kubelet().is_some() && inventory.next_run > 0 && KUBELET.gc_run(inventory.next_run - 1).latest <= at(time) {
                 for (id, (first, used)) in records(&history, at(time)) {
                     if !there.images.iter().any(|image| image.id == id) {
                         continue;
@@ -301,18 +363,18 @@ fn two_deletions_at_a_distance_of_whole_periods_are_taken_for_ticks() {
     let next = |bursts: &[(i64, i64)]| {
         let mut inventory = observed(V1_37, &[(-5, &["a"]), (5, &["a"])]);
         for (after, before) in bursts {
-            inventory.may_have_ticked(at(*after), at(*before), KUBELET);
+            inventory.note_possible_gc_run(at(*after), at(*before), KUBELET);
         }
-        inventory.schedule(KUBELET).next_check(at(2_000)).at
+        inventory.schedule(KUBELET).next_gc_run(at(2_000)).at
     };
-    let from_start = GcSchedule::of(KUBELET).next_check(at(2_000)).at;
+    let from_start = GcSchedule::of(KUBELET).next_gc_run(at(2_000)).at;
     assert_eq!(next(&[(1_040, 1_050)]), from_start, "one may have been anybody's");
     assert_eq!(next(&[(1_040, 1_050), (1_100, 1_110)]), from_start, "somebody who cleans up");
     let shifted = next(&[(1_040, 1_050), (1_100, 1_110), (1_704, 1_709)]);
     assert!((at(2_004)..=at(2_010)).contains(&shifted), "{shifted}");
     // Another kubelet has another schedule.
     let mut inventory = observed(V1_37, &[(-5, &["a"]), (5, &["a"])]);
-    inventory.ticked(GcSchedule::of(KUBELET).next_check(at(10)), at(310), at(320));
+    inventory.note_gc_run(GcSchedule::of(KUBELET).next_gc_run(at(10)), at(310), at(320));
     let restarted = at(400);
     assert_eq!(inventory.schedule(Start::of(restarted, V1_37)), GcSchedule::of(Start::of(restarted, V1_37)));
     assert_ne!(inventory.schedule(KUBELET), GcSchedule::of(KUBELET));

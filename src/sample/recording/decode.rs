@@ -280,7 +280,7 @@ impl Decoder {
             }
             Line::Config { config, unchanged: true, .. } => {
                 if let (Some((Line::Config { config: known, .. }, _)), Reading::Present { at, .. }) =
-                    (lines.get_mut(&key), config)
+                    (lines.get_mut(&key), &**config)
                 {
                     known.redate(|_| *at);
                 }

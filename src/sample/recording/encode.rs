@@ -94,7 +94,7 @@ fn differences(owner: &Owner, before: &Lines, now: &mut Lines, out: &mut Out<'_>
         }
         match line {
             Line::Usage { usage, .. } => *usage = too_long(),
-            Line::Config { config, .. } => *config = too_long(),
+            Line::Config { config, .. } => **config = too_long(),
             _ => {
                 whole = false;
                 if known.is_some() {
@@ -109,16 +109,14 @@ fn differences(owner: &Owner, before: &Lines, now: &mut Lines, out: &mut Out<'_>
 
 /// The short form of a configuration that was read again and is the same.
 fn unchanged(before: Option<&Line>, now: &Line) -> Option<Line> {
-    match (before, now) {
-        (
-            Some(Line::Config { config: Reading::Present { value: known, .. }, .. }),
-            Line::Config { layer, config: Reading::Present { value, at }, .. },
-        ) if known == value => {
-            let config = Reading::present(KubeletConfig::default(), *at);
-            Some(Line::Config { layer: layer.clone(), config, unchanged: true })
-        }
-        _ => None,
-    }
+    let (Some(Line::Config { config: before, .. }), Line::Config { layer, config, .. }) = (before, now) else {
+        return None;
+    };
+    let Reading::Present { at, .. } = **config else { return None };
+    (before.value() == config.value()).then(|| {
+        let config = Box::new(Reading::present(KubeletConfig::default(), at));
+        Line::Config { layer: layer.clone(), config, unchanged: true }
+    })
 }
 
 fn too_long<T>() -> Reading<T> {

@@ -50,13 +50,13 @@ impl InForce {
         let (sources, runtime_used) = (std::mem::take(&mut layer.sources), take(&mut layer.runtime_used));
         let id = layer.id.clone();
         let nodefs = (nodefs != imagefs).then_some(nodefs);
-        if !self.add(Line::Layer { layer, imagefs: Some(imagefs), nodefs }) {
+        if !self.add(Line::Layer { layer: Box::new(layer), imagefs: Some(imagefs), nodefs }) {
             return;
         }
         self.add(Line::Sources { layer: id.clone(), sources, runtime_used: Some(runtime_used.into()) });
         if let Some(mut kubelet) = kubelet {
-            let config = take(&mut kubelet.config);
-            self.add(Line::Kubelet { layer: id.clone(), kubelet });
+            let config = Box::new(take(&mut kubelet.config));
+            self.add(Line::Kubelet { layer: id.clone(), kubelet: Box::new(kubelet) });
             self.add(Line::Config { layer: id.clone(), config, unchanged: false });
         }
         let store = images.map(|mut store| {
@@ -132,7 +132,7 @@ impl InForce {
                 Some(Line::Layer { mut layer, imagefs, nodefs }) => {
                     layer.nodefs = self.resolved(nodefs.or_else(|| imagefs.clone()));
                     layer.imagefs = self.resolved(imagefs);
-                    sample.layers.push(filled(layer, lines));
+                    sample.layers.push(filled(*layer, lines));
                 }
                 _ => {}
             }
@@ -182,8 +182,12 @@ fn filled(mut layer: LayerSample, lines: impl Iterator<Item = Line>) -> LayerSam
                 layer.sources = sources;
                 layer.runtime_used = runtime_used.map_or_else(Reading::not_recorded, Reading::from);
             }
-            Line::Kubelet { kubelet, .. } => layer.kubelet = Some(kubelet),
-            Line::Config { config, .. } => layer.kubelet.iter_mut().for_each(|kubelet| kubelet.config = config.clone()),
+            Line::Kubelet { kubelet, .. } => layer.kubelet = Some(*kubelet),
+            Line::Config { config, .. } => {
+                if let Some(kubelet) = &mut layer.kubelet {
+                    kubelet.config = *config;
+                }
+            }
             Line::Image { image, .. } => lists.images.push(image),
             Line::Container { container, .. } => lists.containers.push(container),
             Line::Pod { pod, .. } => lists.pods.push(pod),

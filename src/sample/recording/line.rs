@@ -11,10 +11,9 @@ use crate::units::Bytes;
 use crate::untrusted::Label;
 use serde::{Deserialize, Serialize};
 
-/// One line.
+/// One line. What there are few of is boxed, since images and containers come in thousands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "images, of which there are most, are among the large ones")]
 pub(super) enum Line {
     Header {
         format: String,
@@ -43,7 +42,7 @@ pub(super) enum Line {
     },
     Layer {
         #[serde(flatten)]
-        layer: LayerSample,
+        layer: Box<LayerSample>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         imagefs: Option<Field<String>>,
         /// The same as `imagefs` where it is not said.
@@ -60,12 +59,12 @@ pub(super) enum Line {
     Kubelet {
         layer: LayerId,
         #[serde(flatten)]
-        kubelet: KubeletSample,
+        kubelet: Box<KubeletSample>,
     },
     Config {
         layer: LayerId,
         #[serde(flatten)]
-        config: Reading<KubeletConfig>,
+        config: Box<Reading<KubeletConfig>>,
         /// The value is that of the line before.
         #[serde(default, skip_serializing_if = "is_default")]
         unchanged: bool,

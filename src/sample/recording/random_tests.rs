@@ -45,7 +45,7 @@ fn settings() -> BoxedStrategy<KubeletSettings> {
     let map = || option::of(btree_map(".{0,5}", option::of(".{0,5}"), 0..3));
     let numbers = (any::<Option<i64>>(), any::<Option<i64>>(), span(), span(), span(), any::<Option<bool>>());
     let text = || option::of(".{0,5}");
-    let texts = (text(), text(), text(), text());
+    let texts = (text(), text(), text(), text(), text());
     let maps = (map(), map(), map(), map(), option::of(btree_map(".{0,5}", any::<bool>(), 0..3)));
     (numbers, texts, maps, btree_set("[a-z]{1,5}", 0..3))
         .prop_map(|(numbers, texts, maps, nulls)| KubeletSettings {
@@ -63,6 +63,7 @@ fn settings() -> BoxedStrategy<KubeletSettings> {
             image_service_endpoint: texts.1,
             pod_logs_dir: texts.2,
             static_pod_path: texts.3,
+            pod_infra_container_image: texts.4,
             feature_gates: maps.4,
             nulls,
         })

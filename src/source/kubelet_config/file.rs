@@ -66,6 +66,7 @@ pub(super) fn parse(content: &[u8]) -> Result<Parsed, FileError> {
         image_service_endpoint: reader.text("imageServiceEndpoint"),
         pod_logs_dir: reader.text("podLogsDir"),
         static_pod_path: reader.text("staticPodPath"),
+        pod_infra_container_image: None,
         feature_gates: reader.gates("featureGates"),
         nulls: reader.nulls.iter().map(|field| (*field).to_owned()).collect(),
     };
@@ -280,6 +281,7 @@ unknownField: [1, {a: b}]
             image_service_endpoint: Some("unix:///run/images.sock".to_owned()),
             pod_logs_dir: Some("/var/log/pods".to_owned()),
             static_pod_path: Some("/etc/kubernetes/manifests".to_owned()),
+            pod_infra_container_image: None,
             feature_gates: Some(BTreeMap::from([("ImageVolume".to_owned(), true)])),
             nulls: std::collections::BTreeSet::new(),
         };

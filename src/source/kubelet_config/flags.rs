@@ -60,6 +60,7 @@ impl Flags {
             "config" => self.config = path(value),
             "config-dir" => self.config_dir = path(value),
             "pod-manifest-path" => self.settings.static_pod_path = Some(value.to_owned()),
+            "pod-infra-container-image" => self.settings.pod_infra_container_image = Some(value.to_owned()),
             "root-dir" => self.root_dir = path(value),
             "container-runtime-endpoint" => self.settings.container_runtime_endpoint = Some(value.to_owned()),
             "image-service-endpoint" => self.settings.image_service_endpoint = Some(value.to_owned()),
@@ -158,9 +159,10 @@ impl Flags {
 }
 
 /// The flags that are read; each of them takes a value.
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 16] = [
     "config",
     "config-dir",
+    "pod-infra-container-image",
     "pod-manifest-path",
     "root-dir",
     "container-runtime-endpoint",
@@ -210,6 +212,13 @@ mod tests {
             assert_eq!(flags.config.as_deref(), Some("/a"), "{arguments:?}");
             assert!(flags.problems.is_empty());
         }
+    }
+
+    #[test]
+    fn the_image_of_sandboxes_is_a_flag_alone() {
+        let flags = Flags::parse(["--pod-infra-container-image", "registry.example.com/infra/sandbox:1"]);
+        let expected = Some("registry.example.com/infra/sandbox:1");
+        assert_eq!(flags.settings.pod_infra_container_image.as_deref(), expected);
     }
 
     #[test]

@@ -4,20 +4,19 @@
 //! remembered under a keyed hash, never the password. Users who do not exist take the same work as others.
 
 mod queue;
-mod remembered;
 
 use super::stream::Source;
 use crate::config::web::PasswordHash;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::HeaderValue;
-use queue::{Attempt, Queue};
-use remembered::Remembered;
+use queue::{Attempt, Key, Queue, Recent};
 use ring::hmac;
 use ring::rand::SystemRandom;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::Builder;
 use tokio::sync::oneshot;
 
 /// What is said to a client.
@@ -31,9 +30,6 @@ pub(super) enum Admission {
     Busy,
 }
 
-/// The hash under which a pair of user and password is remembered.
-type Key = [u8; 32];
-
 /// Checks credentials, and remembers what came of it.
 pub(super) struct Users {
     secret: hmac::Key,
@@ -46,6 +42,39 @@ struct State {
     queue: Queue,
     /// Whether a thread is checking.
     checking: bool,
+}
+
+/// Right and wrong credentials, each in a memory of its own.
+#[derive(Debug)]
+struct Remembered {
+    right: Recent<Key>,
+    wrong: Recent<Key>,
+}
+
+/// More users than anybody has in such a file.
+const RIGHT: usize = 256;
+const WRONG: usize = 1_024;
+
+impl Default for Remembered {
+    fn default() -> Self {
+        Self { right: Recent::new(RIGHT), wrong: Recent::new(WRONG) }
+    }
+}
+
+impl Remembered {
+    fn answer(&self, key: &Key) -> Option<bool> {
+        if self.right.contains(key) {
+            Some(true)
+        } else if self.wrong.contains(key) {
+            Some(false)
+        } else {
+            None
+        }
+    }
+
+    fn keep(&mut self, key: Key, granted: bool) {
+        if granted { &mut self.right } else { &mut self.wrong }.insert(key);
+    }
 }
 
 impl fmt::Debug for Users {
@@ -85,9 +114,15 @@ impl Users {
             }
             let answer = state.queue.push(attempt, source, failures);
             if !state.checking {
-                state.checking = true;
                 let users = Arc::clone(self);
-                drop(tokio::task::spawn_blocking(move || users.check_all()));
+                match Builder::new().name("passwords".to_owned()).spawn(move || users.check_all()) {
+                    Ok(_) => state.checking = true,
+                    Err(error) => {
+                        // Tried again when the client is back.
+                        tracing::warn!(%error, "no thread can be started to check a password");
+                        return Admission::Busy;
+                    }
+                }
             }
             answer
         };

@@ -3,14 +3,15 @@
 //!
 //! Guessing takes ever new passwords, over few addresses or few connections; a scraper comes again with the same one.
 
-use super::Key;
-use super::remembered::Recent;
 use crate::config::web::PasswordHash;
 use crate::web::stream::Source;
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use tokio::sync::oneshot;
+
+/// The hash under which a pair of user and password is remembered.
+pub(super) type Key = [u8; 32];
 
 /// Credentials to check.
 pub(super) struct Attempt {
@@ -56,7 +57,7 @@ const MOST: usize = 64;
 /// Of so many addresses it is known when they were served; 64 KiB.
 const SOURCES: usize = 1_024;
 /// A scraper that comes each minute is known again among 1,000 others a second; less than 2 MiB at worst.
-pub(super) const REFUSED: usize = 65_536;
+const REFUSED: usize = 65_536;
 
 fn part(key: &Key) -> u64 {
     key.first_chunk().copied().map_or(0, u64::from_be_bytes)
@@ -128,6 +129,38 @@ impl Queue {
     fn position<R: Ord>(&self, rank: impl Fn(&Self, &Waiting) -> R) -> Option<usize> {
         let ranked = self.waiting.iter().enumerate().min_by_key(|(_, waiting)| rank(self, waiting));
         ranked.map(|(position, _)| position)
+    }
+}
+
+/// The newest so many of some values. The values are keyed hashes: nobody outside can make two that collide.
+#[derive(Debug)]
+pub(super) struct Recent<T> {
+    most: usize,
+    order: VecDeque<T>,
+    known: HashSet<T>,
+}
+
+impl<T: Copy + Eq + std::hash::Hash> Recent<T> {
+    pub(super) fn new(most: usize) -> Self {
+        Self { most, order: VecDeque::new(), known: HashSet::new() }
+    }
+
+    pub(super) fn contains(&self, value: &T) -> bool {
+        self.known.contains(value)
+    }
+
+    pub(super) fn insert(&mut self, value: T) {
+        if self.known.contains(&value) {
+            return;
+        }
+        // Before the new one is added: neither has to grow for one too many.
+        if self.order.len() >= self.most
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        self.known.insert(value);
+        self.order.push_back(value);
     }
 }
 
@@ -251,5 +284,14 @@ mod tests {
             client.send(true).unwrap();
         }
         assert!(answers.into_iter().all(|answer| answer.blocking_recv().unwrap()));
+    }
+
+    #[test]
+    fn who_was_pushed_out_is_known_after_a_minute_of_a_thousand_others_a_second() {
+        let mut refused = Recent::new(REFUSED);
+        (0..=60_000_u64).for_each(|number| refused.insert(number));
+        assert!(refused.contains(&0));
+        (60_001..200_000).for_each(|number| refused.insert(number));
+        assert!(!refused.contains(&0) && refused.known.len() == REFUSED && refused.order.len() == REFUSED);
     }
 }

@@ -65,3 +65,21 @@ fn keys_depend_on_every_part() {
     assert_ne!(key, users.key(b"a", b"bc", &other));
     assert_ne!(key, Users::new().unwrap().key(b"a", b"bc", &one), "another process");
 }
+
+#[test]
+fn wrong_ones_push_out_wrong_ones_only() {
+    let mut remembered = Remembered::default();
+    let key = |number: u32| {
+        let mut key = Key::default();
+        key[..4].copy_from_slice(&number.to_be_bytes());
+        key
+    };
+    remembered.keep(key(0), true);
+    for number in 1..=5_000 {
+        remembered.keep(key(number), false);
+    }
+    assert_eq!(remembered.answer(&key(0)), Some(true));
+    assert_eq!(remembered.answer(&key(1)), None);
+    assert_eq!(remembered.answer(&key(5_000)), Some(false));
+    assert_eq!((remembered.answer(&key(3_976)), remembered.answer(&key(3_977))), (None, Some(false)));
+}

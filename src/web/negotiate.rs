@@ -1,9 +1,9 @@
-//! Which format does a client want, and packed or not? The headers Accept and Accept-Encoding with their quality values
+//! Which format does a client want, and compressed or not? The headers Accept and Accept-Encoding with their quality values
 //! (RFC 9110, 12.5), as far as they concern a scrape.
 //!
-//! Of several ranges that fit a format the most specific one decides. Of formats that are wanted equally that one is taken which
-//! was named, and of those the one that says more; to who takes anything, text 0.0.4 is given. Where nothing fits it is given as
-//! well, as Prometheus' own clients do: a scrape that fails helps nobody.
+//! Of several ranges that fit a format the most specific one decides. Of formats that are wanted equally that one is chosen which
+//! was named, and of those the one that says more; a client that accepts anything gets text 0.0.4. So does one whom nothing fits,
+//! as with Prometheus' own clients: a scrape that fails helps nobody.
 
 use crate::export::metrics::Format;
 
@@ -26,8 +26,6 @@ enum Version {
     V0_0_1,
     V0_0_4,
     V1_0_0,
-    /// A protobuf message has none.
-    None,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,10 +50,9 @@ impl Escaping {
 impl Chosen {
     /// What can be made, what says more and is more usual first. OpenMetrics 0.0.1 and text 1.0.0 differ from their neighbours in nothing that
     /// occurs here.
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 4] = [
         Self::new(Format::OpenMetrics, Version::V1_0_0),
         Self::new(Format::OpenMetrics, Version::V0_0_1),
-        Self::new(Format::Protobuf, Version::None),
         Self::TEXT,
         Self::new(Format::Text, Version::V1_0_0),
     ];
@@ -71,15 +68,10 @@ impl Chosen {
             Version::V0_0_1 => "0.0.1",
             Version::V0_0_4 => "0.0.4",
             Version::V1_0_0 => "1.0.0",
-            Version::None => "",
         };
         let mut text = match self.format {
             Format::OpenMetrics => format!("application/openmetrics-text; version={version}; charset=utf-8"),
             Format::Text => format!("text/plain; version={version}; charset=utf-8"),
-            Format::Protobuf => {
-                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
-                    .to_owned()
-            }
         };
         if let Some(escaping) = self.escaping {
             text.push_str("; escaping=");
@@ -93,8 +85,6 @@ impl Chosen {
 struct Range {
     media: String,
     version: Option<String>,
-    proto: Option<String>,
-    encoding: Option<String>,
     escaping: Option<Escaping>,
     quality: u16,
 }
@@ -103,15 +93,13 @@ impl Range {
     fn parse(text: &str) -> Self {
         let mut parts = text.split(';').map(str::trim);
         let media = parts.next().unwrap_or_default().to_ascii_lowercase();
-        let mut range = Self { media, version: None, proto: None, encoding: None, escaping: None, quality: 1_000 };
+        let mut range = Self { media, version: None, escaping: None, quality: 1_000 };
         for part in parts {
             let Some((name, value)) = part.split_once('=') else { continue };
             let value = value.trim().trim_matches('"');
             match name.trim().to_ascii_lowercase().as_str() {
                 "q" => range.quality = thousandths(value),
                 "version" => range.version = Some(value.to_owned()),
-                "proto" => range.proto = Some(value.to_owned()),
-                "encoding" => range.encoding = Some(value.to_owned()),
                 "escaping" => {
                     let all = [Escaping::AllowUtf8, Escaping::Underscores, Escaping::Dots, Escaping::Values];
                     range.escaping = all.into_iter().find(|scheme| scheme.as_str() == value);
@@ -133,11 +121,7 @@ impl Range {
         };
         match (self.media.as_str(), chosen.format) {
             ("application/openmetrics-text", Format::OpenMetrics) | ("text/plain", Format::Text) => version(),
-            ("application/vnd.google.protobuf", Format::Protobuf) => {
-                let ours = self.proto.as_deref() == Some("io.prometheus.client.MetricFamily");
-                (ours && self.encoding.as_deref() == Some("delimited")).then_some(3)
-            }
-            ("application/*", Format::OpenMetrics | Format::Protobuf) | ("text/*", Format::Text) => Some(1),
+            ("application/*", Format::OpenMetrics) | ("text/*", Format::Text) => Some(1),
             ("*/*", _) => Some(0),
             _ => None,
         }
@@ -157,7 +141,7 @@ pub(super) fn format(accept: Option<&str>) -> Chosen {
     wanted.max_by_key(|(rank, _)| *rank).map_or(Chosen::TEXT, |(_, chosen)| chosen)
 }
 
-/// Whether the client wants its answer packed with gzip: by name or by `*`, and not less than unpacked.
+/// Whether the client wants its answer compressed with gzip: by name or by `*`, and not less than uncompressed.
 pub(super) fn gzip(accept_encoding: Option<&str>) -> bool {
     let (mut gzip, mut any, mut identity) = (None, None, None);
     for coding in accept_encoding.unwrap_or_default().split(',').take(MAX_RANGES) {
@@ -197,8 +181,6 @@ mod tests {
 
     const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
-    const PROTOBUF: &str =
-        "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
 
     #[test]
     fn the_accept_header_decides_by_quality_then_by_what_says_more() {
@@ -240,7 +222,7 @@ mod tests {
                      application/openmetrics-text;version=1.0.0;q=0.8,application/openmetrics-text;version=0.0.1;q=0.75,\
                      text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
                 ),
-                PROTOBUF,
+                OPENMETRICS,
             ),
             // Prometheus 3.
             (
@@ -259,8 +241,7 @@ mod tests {
                      application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,\
                      text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
                 ),
-                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; \
-                 escaping=allow-utf-8",
+                "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8",
             ),
             (
                 Some("text/plain;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"),
@@ -273,11 +254,9 @@ mod tests {
             (Some("text/plain;escaping=dots"), "text/plain; version=0.0.4; charset=utf-8; escaping=dots"),
             (Some("text/plain;escaping=values"), "text/plain; version=0.0.4; charset=utf-8; escaping=values"),
             (Some("text/plain;escaping=none\r"), TEXT),
-            // Another message, another encoding, or nothing said of them: not ours.
-            (Some("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=text"), TEXT),
-            (Some("application/vnd.google.protobuf;proto=my.Message;encoding=delimited"), TEXT),
+            // Protobuf is not spoken.
+            (Some("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"), TEXT),
             (Some("application/vnd.google.protobuf, application/openmetrics-text;q=0.1"), OPENMETRICS),
-            (Some("application/openmetrics-protobuf;version=1.0.0"), TEXT),
             (Some("application/openmetrics-text;q=0.2, text/plain;q=0.9"), TEXT),
             (Some("application/openmetrics-text;q=0"), TEXT),
             (Some("application/openmetrics-text;q=0, */*"), TEXT),
@@ -298,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_packed_for_who_asks_for_it() {
+    fn an_answer_is_compressed_for_who_asks_for_it() {
         let cases = [
             (None, false),
             (Some(""), false),
