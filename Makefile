@@ -56,6 +56,12 @@ test-lab: ## The three-layer node with real runtimes and kubelets; needs root
 test-truth: ## Predictions against what real kubelets delete; needs root and Go
 	tests/lab/truth/run
 
+# Each is built from its Go module once, which takes some minutes.
+RELEASES = v1.28.15 v1.29.15 v1.31.14 v1.33.13 v1.35.8 v1.37.2
+
+test-truth-all: ## The same with kubelets of six releases, one after the other; two hours
+	for release in $(RELEASES); do LAB_KUBERNETES=$$release tests/lab/truth/run || exit; done
+
 test-runtimes: ## What highwater says of containerd 2 and CRI-O against what they say; needs root and Go
 	tests/lab/runtimes/run
 

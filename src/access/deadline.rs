@@ -29,7 +29,7 @@ impl Drop for Release {
 const STACK: usize = 256 << 10;
 
 impl SingleFlight {
-    /// A lane with nothing in flight.
+    /// A worker with nothing in flight.
     pub fn new() -> Self {
         Self::default()
     }
@@ -57,7 +57,7 @@ impl SingleFlight {
         }
         let release = Release(Arc::clone(&self.busy));
         let (sender, receiver) = mpsc::sync_channel(1);
-        let thread = std::thread::Builder::new().name("lane".to_owned()).stack_size(STACK).spawn(move || {
+        let thread = std::thread::Builder::new().name("worker".to_owned()).stack_size(STACK).spawn(move || {
             let result = work();
             drop(release);
             // The caller may have given up; then nobody wants the result.
@@ -82,30 +82,30 @@ mod tests {
     const LONG: Duration = Duration::from_mins(1);
 
     #[test]
-    fn a_call_that_hangs_is_given_up_and_blocks_only_its_own_lane() {
-        let lane = SingleFlight::new();
+    fn a_call_that_hangs_is_given_up_and_blocks_only_its_own_worker() {
+        let worker = SingleFlight::new();
         let (let_go, wait) = channel::<()>();
-        let hung = lane.call("statfs", Path::new("/dead"), SHORT, move || {
+        let hung = worker.call("statfs", Path::new("/dead"), SHORT, move || {
             wait.recv().ok();
             Ok(1)
         });
         assert_eq!(hung.unwrap_err().to_string(), "statfs /dead did not come back within 20 ms");
-        assert!(lane.is_stuck());
-        assert!(lane.call("statfs", Path::new("/dead"), LONG, || Ok(2)).is_err(), "no second call while one hangs");
+        assert!(worker.is_stuck());
+        assert!(worker.call("statfs", Path::new("/dead"), LONG, || Ok(2)).is_err(), "no second call while one hangs");
         assert_eq!(SingleFlight::new().call("statfs", Path::new("/well"), LONG, || Ok(3)).unwrap(), 3);
 
         drop(let_go);
-        while lane.is_stuck() {
+        while worker.is_stuck() {
             std::thread::yield_now();
         }
-        assert_eq!(lane.call("statfs", Path::new("/dead"), LONG, || Ok(4)).unwrap(), 4);
+        assert_eq!(worker.call("statfs", Path::new("/dead"), LONG, || Ok(4)).unwrap(), 4);
     }
 
     #[test]
     fn a_panic_is_an_error_and_frees_the_lane() {
-        let lane = SingleFlight::new();
-        let result: Result<(), _> = lane.call("read", Path::new("/x"), LONG, || panic!("on purpose"));
+        let worker = SingleFlight::new();
+        let result: Result<(), _> = worker.call("read", Path::new("/x"), LONG, || panic!("on purpose"));
         assert!(result.is_err());
-        assert_eq!(lane.call("read", Path::new("/x"), LONG, || Ok(5)).unwrap(), 5);
+        assert_eq!(worker.call("read", Path::new("/x"), LONG, || Ok(5)).unwrap(), 5);
     }
 }

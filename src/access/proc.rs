@@ -103,6 +103,19 @@ impl Procfs {
         Ok(PathBuf::from(target))
     }
 
+    /// The targets of the links in a directory such as `fd`, at most `limit`; one that vanishes meanwhile is left out.
+    pub fn links(&self, pid: u32, name: &str, limit: usize) -> Result<Vec<String>, AccessError> {
+        let path = PathBuf::from(format!("{pid}/{name}"));
+        let fail = |e| AccessError::os("list", &path, e);
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let fd = openat(self.directory.as_fd(), &path, flags, Mode::empty()).map_err(fail)?;
+        let mut dir = Dir::from_fd(fd).map_err(fail)?;
+        let names: Vec<_> =
+            dir.iter().take(limit).filter_map(|entry| Some(entry.ok()?.file_name().to_owned())).collect();
+        let target = |name: std::ffi::CString| readlinkat(dir.as_fd(), name.as_c_str()).ok();
+        Ok(names.into_iter().filter_map(target).map(|target| target.to_string_lossy().into_owned()).collect())
+    }
+
     /// A handle (O_PATH) of what a link such as `exe` stands for, and the path to call it by. The caller confirms the process
     /// afterwards.
     pub fn handle(&self, pid: u32, name: &str) -> Result<(OwnedFd, PathBuf), AccessError> {

@@ -9,7 +9,6 @@ use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
-use nix::sys::statvfs::fstatvfs;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -28,23 +27,6 @@ pub struct FileId {
     pub dev: u64,
     /// st_ino.
     pub ino: u64,
-}
-
-/// What fstat and fstatvfs say of an open directory; the numbers in the unit of f_frsize bytes are already multiplied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Statfs {
-    /// Which directory was measured.
-    pub id: FileId,
-    /// f_frsize × f_blocks.
-    pub capacity: u64,
-    /// f_frsize × f_bfree.
-    pub free: u64,
-    /// f_frsize × f_bavail.
-    pub available: u64,
-    /// f_files.
-    pub files: u64,
-    /// f_ffree.
-    pub files_free: u64,
 }
 
 impl Root {
@@ -148,24 +130,15 @@ impl Root {
         fstat(self.handle(path)?).map_err(|e| AccessError::os("stat", path, e))
     }
 
-    /// Size of the filesystem that holds the directory `path`.
-    ///
-    /// # Errors
-    /// When it cannot be opened or measured, or is no directory. A capacity of 0 is returned as it is.
-    pub fn statfs(&self, path: &Path) -> Result<Statfs, AccessError> {
-        let handle = self.resolve(path, OFlag::O_PATH | OFlag::O_DIRECTORY)?;
-        let status = fstat(&handle).map_err(|e| AccessError::os("stat", path, e))?;
-        let numbers = fstatvfs(&handle).map_err(|e| AccessError::os("statfs", path, e))?;
-        // f_frsize is what the kubelet multiplies with; some filesystems leave it 0.
-        let unit = if numbers.fragment_size() == 0 { numbers.block_size() } else { numbers.fragment_size() };
-        Ok(Statfs {
-            id: FileId::of(&status),
-            capacity: unit.saturating_mul(numbers.blocks()),
-            free: unit.saturating_mul(numbers.blocks_free()),
-            available: unit.saturating_mul(numbers.blocks_available()),
-            files: numbers.files(),
-            files_free: numbers.files_free(),
-        })
+    /// The id of the mount that this directory is on: the first field of its line in `/proc/PID/mountinfo`, the same in every mount
+    /// namespace. `None` where the kernel does not tell.
+    pub fn mount_id(&self) -> Option<u64> {
+        const LIMIT: u64 = 4 << 10;
+        let path = format!("/proc/self/fdinfo/{}", self.fd.as_raw_fd());
+        let info = open(path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
+        let mut text = String::new();
+        File::from(info).take(LIMIT).read_to_string(&mut text).ok()?;
+        text.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim().parse().ok()
     }
 
     fn resolve(&self, path: &Path, flags: OFlag) -> Result<OwnedFd, AccessError> {

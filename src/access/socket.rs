@@ -23,7 +23,7 @@ use tokio::net::UnixStream;
 pub struct Endpoint {
     root: Arc<Root>,
     path: PathBuf,
-    lane: SingleFlight,
+    worker: SingleFlight,
 }
 
 /// How much one daemon may say, and how long it may take.
@@ -49,7 +49,7 @@ impl Default for ReplyLimits {
 impl Endpoint {
     /// The socket `path`, as the container sees it, below `root`. Nothing is touched yet.
     pub fn new(root: Arc<Root>, path: PathBuf) -> Self {
-        Self { root, path, lane: SingleFlight::new() }
+        Self { root, path, worker: SingleFlight::new() }
     }
 
     /// The path, as the container sees it.
@@ -68,11 +68,11 @@ impl Endpoint {
     /// [`AccessError::WrongKind`] for a FIFO, a regular file and so on; [`AccessError::TimedOut`] when nobody accepts or the path
     /// does not resolve within `limit`, or an earlier attempt still hangs; the kernel's error where nobody listens.
     pub async fn connect(&self, limit: Duration) -> Result<UnixStream, AccessError> {
-        let Self { root, path, lane } = self.clone();
-        // The pool's thread waits at most `limit`; what hangs longer is the lane's thread, which no runtime has to join.
+        let Self { root, path, worker } = self.clone();
+        // The pool's thread waits at most `limit`; what hangs longer is the worker's thread, which no runtime has to join.
         let attempt = tokio::task::spawn_blocking(move || {
             let named = path.clone();
-            lane.call("connect to", &named, limit, move || connect_now(&root, &path, limit))
+            worker.call("connect to", &named, limit, move || connect_now(&root, &path, limit))
         });
         let stream = attempt.await.unwrap_or_else(|_| Err(self.failed(Errno::ECANCELED)))?;
         UnixStream::from_std(stream).map_err(|e| self.failed(errno(&e)))

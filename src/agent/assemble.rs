@@ -3,6 +3,7 @@
 use super::facts::Facts;
 use super::filesystems::Measured;
 use super::identity::Identity;
+use super::kubelets::KubeletFacts;
 use super::runtimes::{Answers, Target};
 use super::usage::Task;
 use crate::access::root::Root;
@@ -36,17 +37,58 @@ pub(super) struct Parts<'a> {
     pub(super) identity: &'a Identity,
     pub(super) parent: Option<&'a LayerId>,
     pub(super) facts: &'a Facts,
+    pub(super) kubelet: Option<&'a KubeletFacts>,
+    /// The containerd that keeps the images of a dockerd.
+    pub(super) containerd: Option<&'a Facts>,
     pub(super) located: &'a Located,
     pub(super) answers: Option<&'a Answers>,
 }
 
+/// Where the images are, and whether the runtime itself answered that.
+#[derive(Debug)]
+pub(super) struct Store {
+    pub(super) path: PathBuf,
+    pub(super) is_answer: bool,
+}
+
 /// Where the images are: as the runtime says, else as its configuration says, else where they usually are.
-pub(super) fn image_store(layer: &FoundLayer, facts: &Facts, answers: Option<&Answers>) -> PathBuf {
-    answers
-        .and_then(|answers| answers.image_store.clone())
+pub(super) fn image_store(
+    layer: &FoundLayer,
+    facts: &Facts,
+    containerd: Option<&Facts>,
+    answers: Option<&Answers>,
+) -> Store {
+    let answered = answers.and_then(|answers| answers.image_store.clone());
+    let is_answer = answered.is_some();
+    let told = answered
         .or_else(|| facts.paths.as_ref().ok().map(|paths| paths.image_store.clone()))
         .or_else(|| layer.runtime.map(|kind| runtime_config::defaults(kind).image_store))
-        .unwrap_or_else(|| PathBuf::from("/"))
+        .unwrap_or_else(|| PathBuf::from("/"));
+    let in_containerd = (layer.runtime == Some(RuntimeKind::Docker) && layer.kubelet.is_none())
+        .then(|| containerd_store(facts, containerd, answers))
+        .flatten();
+    // cri-dockerd names Docker's root directory to the kubelet, wherever the images are (Mirantis/cri-dockerd core/imagefs_linux.go).
+    Store { path: in_containerd.unwrap_or(told), is_answer }
+}
+
+/// Docker's images in the store of a containerd: below the root of that one, whatever Docker's own root directory is.
+fn containerd_store(facts: &Facts, containerd: Option<&Facts>, answers: Option<&Answers>) -> Option<PathBuf> {
+    let paths = facts.paths.as_ref().ok();
+    let snapshotter = answers.and_then(|answers| answers.snapshotter.as_ref()).map(Label::as_str);
+    let is_silent = answers.is_none_or(|answers| answers.image_store.is_none());
+    if snapshotter.is_none() && !(is_silent && paths.is_some_and(|paths| paths.containerd_image_store)) {
+        return None;
+    }
+    let of_process = containerd.and_then(|facts| facts.paths.as_ref().ok()).map(|paths| paths.root.clone());
+    // moby daemon/internal/libcontainerd/supervisor: one that Docker starts itself lies below its own root.
+    let managed = || {
+        let own = answers.and_then(|answers| answers.image_store.clone()).or_else(|| Some(paths?.root.clone()))?;
+        match paths.and_then(|paths| paths.containerd.as_ref()) {
+            Some(_) => Some(runtime_config::defaults(RuntimeKind::Containerd).root),
+            None => Some(own.join("containerd/daemon")),
+        }
+    };
+    Some(runtime_config::snapshotter(&of_process.or_else(managed)?, snapshotter))
 }
 
 /// The runtimes to ask.
@@ -54,7 +96,9 @@ pub(super) fn targets(found: &[FoundLayer], facts: &BTreeMap<LayerKey, Facts>) -
     let target = |layer: &FoundLayer| {
         let facts = facts.get(&layer.key)?;
         let (endpoint, stored) = (facts.endpoint.clone()?, Arc::clone(&facts.stored));
-        Some(Target { layer: layer.key, kind: layer.runtime?, endpoint, stored })
+        let sandbox_image = facts.paths.as_ref().ok().and_then(|paths| paths.sandbox_image.clone());
+        let cri = facts.cri.clone();
+        Some(Target { layer: layer.key, kind: layer.runtime?, endpoint, cri, stored, sandbox_image })
     };
     found.iter().filter_map(target).collect()
 }
@@ -67,11 +111,11 @@ pub(super) fn layer_sample(
     now: Timestamp,
 ) -> LayerSample {
     let Parts { layer, identity, facts, answers, .. } = *parts;
-    let store = image_store(layer, facts, answers);
+    let store = image_store(layer, facts, parts.containerd, answers).path;
     let paths = facts.paths.as_ref().ok();
     let is_docker = layer.runtime == Some(RuntimeKind::Docker);
     let kubelet = layer.kubelet.as_ref().map(|kubelet| {
-        let known = facts.kubelet.as_ref().filter(|known| known.process == (kubelet.pid, kubelet.start_ticks));
+        let known = parts.kubelet;
         let started_at = started_at(kubelet.start_ticks);
         KubeletSample {
             pid: kubelet.pid,
@@ -136,6 +180,7 @@ pub(super) fn tasks(
     measured: &[Measured],
     found: &[FoundLayer],
     facts: &BTreeMap<LayerKey, Facts>,
+    kubelets: &BTreeMap<LayerKey, KubeletFacts>,
     identities: &BTreeMap<LayerKey, Identity>,
     located: &BTreeMap<LayerKey, Located>,
 ) -> BTreeMap<FilesystemId, Task> {
@@ -147,12 +192,14 @@ pub(super) fn tasks(
         }
     }
     for layer in found {
-        let (Some(facts), Some(identity), Some(located)) =
+        let (Some(own), Some(identity), Some(located)) =
             (facts.get(&layer.key), identities.get(&layer.key), located.get(&layer.key))
         else {
             continue;
         };
-        for held in held_by(layer, facts, located) {
+        let kubelet = layer.kubelet.as_ref().and_then(|kubelet| kubelets.get(&kubelet.key()));
+        let containerd = layer.containerd.and_then(|key| facts.get(&key));
+        for held in held_by(layer, own, kubelet, containerd, located) {
             let Some(task) = tasks.get_mut(&held.filesystem) else { continue };
             task.claims.push(Claim {
                 layer: identity.id.clone(),
@@ -160,7 +207,7 @@ pub(super) fn tasks(
                 root: held.root,
                 mounts: if layer.container.is_none() { Mounts::Machine } else { Mounts::Container },
                 path: held.path,
-                lane: facts.walk_lane.clone(),
+                worker: own.walk_worker.clone(),
             });
         }
     }
@@ -175,7 +222,13 @@ struct Held {
 }
 
 /// The directories of one layer. Without a runtime nothing is known to hold images, and the whole disk is the rest.
-fn held_by(layer: &FoundLayer, facts: &Facts, located: &Located) -> Vec<Held> {
+fn held_by(
+    layer: &FoundLayer,
+    facts: &Facts,
+    kubelet: Option<&KubeletFacts>,
+    containerd: Option<&Facts>,
+    located: &Located,
+) -> Vec<Held> {
     let mut held = Vec::new();
     let mut hold =
         |filesystem: &Result<FilesystemId, Absence>, root: &Result<Arc<Root>, Absence>, component, path: &Path| {
@@ -193,8 +246,11 @@ fn held_by(layer: &FoundLayer, facts: &Facts, located: &Located) -> Vec<Held> {
             hold(&located.imagefs, &facts.root, Component::Store, &directory);
         }
     }
-    let config = facts.kubelet.as_ref().and_then(|kubelet| kubelet.config.value());
-    if let (Some(config), Some(root)) = (config, &facts.kubelet_root) {
+    if let Some(Ok(paths)) = containerd.map(|containerd| &containerd.paths) {
+        hold(&located.imagefs, &facts.root, Component::Store, &paths.root);
+    }
+    let config = kubelet.and_then(|kubelet| kubelet.config.value());
+    if let (Some(config), Some(root)) = (config, kubelet.map(|kubelet| &kubelet.root)) {
         hold(&located.nodefs, root, Component::Kubelet, Path::new(config.root_dir.as_str()));
         let logs = config.file.as_ref().and_then(|file| file.settings.pod_logs_dir.as_deref());
         hold(&located.nodefs, root, Component::Logs, Path::new(logs.unwrap_or("/var/log/pods")));

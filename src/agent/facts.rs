@@ -1,6 +1,6 @@
-//! What is remembered of one layer between rounds: its root, its paths, its kubelet's configuration, who made it.
+//! What is remembered of one runtime between rounds: its root, its paths, its sockets, who made the container it is in.
 //!
-//! All of it is read below the layer's own root, on the layer's own lane: a hung mount costs this layer only.
+//! All of it is read below the runtime's own root, on its own worker: a hung mount costs this layer only.
 
 use super::identity::Evidence;
 use super::stored::Stored;
@@ -9,220 +9,171 @@ use crate::access::proc::Procfs;
 use crate::access::root::Root;
 use crate::access::socket::Endpoint;
 use crate::access::{AccessError, ProcessId};
-use crate::discover::{FoundKubelet, FoundLayer, LayerKey};
-use crate::sample::{Absence, AbsenceReason, KubeletConfig, KubeletVersion, Reading};
-use crate::source::{kubelet_config, kubelet_serving, kubelet_version, runtime_config};
-use crate::time::Timestamp;
+use crate::discover::{Process, Role, Socket, told_socket};
+use crate::sample::{Absence, AbsenceReason, RuntimeKind};
+use crate::source::runtime_config::{self, Environment, RuntimeSettings};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What is remembered of one layer.
+/// What is remembered of one runtime.
 #[derive(Debug)]
 pub(super) struct Facts {
-    /// The lane on which everything of this layer is read.
-    pub lane: SingleFlight,
-    /// The lane on which the walk finds this layer's directories: a slow walk does not keep the sampler waiting.
-    pub walk_lane: SingleFlight,
+    /// The single-flight worker on which everything of this layer is read.
+    pub worker: SingleFlight,
+    /// The single-flight worker on which the walk finds this layer's directories: a slow walk does not keep the sampler waiting.
+    pub walk_worker: SingleFlight,
     /// Its root directory.
     pub root: Result<Arc<Root>, Absence>,
-    /// The kubelet's root directory, which may be another mount namespace's.
-    pub kubelet_root: Option<Result<Arc<Root>, Absence>>,
     /// Where the runtime keeps its images and listens.
-    pub paths: Result<runtime_config::RuntimeSettings, Absence>,
+    pub paths: Result<RuntimeSettings, Absence>,
+    /// Which file its socket is.
+    pub socket: Option<Socket>,
     /// The runtime's socket.
     pub endpoint: Option<Endpoint>,
+    /// The socket at which its kubelet is answered, where that is another's (cri-dockerd).
+    pub cri: Option<Endpoint>,
     /// What its images keep on the disk.
     pub stored: Arc<Stored>,
-    /// The kubelet's settings.
-    pub kubelet: Option<KubeletFacts>,
     /// Who made the container it lives in.
     pub evidence: Evidence,
     /// The round in which it was last read.
     pub read_in: u64,
 }
 
-/// What is remembered of a kubelet.
-#[derive(Debug)]
-pub(super) struct KubeletFacts {
-    /// Which process: pid and start.
-    pub process: (u32, u64),
-    /// Its settings.
-    pub config: Reading<KubeletConfig>,
-    /// When the socket was made at which it, or the kubelet before it, serves.
-    pub serving_since: Option<Timestamp>,
-    /// Its release.
-    pub version: Option<KubeletVersion>,
-    /// What its executable told of that.
-    told: kubelet_version::Known,
-}
-
-/// What one reading of a layer's files gave.
+/// What one reading of a runtime's files gave.
 struct Read {
-    paths: Result<runtime_config::RuntimeSettings, AccessError>,
-    kubelet: Option<KubeletRead>,
+    paths: Result<RuntimeSettings, AccessError>,
+    socket: Option<Socket>,
     evidence: Evidence,
-}
-
-/// What was read of a kubelet.
-struct KubeletRead {
-    config: Result<KubeletConfig, Absence>,
-    serving_since: Option<Timestamp>,
-    version: Option<KubeletVersion>,
-    told: kubelet_version::Known,
 }
 
 /// Settings and evidence are a handful of small files.
 pub(super) const DEADLINE: Duration = Duration::from_secs(2);
+const ENVIRONMENT_LIMIT: usize = 256 << 10;
 
 impl Facts {
-    /// Nothing read yet; opens the roots.
-    pub(super) fn open(layer: &FoundLayer, procfs: &Procfs, rootfs: &Path) -> Self {
-        let root = layer_root(layer, procfs, rootfs);
+    /// Nothing read yet; opens the root.
+    pub(super) fn open(runtime: &Process, procfs: &Procfs, rootfs: &Path) -> Self {
+        let unread = Err(Absence::new(AbsenceReason::NotRead, "not read yet"));
+        Self::new(machine_root(runtime, procfs, rootfs), unread)
+    }
+
+    /// Those of a machine without a runtime, whose root filesystem is watched.
+    pub(super) fn bare(rootfs: &Path) -> Self {
+        let paths = RuntimeSettings { root: "/".into(), image_store: "/".into(), ..RuntimeSettings::default() };
+        Self::new(Root::open(rootfs).map(Arc::new).map_err(Absence::from), Ok(paths))
+    }
+
+    fn new(root: Result<Arc<Root>, Absence>, paths: Result<RuntimeSettings, Absence>) -> Self {
         Self {
-            lane: SingleFlight::new(),
-            walk_lane: SingleFlight::new(),
+            worker: SingleFlight::new(),
+            walk_worker: SingleFlight::new(),
             root,
-            kubelet_root: None,
-            paths: Err(Absence::new(AbsenceReason::NotRead, "not read yet")),
+            paths,
+            socket: None,
             endpoint: None,
+            cri: None,
             stored: Arc::default(),
-            kubelet: None,
             evidence: Evidence::default(),
             read_in: 0,
         }
     }
 
-    /// Whether something must be read now: never read, another kubelet, or a minute has passed.
-    pub(super) fn is_due(&self, layer: &FoundLayer, round: u64, every: u64) -> bool {
-        let kubelet = layer.kubelet.as_ref().map(|k| (k.pid, k.start_ticks));
-        self.read_in == 0 || kubelet != self.kubelet.as_ref().map(|k| k.process) || round >= self.read_in + every
+    /// Whether something must be read now: never read, or a minute has passed.
+    pub(super) fn is_due(&self, round: u64, every: u64) -> bool {
+        self.read_in == 0 || round >= self.read_in + every
     }
 
-    /// Reads the layer's files.
-    pub(super) fn refresh(&mut self, layer: &FoundLayer, procfs: &Procfs, rootfs: &Path, round: u64, now: Timestamp) {
+    /// Reads the runtime's files.
+    pub(super) fn refresh(&mut self, runtime: &Process, procfs: &Procfs, rootfs: &Path, round: u64) {
         self.read_in = round;
         if self.root.is_err() {
-            self.root = layer_root(layer, procfs, rootfs);
+            self.root = machine_root(runtime, procfs, rootfs);
         }
-        let kubelet_root = layer.kubelet.as_ref().map(|kubelet| {
-            root_of(procfs, kubelet.pid, kubelet.start_ticks).or_else(|error| match &self.root {
-                // The machine's own files need no other process where that may not be opened.
-                Ok(root) if layer.container.is_none() => Ok(Arc::clone(root)),
-                _ => Err(Absence::from(error)),
-            })
-        });
-        self.kubelet_root = kubelet_root;
-        let result = self.read(layer, procfs);
-        self.keep(layer, result, now);
-        self.point_at_socket(layer);
-    }
-
-    /// A socket that stays where it is stays the same endpoint.
-    fn point_at_socket(&mut self, layer: &FoundLayer) {
-        let (Ok(root), Some(kind)) = (&self.root, layer.runtime) else {
-            self.endpoint = None;
-            return;
-        };
+        let Some(kind) = kind(runtime.role) else { return };
+        match self.read(runtime, kind, procfs) {
+            Ok(read) => {
+                self.paths = read.paths.map_err(Absence::from);
+                self.socket = read.socket;
+                self.evidence = read.evidence;
+            }
+            Err(absence) => self.paths = Err(absence),
+        }
         let socket = self.paths.as_ref().map_or_else(|_| runtime_config::defaults(kind).socket, |p| p.socket.clone());
-        if self.endpoint.as_ref().is_none_or(|endpoint| endpoint.path() != socket) {
-            self.endpoint = Some(Endpoint::new(Arc::clone(root), socket));
-        }
+        point_at(&mut self.endpoint, self.root.as_ref().ok(), Some(socket));
     }
 
-    fn read(&self, layer: &FoundLayer, procfs: &Procfs) -> Result<Read, Absence> {
+    /// The socket at which the kubelet is answered that drives a dockerd.
+    pub(super) fn point_at_cri(&mut self, root: Option<&Arc<Root>>, socket: Option<&str>) {
+        let path = socket.map(|socket| PathBuf::from(socket.strip_prefix("unix://").unwrap_or(socket)));
+        point_at(&mut self.cri, root, path);
+    }
+
+    fn read(&self, runtime: &Process, kind: RuntimeKind, procfs: &Procfs) -> Result<Read, Absence> {
         let root = self.root.clone()?;
-        let runtime = layer.runtime.map(|kind| (kind, layer.argv.clone()));
-        let kubelet = layer.kubelet.clone().zip(self.kubelet_root.clone());
-        let (procfs, pid) = (procfs.clone(), layer.key.pid);
-        let mut told = self.kubelet.as_ref().map(|known| known.told.clone()).unwrap_or_default();
-        let path = PathBuf::from(format!("files of the layer of process {}", layer.key.pid));
+        let (procfs, runtime) = (procfs.clone(), runtime.clone());
+        let path = PathBuf::from(format!("files of the layer of process {}", runtime.pid));
         let work = move || {
-            let paths = match &runtime {
-                Some((kind, argv)) => {
-                    let working_directory = procfs.link(pid, "cwd").ok();
-                    runtime_config::read(&root, *kind, argv, working_directory.as_deref())
-                }
-                None => Ok(bare_paths()),
-            };
-            let kubelet = kubelet.map(|(kubelet, kubelet_root)| {
-                let process = ProcessId { pid: kubelet.pid, start_ticks: kubelet.start_ticks };
-                let own_root = kubelet_root.as_deref().ok();
-                let version = kubelet_version::read(&procfs, process, own_root, &root, &mut told);
-                let mut serving_since = None;
-                let config = kubelet_root.and_then(|root| {
-                    let working_directory = procfs.link(kubelet.pid, "cwd").ok();
-                    let config = kubelet_config::read(&root, &kubelet.argv, working_directory.as_deref())?;
-                    serving_since = kubelet_serving::since(&root, Path::new(config.root_dir.as_str())).ok();
-                    Ok(config)
-                });
-                KubeletRead { config, serving_since, version, told }
-            });
+            let cwd = procfs.link(runtime.pid, "cwd").ok();
+            let environment = environment(&procfs, runtime.pid).unwrap_or_default();
+            let paths = runtime_config::read(&root, kind, &runtime.argv, cwd.as_deref(), &environment);
+            let in_files = paths.as_ref().ok().map(|paths| paths.socket.to_string_lossy().into_owned());
+            let socket = told_socket(&runtime)
+                .map(str::to_owned)
+                .or(in_files)
+                .map(|path| Socket { file: root.identity(Path::new(&path)).ok(), ..Socket::named(&path) });
             let exists = |path: &str| root.exists(Path::new(path));
             let evidence = Evidence {
                 capd: exists("/run/kubeadm") || exists("/run/cluster-api"),
                 kind: exists("/kind/kubeadm.conf"),
                 k3s: exists("/var/lib/rancher/k3s"),
             };
-            Ok(Read { paths, kubelet, evidence })
+            Ok(Read { paths, socket, evidence })
         };
-        self.lane.call("read the", &path, DEADLINE, work).map_err(Absence::from)
+        self.worker.call("read the", &path, DEADLINE, work).map_err(Absence::from)
     }
+}
 
-    fn keep(&mut self, layer: &FoundLayer, result: Result<Read, Absence>, now: Timestamp) {
-        let process = |kubelet: &FoundKubelet| (kubelet.pid, kubelet.start_ticks);
-        match result {
-            Ok(read) => {
-                self.paths = read.paths.map_err(Absence::from);
-                self.evidence = read.evidence;
-                self.kubelet = layer.kubelet.as_ref().zip(read.kubelet).map(|(kubelet, read)| KubeletFacts {
-                    process: process(kubelet),
-                    config: Reading::from_result(read.config, now),
-                    serving_since: read.serving_since,
-                    version: read.version,
-                    told: read.told,
-                });
-            }
-            Err(absence) => {
-                self.paths = Err(absence.clone());
-                self.kubelet = layer.kubelet.as_ref().map(|kubelet| KubeletFacts {
-                    process: process(kubelet),
-                    config: Reading::Absent(absence),
-                    serving_since: None,
-                    version: None,
-                    told: kubelet_version::Known::default(),
-                });
+/// The kind of runtime that a process is.
+pub(super) const fn kind(role: Role) -> Option<RuntimeKind> {
+    match role {
+        Role::Containerd => Some(RuntimeKind::Containerd),
+        Role::Dockerd => Some(RuntimeKind::Docker),
+        Role::Crio => Some(RuntimeKind::Crio),
+        Role::Kubelet(_) | Role::CriDockerd => None,
+    }
+}
+
+/// A socket that stays where it is stays the same endpoint.
+fn point_at(endpoint: &mut Option<Endpoint>, root: Option<&Arc<Root>>, path: Option<PathBuf>) {
+    match (root, path) {
+        (Some(root), Some(path)) => {
+            if endpoint.as_ref().is_none_or(|known| known.path() != path) {
+                *endpoint = Some(Endpoint::new(Arc::clone(root), path));
             }
         }
+        _ => *endpoint = None,
     }
 }
 
-/// Without a runtime the root filesystem is watched.
-fn bare_paths() -> runtime_config::RuntimeSettings {
-    runtime_config::RuntimeSettings {
-        root: "/".into(),
-        image_store: "/".into(),
-        socket: PathBuf::new(),
-        stats_period: None,
-    }
+/// The environment variables of a process; `None` where they cannot be read. May hang, as its memory may.
+pub(super) fn environment(procfs: &Procfs, pid: u32) -> Option<Environment> {
+    let bytes = procfs.read(pid, "environ", ENVIRONMENT_LIMIT).ok()?;
+    let variables = bytes.split(|byte| *byte == 0).filter_map(|variable| {
+        let text = String::from_utf8_lossy(variable);
+        text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()))
+    });
+    Some(variables.collect())
 }
 
-/// The root of the runtime's process; for the machine itself also the root that highwater was told.
-fn layer_root(layer: &FoundLayer, procfs: &Procfs, rootfs: &Path) -> Result<Arc<Root>, Absence> {
-    let LayerKey { pid, start_ticks } = layer.key;
-    let own = || Root::open(rootfs).map(Arc::new).map_err(Absence::from);
-    if layer.runtime.is_none() {
-        return own();
+/// The root of a process; for one on the machine itself that which highwater was told, where that of the process may not be opened.
+pub(super) fn machine_root(process: &Process, procfs: &Procfs, rootfs: &Path) -> Result<Arc<Root>, Absence> {
+    let id = ProcessId { pid: process.pid, start_ticks: process.start_ticks };
+    match procfs.root(process.pid).and_then(|root| procfs.confirm(id).map(|()| root)) {
+        Err(error) if process.containers.is_empty() && error.reason() == AbsenceReason::Denied => {
+            Root::open(rootfs).map(Arc::new).map_err(Absence::from)
+        }
+        other => other.map(Arc::new).map_err(Absence::from),
     }
-    match root_of(procfs, pid, start_ticks) {
-        Err(error) if layer.container.is_none() && error.reason() == AbsenceReason::Denied => own(),
-        other => other.map_err(Absence::from),
-    }
-}
-
-/// The root of a process, if it is still the same process after the root was opened.
-fn root_of(procfs: &Procfs, pid: u32, start_ticks: u64) -> Result<Arc<Root>, AccessError> {
-    let root = procfs.root(pid)?;
-    procfs.confirm(ProcessId { pid, start_ticks })?;
-    Ok(Arc::new(root))
 }

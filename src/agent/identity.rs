@@ -149,7 +149,6 @@ mod tests {
             key: key(pid),
             parent: parent.map(key),
             runtime: Some(runtime),
-            argv: Vec::new(),
             container: container.map(|id| ContainerRef {
                 id: id.to_owned(),
                 sandbox: id.to_owned(),
@@ -159,7 +158,7 @@ mod tests {
                 init_pid: pid,
             }),
             kubelet: None,
-            socket: None,
+            containerd: None,
         }
     }
 
@@ -237,7 +236,7 @@ mod tests {
             pid: 9,
             start_ticks: 0,
             argv: vec!["kubelet".to_owned(), "--image-gc-high-threshold=100".to_owned()],
-            embedded: false,
+            carrier: crate::discover::Carrier::Kubelet,
         });
         let layers = [layer(1, None, RuntimeKind::Docker, None), node];
         let labelled = ContainerName {

@@ -8,6 +8,7 @@ mod facts;
 mod filesystems;
 mod identity;
 mod images;
+mod kubelets;
 mod lock;
 pub mod pace;
 mod process;

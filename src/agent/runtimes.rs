@@ -28,8 +28,12 @@ pub struct Target {
     pub kind: RuntimeKind,
     /// Its socket. The same one is kept from round to round, so that a path that hangs keeps one thread and no more.
     pub endpoint: Endpoint,
+    /// Where the kubelet is answered that drives a Docker.
+    pub cri: Option<Endpoint>,
     /// What its images keep on the disk, likewise kept.
     pub stored: Arc<Stored>,
+    /// The image of every pod's sandbox, where the runtime's files name it.
+    pub sandbox_image: Option<Label>,
 }
 
 /// What a runtime answered last.
@@ -41,6 +45,8 @@ pub struct Answers {
     pub stats_period: Option<Span>,
     /// The directory of its images.
     pub image_store: Option<PathBuf>,
+    /// The snapshotter of the containerd in which a Docker keeps its images, where it does.
+    pub snapshotter: Option<Label>,
     /// What it says its images use.
     pub used: Reading<Bytes>,
     /// Its images and the containers of pods.
@@ -130,9 +136,20 @@ pub async fn ask_some(
 async fn ask(target: &Target, limits: &ReplyLimits) -> Answers {
     let now = clock::now();
     match target.kind {
-        RuntimeKind::Docker => from_docker(&docker::snapshot(&target.endpoint, limits, now).await),
+        RuntimeKind::Docker => {
+            let mut answers = from_docker(&docker::snapshot(&target.endpoint, limits, now).await);
+            // The kubelet deletes what cri-dockerd lists, whoever pulled or built it.
+            if let Some(cri) = &target.cri {
+                answers.images = images::store(&cri::snapshot(cri, limits, now).await, None);
+                if let Reading::Present { value, .. } = &mut answers.images {
+                    value.hidden_volumes = false;
+                }
+            }
+            answers
+        }
         RuntimeKind::Containerd | RuntimeKind::Crio => {
-            let mut answers = from_cri(&cri::snapshot(&target.endpoint, limits, now).await);
+            let snapshot = cri::snapshot(&target.endpoint, limits, now).await;
+            let mut answers = from_cri(&snapshot, target.sandbox_image.as_ref());
             if let Reading::Present { value, .. } = &mut answers.images {
                 if let (RuntimeKind::Containerd, Some(place)) = (target.kind, answers.image_store.clone()) {
                     target.stored.fill(target.endpoint.root(), place, value).await;
@@ -170,14 +187,14 @@ fn state_of<T>(list: &Reading<Listing<T>>) -> Reading<()> {
     }
 }
 
-fn from_cri(snapshot: &cri::CriSnapshot) -> Answers {
+fn from_cri(snapshot: &cri::CriSnapshot, sandbox_image: Option<&Label>) -> Answers {
     let first = snapshot.image_fs.value().and_then(|list| list.first());
     let mut names = BTreeMap::new();
     for pod in snapshot.pods.value().into_iter().flat_map(|pods| &pods.items) {
-        names.insert(pod.id.as_str().to_owned(), name_of_pod(pod));
+        names.insert(pod.pod.id.as_str().to_owned(), name_of_pod(pod));
     }
     for container in snapshot.containers.value().into_iter().flat_map(|containers| &containers.items) {
-        if let Some(pod) = names.get(container.pod_sandbox_id.as_str()).cloned() {
+        if let Some(pod) = names.get(container.pod.as_str()).cloned() {
             names.insert(container.id.as_str().to_owned(), pod);
         }
     }
@@ -189,21 +206,23 @@ fn from_cri(snapshot: &cri::CriSnapshot) -> Answers {
             .and_then(|status| status.stats_period)
             .map(|seconds| Span::from_secs(i64::from(seconds))),
         image_store: first.map(|usage| PathBuf::from(usage.mountpoint.as_str())).filter(|path| path.is_absolute()),
-        images: images::store(snapshot),
+        snapshotter: None,
+        images: images::store(snapshot, sandbox_image),
         used: snapshot.image_fs.clone().and_then(|list| list.first().and_then(|usage| usage.used)),
         names,
         state: state_of(&snapshot.pods),
     }
 }
 
-fn name_of_pod(pod: &cri::Pod) -> ContainerName {
+fn name_of_pod(listed: &cri::ListedPod) -> ContainerName {
+    let pod = &listed.pod;
     ContainerName {
         parts: vec![pod.namespace.clone(), pod.name.clone()],
         origin: LayerOrigin {
             pod_namespace: Some(pod.namespace.clone()),
             pod: Some(pod.name.clone()),
-            prow_job: pod.prow_job.clone(),
-            prow_build_id: pod.prow_build_id.clone(),
+            prow_job: listed.prow_job.clone(),
+            prow_build_id: listed.prow_build_id.clone(),
             ..LayerOrigin::default()
         },
         k3d: false,
@@ -218,9 +237,10 @@ fn from_docker(snapshot: &docker::DockerSnapshot) -> Answers {
         version: snapshot.version.value().map(|version| version.version.clone()),
         stats_period: None,
         image_store: root.filter(|path| path.is_absolute()),
+        snapshotter: snapshot.info.value().and_then(|info| info.snapshotter.clone()),
         // Docker says what its images use only after walking all of them (/system/df), which is never asked.
         used: Reading::absent(AbsenceReason::NotRead, "Docker does not tell without walking its disk"),
-        images: Reading::absent(AbsenceReason::NotRead, "no kubelet deletes the images of Docker"),
+        images: Reading::absent(AbsenceReason::NotRead, "not asked: no kubelet drives this Docker"),
         names,
         state: state_of(&snapshot.containers),
     }

@@ -5,20 +5,21 @@
 use super::assemble::{Located, Parts, image_store, layer_sample, targets, tasks};
 use super::clock;
 use super::facts::Facts;
-use super::filesystems::{Filesystems, Location, Measured};
+use super::filesystems::{Filesystems, Found, Location, Measured, Mounts};
 use super::identity::{ContainerName, Identity, identify};
+use super::kubelets::KubeletFacts;
 use super::runtimes::{Answers, Runtimes};
 use super::usage::Usage;
 use crate::access::AccessError;
 use crate::access::proc::Procfs;
 use crate::access::root::Root;
 use crate::discover::parse::{self, Mount};
-use crate::discover::{ContainerRef, FoundLayer, LayerKey, Scanner, Sockets, layers};
-use crate::sample::{Absence, FilesystemSample, KubeletConfig, Reading, Sample};
+use crate::discover::{BARE_HOST, ContainerRef, Driven, FoundLayer, LayerKey, Learned, Process, Role, Scanner, layers};
+use crate::sample::{Absence, AbsenceReason, FilesystemId, FilesystemSample, Reading, RuntimeKind, Sample};
 use crate::snapshot::CollectorRun;
 use crate::time::{Span, Timestamp};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,8 +53,10 @@ pub struct Sampler {
     scanner: Scanner,
     round: u64,
     facts: BTreeMap<LayerKey, Facts>,
+    kubelets: BTreeMap<LayerKey, KubeletFacts>,
+    /// The kubelet of each runtime as it was found last.
+    drivers: BTreeMap<LayerKey, Option<u32>>,
     filesystems: Filesystems,
-    sockets: Sockets,
     boot: Option<Timestamp>,
     runtimes: Arc<Runtimes>,
     usage: Arc<Usage>,
@@ -78,8 +81,9 @@ impl Sampler {
             scanner: Scanner::new(),
             round: 0,
             facts: BTreeMap::new(),
+            kubelets: BTreeMap::new(),
+            drivers: BTreeMap::new(),
             filesystems: Filesystems::default(),
-            sockets: Sockets::new(),
             boot: None,
             runtimes,
             usage,
@@ -91,16 +95,19 @@ impl Sampler {
         self.round += 1;
         self.learn_boot(now);
         let mut steps = Steps::default();
-        let found = steps.run("discover", || self.discover()).unwrap_or_else(|error| {
+        let processes = steps.run("discover", || self.scanner.scan(&self.procfs)).unwrap_or_else(|error| {
             tracing::warn!(error = %Absence::from(error), "processes cannot be listed");
-            layers(&[], &Sockets::new())
+            Vec::new()
         });
-        steps.run("layer_files", || self.read_files(&found, now));
+        steps.run("layer_files", || self.read_files(&processes, now));
+        let found = layers(&processes, &self.learned(&processes));
+        self.keep_only(&processes, &found);
+        self.note_drivers(&found);
         let answers = self.runtimes.answers();
         let identities = self.identities(&found, &answers);
         self.runtimes.set_targets(targets(&found, &self.facts));
         let (located, measured) = steps.run("statfs", || self.measure(&found, &answers, now));
-        self.usage.set_tasks(tasks(&measured, &found, &self.facts, &identities, &located));
+        self.usage.set_tasks(tasks(&measured, &found, &self.facts, &self.kubelets, &identities, &located));
         let usage = self.usage.latest();
         let filesystems: Vec<FilesystemSample> = measured
             .into_iter()
@@ -120,6 +127,8 @@ impl Sampler {
                     identity: identities.get(&layer.key)?,
                     parent: layer.parent.and_then(|p| identities.get(&p)).map(|p| &p.id),
                     facts: self.facts.get(&layer.key)?,
+                    kubelet: self.kubelet_of(layer),
+                    containerd: layer.containerd.and_then(|key| self.facts.get(&key)),
                     located: located.get(&layer.key)?,
                     answers: answers.get(&layer.key),
                 };
@@ -158,35 +167,87 @@ impl Sampler {
         boot + Span::from_micros(ticks.saturating_mul(1_000_000 / TICKS_PER_SECOND))
     }
 
-    fn discover(&mut self) -> Result<Vec<FoundLayer>, AccessError> {
-        let processes = self.scanner.scan(&self.procfs)?;
-        let found = layers(&processes, &self.sockets);
-        self.facts.retain(|key, _| found.iter().any(|layer| layer.key == *key));
-        Ok(found)
-    }
-
-    /// Reads the files of each layer where that is due; true when all could be read.
-    fn read_files(&mut self, found: &[FoundLayer], now: Timestamp) -> bool {
-        self.sockets.clear();
-        let mut complete = true;
-        for layer in found {
-            let facts =
-                self.facts.entry(layer.key).or_insert_with(|| Facts::open(layer, &self.procfs, &self.options.rootfs));
-            if facts.is_due(layer, self.round, self.options.files_every) {
-                facts.refresh(layer, &self.procfs, &self.options.rootfs, self.round, now);
-            }
-            complete &= facts.paths.is_ok() && facts.kubelet.as_ref().is_none_or(|k| k.config.value().is_some());
-            if let Ok(paths) = &facts.paths {
-                self.sockets.insert(layer.key.pid, paths.socket.to_string_lossy().into_owned());
-            }
-            if let Some(kubelet) = &facts.kubelet
-                && let Some(config) = kubelet.config.value()
-                && let Some(endpoint) = endpoint(config)
-            {
-                self.sockets.insert(kubelet.process.0, endpoint);
+    /// Forgets the processes that have ended, and knows the machine itself where it is a layer.
+    fn keep_only(&mut self, processes: &[Process], found: &[FoundLayer]) {
+        let runs = |key: &LayerKey| processes.iter().any(|process| process.key() == *key);
+        self.facts.retain(|key, _| runs(key) || *key == BARE_HOST);
+        self.kubelets.retain(|key, _| runs(key));
+        if found.iter().any(|layer| layer.key == BARE_HOST) {
+            self.facts.entry(BARE_HOST).or_insert_with(|| Facts::bare(&self.options.rootfs));
+        }
+        for layer in found.iter().filter(|layer| layer.runtime == Some(RuntimeKind::Docker)) {
+            let kubelet = layer.kubelet.as_ref().and_then(|kubelet| self.kubelets.get(&kubelet.key()));
+            let socket = kubelet.and_then(|kubelet| match &kubelet.driven {
+                Driven::At(socket) => Some(socket.path.as_str()),
+                _ => None,
+            });
+            if let Some(facts) = self.facts.get_mut(&layer.key) {
+                facts.point_at_cri(kubelet.and_then(|kubelet| kubelet.root.as_ref().ok()), socket);
             }
         }
+    }
+
+    /// Says once when another kubelet drives a runtime than before.
+    fn note_drivers(&mut self, found: &[FoundLayer]) {
+        let drivers: BTreeMap<LayerKey, Option<u32>> =
+            found.iter().map(|layer| (layer.key, layer.kubelet.as_ref().map(|kubelet| kubelet.pid))).collect();
+        for (key, kubelet) in &drivers {
+            if let Some(before) = self.drivers.get(key).filter(|before| *before != kubelet) {
+                tracing::info!(runtime = key.pid, ?before, now = ?kubelet, "another kubelet drives this runtime");
+            }
+        }
+        self.drivers = drivers;
+    }
+
+    fn kubelet_of(&self, layer: &FoundLayer) -> Option<&KubeletFacts> {
+        self.kubelets.get(&layer.kubelet.as_ref()?.key())
+    }
+
+    /// Reads the files of each runtime and kubelet where that is due; true when all could be read.
+    fn read_files(&mut self, processes: &[Process], now: Timestamp) -> bool {
+        let (every, rootfs) = (self.options.files_every, &self.options.rootfs);
+        let mut complete = true;
+        for runtime in processes.iter().filter(|process| process.role.is_runtime()) {
+            let open = || Facts::open(runtime, &self.procfs, rootfs);
+            let facts = self.facts.entry(runtime.key()).or_insert_with(open);
+            if facts.is_due(self.round, every) {
+                facts.refresh(runtime, &self.procfs, rootfs, self.round);
+            }
+            complete &= facts.paths.is_ok();
+        }
+        let mut by_container: BTreeMap<Option<&ContainerRef>, usize> = BTreeMap::new();
+        for kubelet in processes.iter().filter(|process| process.is_kubelet()) {
+            // One pod cannot have highwater read without end.
+            let count = by_container.entry(kubelet.containers.last()).or_default();
+            *count += 1;
+            if *count > MAX_KUBELETS {
+                continue;
+            }
+            let open = || KubeletFacts::open(kubelet, &self.procfs, rootfs);
+            let facts = self.kubelets.entry(kubelet.key()).or_insert_with(open);
+            if facts.is_due(self.round, every) {
+                facts.refresh(kubelet, &listeners_around(kubelet, processes), &self.procfs, rootfs, self.round, now);
+            }
+            complete &= facts.config.value().is_some() || facts.driven == Driven::Off;
+        }
         complete
+    }
+
+    /// What the files tell of who drives whom.
+    fn learned(&self, processes: &[Process]) -> Learned {
+        let mut learned = Learned::default();
+        for process in processes {
+            if let Some(facts) = self.facts.get(&process.key()) {
+                learned.listens.extend(facts.socket.clone().map(|socket| (process.pid, socket)));
+                let containerd = facts.paths.as_ref().ok().and_then(|paths| paths.containerd.as_ref());
+                let containerd = containerd.map(|path| path.to_string_lossy().into_owned());
+                learned.containerd_of.extend(containerd.map(|path| (process.pid, path)));
+            }
+            if let Some(facts) = self.kubelets.get(&process.key()) {
+                learned.kubelets.insert(process.pid, facts.driven.clone());
+            }
+        }
+        learned
     }
 
     fn identities(&self, found: &[FoundLayer], answers: &BTreeMap<LayerKey, Answers>) -> BTreeMap<LayerKey, Identity> {
@@ -206,43 +267,89 @@ impl Sampler {
     ) -> (BTreeMap<LayerKey, Located>, Vec<Measured>) {
         let mut places = Vec::new();
         let mut located = BTreeMap::new();
+        let blind = self.scanner.blind();
         for layer in found {
             let Some(facts) = self.facts.get(&layer.key) else { continue };
-            let image_store = image_store(layer, facts, answers.get(&layer.key));
+            if let Some(absence) = blind.clone().filter(|_| layer.key == BARE_HOST) {
+                located.insert(layer.key, Located { imagefs: Err(absence.clone()), nodefs: Err(absence) });
+                continue;
+            }
+            let kubelet = layer.kubelet.as_ref();
+            let kubelet_facts = kubelet.and_then(|kubelet| self.kubelets.get(&kubelet.key()));
+            let containerd = layer.containerd.and_then(|key| self.facts.get(&key));
+            let image_store = image_store(layer, facts, containerd, answers.get(&layer.key));
             let refresh = facts.read_in == self.round;
             let filesystems = &mut self.filesystems;
+            let pid = kubelet.map_or(layer.key.pid, |kubelet| kubelet.pid);
             let mut locate = |root: &Result<Arc<Root>, Absence>, path: PathBuf| {
                 let place = Location { layer: layer.key, root: Arc::clone(root.as_ref().map_err(Clone::clone)?), path };
-                let id = filesystems.locate(&place, &facts.lane, STATFS_DEADLINE, refresh, || mounts(&self.procfs))?;
+                let found = filesystems.locate(&place, &facts.worker, STATFS_DEADLINE, refresh, || {
+                    mounts(&self.procfs, [pid, layer.key.pid])
+                })?;
                 places.push(place);
-                Ok(id)
+                Ok(found)
             };
-            // A runtime that never unpacked an image has no snapshotter directory yet: its root then stands for it.
-            let mut imagefs = locate(&facts.root, image_store);
-            if let (Err(_), Ok(paths)) = (&imagefs, &facts.paths) {
+            let mut imagefs = locate(&facts.root, image_store.path);
+            // A runtime that never unpacked an image has no snapshotter directory yet: its root then stands for it. What the runtime
+            // itself names, a kubelet measures or nothing.
+            if let (Err(_), Ok(paths)) = (&imagefs, &facts.paths)
+                && !(image_store.is_answer && kubelet.is_some())
+            {
                 imagefs = locate(&facts.root, paths.root.clone()).or(imagefs);
             }
-            let config = facts.kubelet.as_ref().and_then(|kubelet| kubelet.config.value());
-            let nodefs = match (config, &facts.kubelet_root) {
+            let config = kubelet_facts.and_then(|kubelet| kubelet.config.value());
+            let nodefs = match (config, kubelet_facts.map(|kubelet| &kubelet.root)) {
                 (Some(config), Some(root)) => locate(root, PathBuf::from(config.root_dir.as_str())),
                 _ => imagefs.clone(),
             };
-            located.insert(layer.key, Located { imagefs, nodefs });
+            let as_seen = |found: Found| match kubelet_facts {
+                Some(kubelet) => seen_by(kubelet, &found),
+                None => Ok(found.id),
+            };
+            located.insert(layer.key, Located { imagefs: imagefs.and_then(as_seen), nodefs: nodefs.and_then(as_seen) });
         }
         (located, self.filesystems.measure(&places, STATFS_DEADLINE, now))
     }
 }
 
-/// The machine's mounts: those of process 1 where they may be read, else highwater's own.
-fn mounts(procfs: &Procfs) -> Vec<Mount> {
-    let read = |name: &str| procfs.read_path(name, MOUNTINFO_LIMIT).ok();
-    read("1/mountinfo").or_else(|| read("self/mountinfo")).map(|bytes| parse::mounts(&bytes)).unwrap_or_default()
+/// Kubelets of one outermost container whose files are read; a test of many nodes has a dozen.
+const MAX_KUBELETS: usize = 64;
+
+/// The runtimes, and what stands between them and kubelets, that live where a kubelet does or around it.
+fn listeners_around(kubelet: &Process, processes: &[Process]) -> Vec<u32> {
+    let is_around = |process: &&Process| match process.containers.first() {
+        None => true,
+        Some(container) => kubelet.containers.iter().any(|outer| outer.is_same(container)),
+    };
+    let listens = |process: &&Process| process.role.is_runtime() || process.role == Role::CriDockerd;
+    processes.iter().filter(listens).filter(is_around).map(|process| process.pid).collect()
 }
 
-/// The runtime's endpoint as the kubelet's files name it; a flag is seen by `discover` itself.
-fn endpoint(config: &KubeletConfig) -> Option<String> {
-    let in_drop_ins = config.drop_ins.iter().rev().find_map(|file| file.settings.container_runtime_endpoint.clone());
-    in_drop_ins.or_else(|| config.file.as_ref()?.settings.container_runtime_endpoint.clone())
+/// The filesystem as a kubelet measures it, where it does and that is known.
+fn seen_by(kubelet: &KubeletFacts, found: &Found) -> Result<FilesystemId, Absence> {
+    let kind = found.kind.as_deref().unwrap_or_default();
+    let refuse = |text: String| Err(Absence::new(AbsenceReason::Failed, text.as_str()));
+    if !found.seen_by_kubelet {
+        return refuse(format!(
+            "a kubelet finds no device for a filesystem of type {kind}: it deletes nothing for its sake"
+        ));
+    }
+    // cAdvisor 0.56, kubelet 1.36: with the device at hand the size is that of `zfs list`, children and snapshots included.
+    let asks_zfs = || kubelet.root.as_ref().is_ok_and(|root| root.exists(Path::new("/dev/zfs")));
+    if kind == "zfs" && kubelet.minor().is_none_or(|minor| minor >= 36) && asks_zfs() {
+        return refuse(
+            "this kubelet takes the size of a dataset from `zfs list`, which statfs does not tell".to_owned(),
+        );
+    }
+    Ok(found.id)
+}
+
+/// The machine's mounts, those of process 1 where they may be read, else highwater's own; and those that these processes see.
+fn mounts(procfs: &Procfs, pids: [u32; 2]) -> Mounts {
+    let read = |name: &str| procfs.read_path(name, MOUNTINFO_LIMIT).ok().map(|bytes| parse::mounts(&bytes));
+    let machine: Vec<Mount> = read("1/mountinfo").or_else(|| read("self/mountinfo")).unwrap_or_default();
+    let own = pids.into_iter().filter_map(|pid| read(&format!("{pid}/mountinfo"))).flatten().collect();
+    Mounts { machine, own }
 }
 
 /// Whether a step gave what it should.

@@ -5,6 +5,7 @@ use super::filesystems::Location;
 use super::lock::lock;
 use crate::layer::LayerId;
 use crate::sample::{Absence, AbsenceReason, DiskUsage, FilesystemId, Reading};
+use crate::source::statfs;
 use crate::source::walk::{Budget, Claim, Disk, WalkError, walk};
 use crate::units::Bytes;
 use std::collections::BTreeMap;
@@ -110,6 +111,5 @@ fn absence(error: &WalkError) -> Absence {
 }
 
 fn used(task: &Task) -> Option<Bytes> {
-    let statfs = task.place.root.statfs(&task.place.path).ok()?;
-    Some(Bytes::new(statfs.capacity.saturating_sub(statfs.free)))
+    Some(statfs::read(&task.place.root, &task.place.path).ok()?.space.used())
 }

@@ -114,8 +114,6 @@ impl<'a> Settings<'a> {
     fn of(layer: &'a LayerSample, sample: &'a Sample) -> Self {
         let kubelet = layer.kubelet.as_ref();
         let readable = kubelet.is_some_and(|kubelet| kubelet.config.value().is_some());
-        let outermost = || sample.layers.iter().filter(|layer| layer.parent.is_none());
-        let assumed = layer.parent.is_none() && outermost().all(|layer| layer.kubelet.is_none());
         let measured = |id: &Reading<FilesystemId>| {
             let id = *id.value()?;
             let filesystem = sample.filesystems.iter().find(|filesystem| filesystem.id == id)?;
@@ -124,7 +122,7 @@ impl<'a> Settings<'a> {
         Self {
             kubelet,
             release: kubelet.map_or(Release::Unknown, Release::of),
-            policy: (readable || assumed).then(|| GcPolicy::of(kubelet)),
+            policy: readable.then(|| GcPolicy::of(kubelet)),
             imagefs: measured(&layer.imagefs),
             nodefs: measured(&layer.nodefs),
             stats_period: layer.runtime.as_ref().and_then(|runtime| runtime.stats_period).unwrap_or(Span::ZERO),

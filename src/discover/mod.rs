@@ -8,6 +8,8 @@ mod process;
 mod scan;
 mod tree;
 
-pub use process::{ContainerRef, Process, Role};
+pub use process::{Carrier, ContainerRef, Process, Role};
 pub use scan::Scanner;
-pub use tree::{BARE_HOST, FoundKubelet, FoundLayer, LayerKey, Sockets, layers, same_socket};
+pub use tree::{
+    BARE_HOST, Driven, FoundKubelet, FoundLayer, LayerKey, Learned, Socket, layers, same_socket, told_socket,
+};

@@ -103,7 +103,7 @@ catalogue! {
     SourceAge = Gauge "highwater_source_age" + "seconds" ["layer", "source"] Layer
         "Seconds since the source of this layer was last read";
     ImageGcEnabled = Gauge "highwater_image_gc_enabled" ["layer"] Layer
-        "1 if the kubelet of this layer deletes images for want of space, 0 if that is switched off";
+        "1 if the kubelet of this layer deletes images to free disk space, 0 if that is switched off";
     ImageGcHigh = Gauge "highwater_image_gc_high_threshold" + "ratio" ["layer"] Layer
         "Effective imageGCHighThresholdPercent divided by 100: from here on images are deleted";
     ImageGcLow = Gauge "highwater_image_gc_low_threshold" + "ratio" ["layer"] Layer
@@ -116,18 +116,18 @@ catalogue! {
         "Bytes that can still be written before the trigger; negative once it is crossed";
     HeadroomInodes = Gauge "highwater_headroom" + "inodes" ["layer", "trigger"] Layer
         "Inodes that can still be used up before the trigger; negative once it is crossed";
-    ImageGcNextCheck = Gauge "highwater_image_gc_next_check_timestamp" + "seconds" ["layer"] Layer
+    NextImageGc = Gauge "highwater_next_image_gc_timestamp" + "seconds" ["layer"] Layer
         "When the kubelet is expected to look next whether images must go, in seconds since the Unix epoch";
     Forecast = Quantiles "highwater_forecast" + "seconds" ["layer", "trigger", "quantile"] Layer
-        "Seconds until the trigger acts, at this quantile of the forecast: its line is crossed and the kubelet looks; +Inf: not foreseen; absent: too little seen yet";
+        "Seconds until the trigger acts, at this quantile of the forecast: its threshold is crossed and the kubelet acts; +Inf: not expected; absent: too little seen yet";
     ForecastProbability = Gauge "highwater_forecast_probability" + "ratio" ["layer", "trigger", "horizon"] Layer
         "Probability from 0 to 1 that the line of the trigger is crossed within the horizon; image GC acts up to five minutes after that";
     Images = Gauge "highwater_images" ["layer", "state"] Layer
-        "Number of images, by what they are to the next check of the kubelet: in_use, pinned, too_young, evictable";
+        "Number of images, by what they are to the next image GC run: in_use, pinned, too_young, evictable";
     ImageBytes = Gauge "highwater_image" + "bytes" ["layer", "state"] Layer
         "Sizes of the images in bytes as the runtime lists them, which is what the kubelet counts and not what they occupy";
     Victims = Gauge "highwater_victims" ["layer", "trigger", "certainty"] Layer
-        "Number of images that the trigger would delete if its line were crossed at the next pass of the kubelet; possible does not include certain";
+        "Number of images that the trigger would delete if its threshold were crossed at the next image GC run or eviction manager sync; possible does not include certain";
     VictimBytes = Gauge "highwater_victim" + "bytes" ["layer", "trigger", "certainty"] Layer
         "Sizes of these images in bytes as the runtime lists them";
     ReclaimableBytes = Gauge "highwater_reclaimable" + "bytes" ["layer", "trigger", "certainty"] Layer

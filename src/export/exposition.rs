@@ -2,6 +2,7 @@
 //! prometheus-client, text 0.0.4 by `text.rs`.
 
 use super::catalogue::{Kind, Metric, Name};
+use super::series::{LabelValue, Series, Value};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
     DescriptorEncoder, EncodeLabel, EncodeLabelSet, EncodeMetric, LabelSetEncoder, MetricEncoder,
@@ -12,38 +13,6 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
-
-/// The value of one label.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LabelValue {
-    /// One of a fixed set.
-    Fixed(&'static str),
-    /// A name from the machine.
-    Named(Arc<str>),
-}
-
-/// The value of one series.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Value {
-    /// A count, exact.
-    Count(u64),
-    /// A count that may be negative, exact.
-    Signed(i64),
-    /// Anything else; infinity is written as it is.
-    Float(f64),
-}
-
-/// One series: a metric, one value for each of its labels, its value now.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Series {
-    /// Which metric.
-    pub name: Name,
-    /// The values of the labels of the catalogue, in that order.
-    pub labels: Vec<LabelValue>,
-    /// Its value.
-    pub value: Value,
-}
 
 /// All series of a scrape, by metric and label set, so that none can occur twice.
 #[derive(Debug, Default)]
@@ -147,28 +116,6 @@ impl EncodeLabelSet for Labels<'_> {
             }
         }
         Ok(())
-    }
-}
-
-impl LabelValue {
-    /// The text.
-    pub(super) fn as_str(&self) -> &str {
-        match self {
-            Self::Fixed(text) => text,
-            Self::Named(text) => text,
-        }
-    }
-}
-
-impl From<&'static str> for LabelValue {
-    fn from(text: &'static str) -> Self {
-        Self::Fixed(text)
-    }
-}
-
-impl From<&Arc<str>> for LabelValue {
-    fn from(text: &Arc<str>) -> Self {
-        Self::Named(Arc::clone(text))
     }
 }
 

@@ -2,8 +2,7 @@
 //! by name the images that are most at risk.
 
 use super::catalogue::Name;
-use super::exposition::{LabelValue, Series, Value};
-use super::metrics::{named, series, word};
+use super::series::{LabelValue, Series, Value, named, series, word};
 use crate::assess::Observed;
 use crate::model::Trigger;
 use crate::report::{ImagesReport, LayerReport, VictimsReport, Word};

@@ -5,20 +5,19 @@
 //! every source as down.
 
 use super::catalogue::Name;
-use super::exposition::{Exposition, LabelValue, Series, Value};
+use super::exposition::Exposition;
 use super::images;
+use super::series::{LabelValue, Series, Value, named, series, word};
 use crate::assess::Quantiles;
 use crate::model::Signal;
 use crate::report::{
-    FilesystemReport, LayerReport, Named, PolicyReport, Report, ScoreReport, SettingReport, Text, TriggerReport, Unit,
-    Word,
+    FilesystemReport, LayerReport, PolicyReport, Report, ScoreReport, SettingReport, Text, TriggerReport, Unit,
 };
 use crate::snapshot::AgentHealth;
 use crate::time::{Span, Timestamp};
 use crate::units::Percent;
 use crate::untrusted::Label;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// How many series a scrape may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -206,7 +205,7 @@ fn policy(layer: &LayerReport, policy: &PolicyReport, all: &mut Vec<Series>) {
     all.push(series(Name::ImageGcHigh, [name()], ratio(&policy.image_gc_high_threshold_percent)));
     all.push(series(Name::ImageGcLow, [name()], ratio(&policy.image_gc_low_threshold_percent)));
     if let Some(next) = layer.next_image_gc_at {
-        all.push(series(Name::ImageGcNextCheck, [name()], Value::Float(next.as_secs_f64())));
+        all.push(series(Name::NextImageGc, [name()], Value::Float(next.as_secs_f64())));
     }
     for threshold in &policy.eviction_hard {
         let counts_inodes = threshold.signal.known().is_some_and(Signal::counts_inodes);
@@ -279,20 +278,4 @@ fn shared(text: &Text) -> LabelValue {
 
 fn text(label: Option<&Label>) -> LabelValue {
     label.map_or(LabelValue::Fixed(""), |label| named(label.as_str()))
-}
-
-pub(super) fn word<T: Named>(word: &Word<T>) -> LabelValue {
-    match word {
-        Word::Known(value) => value.name().into(),
-        Word::Other(text) => named(text.as_str()),
-    }
-}
-
-pub(super) fn named(text: &str) -> LabelValue {
-    LabelValue::Named(Arc::from(text))
-}
-
-pub(super) fn series<const N: usize>(name: Name, labels: [LabelValue; N], value: Value) -> Series {
-    debug_assert_eq!(name.metric().labels.len(), N, "{name:?}");
-    Series { name, labels: Vec::from(labels), value }
 }

@@ -12,5 +12,6 @@ pub mod page;
 pub mod phrase;
 mod put;
 mod remedy;
+pub mod series;
 pub mod table;
 pub mod text;

@@ -4,7 +4,8 @@
 //! `info` (a gauge) nor `unknown` (`untyped`), no UNIT and no EOF; infinity is `+Inf`.
 
 use super::catalogue::{Kind, Metric};
-use super::exposition::{Exposition, LabelValue, Value, help};
+use super::exposition::{Exposition, help};
+use super::series::{LabelValue, Value};
 use std::fmt::{self, Write};
 
 impl Exposition {
@@ -80,7 +81,7 @@ impl fmt::Display for Value {
 mod tests {
     use super::*;
     use crate::export::catalogue::Name;
-    use crate::export::exposition::Series;
+    use crate::export::series::Series;
     use std::sync::Arc;
 
     fn text(name: Name, labels: &[&str], value: Value) -> String {

@@ -69,12 +69,14 @@ pub fn images_in_use<'a>(
         store.images.iter().for_each(|image| note(&image.id, TriState::Unknown));
     }
     let sandbox_counts = release.holds(Rule::SandboxImageInUse);
-    for image in store.images.iter().filter(|_| sandbox_counts.is_possible()) {
+    if sandbox_counts.is_possible() {
         match sandbox_image {
-            Some(name) if recovery::is_named(image, name) => note(&image.id, sandbox_counts),
+            Some(name) => {
+                let named = store.images.iter().filter(|image| recovery::is_named(image, name));
+                named.for_each(|image| note(&image.id, sandbox_counts));
+            }
             // The default depends on the release.
-            None if recovery::is_sandbox(image) => note(&image.id, TriState::Unknown),
-            _ => {}
+            None => recovery::sandbox_images(store).for_each(|image| note(&image.id, TriState::Unknown)),
         }
     }
     ImagesInUse(in_use)

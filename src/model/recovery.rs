@@ -116,9 +116,14 @@ fn origin(name: &str) -> Origin {
     }
 }
 
-/// Whether an image is the sandbox of pods, by its name: the last part of its repository is `pause` or `pause-ARCH`, or
-/// `mirrored-pause`.
-pub fn is_sandbox(image: &Image) -> bool {
+/// The images of pods' sandboxes: those of the name that the runtime tells. Where it tells none they are guessed by their names: the
+/// last part of the repository is `pause` or `pause-ARCH`, or `mirrored-pause`.
+pub fn sandbox_images(store: &ImageStore) -> impl Iterator<Item = &Image> {
+    let told = store.sandbox_image.as_ref().map(|name| NeverPulled::of(std::slice::from_ref(name)));
+    store.images.iter().filter(move |image| told.as_ref().map_or_else(|| is_named_pause(image), |told| told.has(image)))
+}
+
+fn is_named_pause(image: &Image) -> bool {
     let is_pause = |name: &str| {
         let name = name.split('@').next().unwrap_or(name);
         let last = name.rsplit('/').next().unwrap_or(name);
@@ -136,7 +141,7 @@ pub fn critical<'a>(store: &'a ImageStore, patterns: &[String]) -> HashMap<&'a I
     };
     let (on_node, in_system) = (of(|pod| pod.is_static), of(|pod| pod.namespace.as_str() == "kube-system"));
     let mut found = HashMap::new();
-    for image in store.images.iter().filter(|image| is_sandbox(image)) {
+    for image in sandbox_images(store) {
         found.insert(&image.id, Critical::Sandbox);
     }
     for (pods, reason) in [(on_node, Critical::StaticPod), (in_system, Critical::KubeSystem)] {
@@ -237,9 +242,29 @@ mod tests {
     fn the_sandbox_image_is_known_by_its_name() {
         for tag in ["registry.k8s.io/pause:3.10", "docker.io/rancher/mirrored-pause:3.6", "k8s.gcr.io/pause-amd64:3.1"]
         {
-            assert!(is_sandbox(&image("a", &[tag], &[])), "{tag}");
+            assert!(is_named_pause(&image("a", &[tag], &[])), "{tag}");
         }
-        assert!(!is_sandbox(&image("a", &["example.com/pauser:1", "example.com/pause/app:1"], &[])));
+        assert!(!is_named_pause(&image("a", &["example.com/pauser:1", "example.com/pause/app:1"], &[])));
+    }
+
+    #[test]
+    fn the_sandbox_image_that_the_runtime_tells_is_not_guessed() {
+        let mut store = ImageStore {
+            images: vec![
+                image("a", &["registry.k8s.io/pause:3.10"], &[]),
+                image("b", &["docker.io/library/box:1"], &[]),
+                image("c", &["example.com/sandbox:2"], &[]),
+            ],
+            ..ImageStore::default()
+        };
+        let mut found = |told: Option<&str>| {
+            store.sandbox_image = told.map(Label::new);
+            sandbox_images(&store).map(|image| image.id.as_str().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(found(None), ["a"]);
+        assert_eq!(found(Some("box:1")), ["b"], "written out as a registry would");
+        assert_eq!(found(Some("example.com/sandbox:2")), ["c"]);
+        assert_eq!(found(Some("example.com/sandbox:3")), [""; 0], "it is not there");
     }
 
     #[test]
@@ -272,7 +297,7 @@ mod tests {
             pods: vec![pod("1", "kube-system", true), pod("2", "kube-system", false), pod("3", "default", false)],
             containers: vec![container("1", "etcd"), container("2", "dns"), container("3", "other")],
             complete: true,
-            hidden_volumes: false,
+            ..ImageStore::default()
         };
         let found = critical(&store, &["gcr.io/*:dev".to_owned()]);
         let reason = |id: &str| found.get(&ImageId::from(id)).copied();

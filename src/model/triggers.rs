@@ -35,6 +35,12 @@ type Measured<'a> = Option<(FilesystemId, &'a Space)>;
 /// `nodefs` with the same identity are one filesystem to the kubelet. A filesystem that is `None` arms nothing.
 pub fn levels(policy: &GcPolicy, imagefs: Measured<'_>, nodefs: Measured<'_>) -> Vec<TriggerLevel> {
     let mut levels = Vec::new();
+    // A kubelet that cannot measure the disk of its images ends every eviction pass there, nodefs and memory included
+    // (eviction_manager.go synchronize: HasDedicatedImageFs, or from 1.29 on the summary, fails).
+    let nodefs_alone = nodefs.filter(|_| imagefs.is_none());
+    if nodefs_alone.is_some() {
+        return disk_full(nodefs_alone).into_iter().collect();
+    }
     if let Some((id, space)) = imagefs
         && policy.image_gc.enabled
     {
@@ -238,7 +244,7 @@ mod tests {
         assert_eq!(levels(&defaults(), None, None), []);
         let found = levels(&defaults(), None, Some((id, &space)));
         let names: Vec<_> = found.iter().map(|level| level.trigger.as_str()).collect();
-        assert_eq!(names, ["pod_eviction", "inode_eviction", "disk_full"]);
+        assert_eq!(names, ["disk_full"], "as with the kubelet, which then evicts nothing");
     }
 
     #[test]

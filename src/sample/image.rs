@@ -28,6 +28,9 @@ pub struct ImageStore {
     /// tell.
     #[serde(default, skip_serializing_if = "is_default")]
     pub hidden_volumes: bool,
+    /// The image of every pod's sandbox ("pause") by its name, where the runtime tells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sandbox_image: Option<Label>,
 }
 
 fn whole() -> bool {

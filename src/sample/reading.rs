@@ -59,6 +59,8 @@ pub enum AbsenceReason {
     Unsafe,
     /// The other side answered with an error, or any other failure.
     Failed,
+    /// highwater runs where it cannot be seen: in a container without the machine's pid namespace.
+    Blind,
 }
 
 impl<T> Reading<T> {
@@ -198,6 +200,7 @@ impl AbsenceReason {
             Self::Malformed => "malformed",
             Self::Unsafe => "unsafe",
             Self::Failed => "failed",
+            Self::Blind => "blind",
         }
     }
 }

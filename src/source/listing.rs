@@ -1,13 +1,10 @@
 //! What did a daemon list, and is that all of it? A reply beyond the limits is kept as far as it was read and marked.
 
-use serde::{Deserialize, Serialize};
-use std::fmt;
-
 /// The most tags, and the most digests, that are kept of one image.
 pub const MAX_NAMES: usize = 64;
 
 /// The entries of one reply.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing<T> {
     /// What was read, in the daemon's order.
     pub items: Vec<T>,
@@ -16,8 +13,7 @@ pub struct Listing<T> {
 }
 
 /// Why a list is not complete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
     /// More bytes than this limit, as sent or as kept in memory.
     Bytes(usize),
@@ -28,23 +24,8 @@ pub enum Cut {
 }
 
 impl<T> Listing<T> {
-    /// Everything there is.
-    pub const fn complete(items: Vec<T>) -> Self {
-        Self { items, cut: None }
-    }
-
     /// Whether nothing is missing.
     pub const fn is_complete(&self) -> bool {
         self.cut.is_none()
-    }
-}
-
-impl fmt::Display for Cut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bytes(limit) => write!(f, "cut at {limit} bytes"),
-            Self::Items(limit) => write!(f, "cut at {limit} entries"),
-            Self::Unreadable(count) => write!(f, "{count} entries are malformed or too large and left out"),
-        }
     }
 }

@@ -9,4 +9,5 @@ pub mod kubelet_serving;
 pub mod kubelet_version;
 pub mod listing;
 pub mod runtime_config;
+pub mod statfs;
 pub mod walk;

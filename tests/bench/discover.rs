@@ -9,7 +9,7 @@ mod fake_proc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use highwater::access::proc::Procfs;
-use highwater::discover::{Scanner, Sockets, layers};
+use highwater::discover::{Learned, Scanner, layers};
 use std::path::Path;
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
 
@@ -20,23 +20,23 @@ fn discovery(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("discovery");
     group.sample_size(20);
     group.bench_function("full, 5,000 made-up processes", |bencher| {
-        bencher.iter(|| layers(&Scanner::new().scan(&procfs).unwrap(), &Sockets::new()).len());
+        bencher.iter(|| layers(&Scanner::new().scan(&procfs).unwrap(), &Learned::default()).len());
     });
     let mut scanner = Scanner::new();
     scanner.scan(&procfs).unwrap();
     group.bench_function("incremental, 5,000 made-up processes", |bencher| {
-        bencher.iter(|| layers(&scanner.scan(&procfs).unwrap(), &Sockets::new()).len());
+        bencher.iter(|| layers(&scanner.scan(&procfs).unwrap(), &Learned::default()).len());
     });
 
     let real = Procfs::open(Path::new("/proc")).unwrap();
     let count = real.pids().unwrap().len();
     group.bench_function(format!("full, {count} real processes"), |bencher| {
-        bencher.iter(|| layers(&Scanner::new().scan(&real).unwrap(), &Sockets::new()).len());
+        bencher.iter(|| layers(&Scanner::new().scan(&real).unwrap(), &Learned::default()).len());
     });
     let mut scanner = Scanner::new();
     scanner.scan(&real).unwrap();
     group.bench_function(format!("incremental, {count} real processes"), |bencher| {
-        bencher.iter(|| layers(&scanner.scan(&real).unwrap(), &Sockets::new()).len());
+        bencher.iter(|| layers(&scanner.scan(&real).unwrap(), &Learned::default()).len());
     });
     // The peer that people would take: it has no fixture, so it is compared on the real /proc.
     let mut system = System::new().unwrap();

@@ -79,6 +79,7 @@ fn store(round: u64) -> ImageStore {
         pods: (0..CONTAINERS / 2).map(pod).collect(),
         complete: true,
         hidden_volumes: false,
+        sandbox_image: None,
     }
 }
 

@@ -42,7 +42,7 @@ fn ours(store: &Path, mounts: Mounts) -> Duration {
     let disk = Disk { dev: fs::metadata(store).unwrap().dev(), rest: LayerId::host() };
     let root = Arc::new(Root::open(Path::new("/")).unwrap());
     let (layer, component) = (LayerId::host(), Component::Store);
-    let claims = [Claim { layer, component, root, mounts, path: store.to_owned(), lane: SingleFlight::new() }];
+    let claims = [Claim { layer, component, root, mounts, path: store.to_owned(), worker: SingleFlight::new() }];
     let budget = Budget { pause_every: 0, ..Budget::default() };
     let begin = Instant::now();
     let used = || Some(Bytes::from_gib(1_000));

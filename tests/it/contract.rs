@@ -129,7 +129,7 @@ const INTRODUCTION: &str = "# Metrics
 
 `/metrics` answers in the format that the Accept header asks for, by its quality values: OpenMetrics 1.0, Prometheus text 0.0.4 (also
 called 1.0.0), and in text 0.0.4 where nothing fits. Protobuf, which only native histograms need, is not spoken. All names are
-legacy names, so that every `escaping=` that is asked for is fulfilled. Packed with gzip where Accept-Encoding asks for it. The samples
+legacy names, so that every `escaping=` that is asked for is fulfilled. Compressed with gzip where Accept-Encoding asks for it. The samples
 are the same in both formats; the OpenMetrics families carry their unit.
 
 - No `_created` samples are written: every counter starts with the agent, whose start is `process_start_time_seconds`, and Prometheus

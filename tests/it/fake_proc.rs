@@ -1,6 +1,7 @@
 //! A directory in the form of /proc, as far as highwater reads it. A fixture, not a mock: it is read by the same code.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -66,6 +67,23 @@ impl FakeProc {
 
     pub(crate) fn remove(&self, pid: u32) {
         fs::remove_dir_all(self.entry(pid)).unwrap();
+    }
+
+    /// A process listens at a Unix socket.
+    pub(crate) fn listen(&self, pid: u32, inode: u64, path: &str) {
+        let entry = self.entry(pid);
+        fs::create_dir_all(entry.join("net")).unwrap();
+        fs::create_dir_all(entry.join("fd")).unwrap();
+        let line = format!("ffff0000: 00000002 00000000 00010000 0001 01 {inode} {path}\n");
+        let mut list = fs::File::options().append(true).create(true).open(entry.join("net/unix")).unwrap();
+        list.write_all(line.as_bytes()).unwrap();
+        symlink("/dev/null", entry.join("fd/0")).ok();
+        symlink(format!("socket:[{inode}]"), entry.join(format!("fd/{inode}"))).unwrap();
+    }
+
+    /// The environment variables of a process.
+    pub(crate) fn set_environment(&self, pid: u32, variables: &[&str]) {
+        fs::write(self.entry(pid).join("environ"), variables.join("\0") + "\0").unwrap();
     }
 
     /// A process becomes another program, as `exec` does.

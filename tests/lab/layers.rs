@@ -144,7 +144,7 @@ fn kubelets_started_when_the_lab_says_to_a_tenth_of_a_second() {
         assert_eq!(serving.is_some(), facts.kubelets == "real", "{}: real kubelets serve pod resources", told.name);
         assert_eq!(kubelet.serving_since(), serving.map(f64::floor), "{}: it serves since then", told.name);
 
-        let next = scrape.value("highwater_image_gc_next_check_timestamp_seconds", &[("layer", &told.id)]);
+        let next = scrape.value("highwater_next_image_gc_timestamp_seconds", &[("layer", &told.id)]);
         let collects = told.policy.as_ref().is_some_and(|policy| policy.image_gc.enabled);
         assert_eq!(next.is_some(), collects, "{}: a next check where images are collected", told.name);
         if let Some(next) = next {

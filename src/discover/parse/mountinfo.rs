@@ -5,6 +5,8 @@ use std::path::PathBuf;
 /// One mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
+    /// Its id, unique on the machine.
+    pub id: u64,
     /// Device number, major part.
     pub major: u64,
     /// Device number, minor part.
@@ -26,14 +28,16 @@ pub fn mounts(bytes: &[u8]) -> Vec<Mount> {
 
 fn mount(line: &str) -> Option<Mount> {
     let (left, right) = line.split_once(" - ")?;
-    let mut left = left.split(' ').skip(2);
+    let mut left = left.split(' ');
+    let id = left.next()?.parse().ok()?;
+    let mut left = left.skip(1);
     let (major, minor) = left.next()?.split_once(':')?;
     let root = unescape(left.next()?);
     let mountpoint = PathBuf::from(unescape(left.next()?));
     let mut right = right.split(' ');
     let kind = right.next()?.to_owned();
     let source = unescape(right.next()?);
-    Some(Mount { major: major.parse().ok()?, minor: minor.parse().ok()?, root, mountpoint, kind, source })
+    Some(Mount { id, major: major.parse().ok()?, minor: minor.parse().ok()?, root, mountpoint, kind, source })
 }
 
 /// The kernel writes space, tab, newline and backslash as a backslash and three octal digits.
@@ -63,6 +67,7 @@ mod tests {
         assert_eq!(
             mounts(line),
             [Mount {
+                id: 36,
                 major: 98,
                 minor: 5,
                 root: "/mnt1".to_owned(),

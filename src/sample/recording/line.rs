@@ -213,7 +213,7 @@ pub(super) fn fields(kind: &str) -> Option<&'static str> {
         "sources" => "layer sources runtime_used",
         "kubelet" => "layer pid started_at serving_since version version_origin",
         "config" => "layer at unchanged flags file drop_ins root_dir never_pulled modified_at problems absent detail",
-        "images" => "layer at complete hidden_volumes absent detail",
+        "images" => "layer at complete hidden_volumes sandbox_image absent detail",
         "image" => "layer id tags digests size pinned layers",
         "container" => "layer id pod name state image_id image_ref image_volumes",
         "pod" => "layer id uid namespace name ready is_static",

@@ -135,13 +135,14 @@ fn store() -> BoxedStrategy<ImageStore> {
     let images = btree_map("[a-e]", image(), 0..4);
     let containers = btree_map("[a-e]", container(), 0..4);
     let pods = btree_map("[a-e]", pod(), 0..4);
-    (images, containers, pods, any::<bool>(), any::<bool>())
-        .prop_map(|(images, containers, pods, complete, hidden_volumes)| ImageStore {
+    (images, containers, pods, any::<bool>(), any::<bool>(), option::of(label()))
+        .prop_map(|(images, containers, pods, complete, hidden_volumes, sandbox_image)| ImageStore {
             images: images.into_iter().map(|(id, image)| Image { id: ImageId::from(&*id), ..image }).collect(),
             containers: containers.into_iter().map(|(id, found)| Container { id: Label::from(id), ..found }).collect(),
             pods: pods.into_iter().map(|(id, pod)| Pod { id: Label::from(id), ..pod }).collect(),
             complete,
             hidden_volumes,
+            sandbox_image,
         })
         .boxed()
 }

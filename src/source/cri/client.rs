@@ -4,8 +4,9 @@ use super::decode::{Flow, Framed, List, Sink, Whole};
 use super::error::CriError;
 use super::message;
 use super::method::Method;
-use super::reply::{Container, FsUsage, Image, Pod, Status, Version};
+use super::reply::{FsUsage, ListedPod, Status, Version};
 use crate::access::socket::{Endpoint, ReplyLimits};
+use crate::sample::{Container, Image};
 use crate::source::listing::Listing;
 use crate::untrusted::Label;
 use http_body_util::{BodyExt, Full};
@@ -19,7 +20,7 @@ use tokio::task::JoinSet;
 
 /// A client for one daemon. It connects when it is first used, and again after a failure.
 #[derive(Debug)]
-pub struct Client<'a> {
+pub(super) struct Client<'a> {
     endpoint: &'a Endpoint,
     limits: &'a ReplyLimits,
     connection: Option<Connection>,
@@ -42,24 +43,24 @@ const MAX_HEADERS: u32 = 16 << 10;
 
 impl<'a> Client<'a> {
     /// A client that has not connected yet.
-    pub fn new(endpoint: &'a Endpoint, limits: &'a ReplyLimits) -> Self {
+    pub(super) fn new(endpoint: &'a Endpoint, limits: &'a ReplyLimits) -> Self {
         Self { endpoint, limits, connection: None }
     }
 
     /// RuntimeService.Version.
-    pub async fn version(&mut self) -> Result<Version, CriError> {
+    pub(super) async fn version(&mut self) -> Result<Version, CriError> {
         let reply = self.unary(Method::Version, Whole::new(self.limits)).await?;
         reply.decode::<message::VersionResponse>(Method::Version).map(Version::from)
     }
 
     /// RuntimeService.Status, verbose.
-    pub async fn status(&mut self) -> Result<Status, CriError> {
+    pub(super) async fn status(&mut self) -> Result<Status, CriError> {
         let reply = self.unary(Method::Status, Whole::new(self.limits)).await?;
         reply.decode::<message::StatusResponse>(Method::Status).map(Status::from)
     }
 
     /// ImageService.ImageFsInfo, `image_filesystems` only.
-    pub async fn image_fs(&mut self) -> Result<Vec<FsUsage>, CriError> {
+    pub(super) async fn image_fs(&mut self) -> Result<Vec<FsUsage>, CriError> {
         let listing = self.unary(Method::ImageFsInfo, self.list::<message::FilesystemUsage, FsUsage>()).await?.finish();
         match listing.cut {
             None => Ok(listing.items),
@@ -68,17 +69,17 @@ impl<'a> Client<'a> {
     }
 
     /// RuntimeService.ListPodSandbox without filter.
-    pub async fn pods(&mut self) -> Result<Listing<Pod>, CriError> {
-        Ok(self.unary(Method::ListPodSandbox, self.list::<message::PodSandbox, Pod>()).await?.finish())
+    pub(super) async fn pods(&mut self) -> Result<Listing<ListedPod>, CriError> {
+        Ok(self.unary(Method::ListPodSandbox, self.list::<message::PodSandbox, ListedPod>()).await?.finish())
     }
 
     /// RuntimeService.ListContainers without filter: every state.
-    pub async fn containers(&mut self) -> Result<Listing<Container>, CriError> {
+    pub(super) async fn containers(&mut self) -> Result<Listing<Container>, CriError> {
         Ok(self.unary(Method::ListContainers, self.list::<message::Container, Container>()).await?.finish())
     }
 
     /// ImageService.ListImages without filter.
-    pub async fn images(&mut self) -> Result<Listing<Image>, CriError> {
+    pub(super) async fn images(&mut self) -> Result<Listing<Image>, CriError> {
         Ok(self.unary(Method::ListImages, self.list::<message::Image, Image>()).await?.finish())
     }
 
@@ -192,7 +193,7 @@ fn status(method: Method, headers: &HeaderMap) -> Option<Result<(), CriError>> {
 
 impl Method {
     /// The name of the call.
-    pub const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Version => "Version",
             Self::Status => "Status",

@@ -271,8 +271,8 @@ fn next(bytes: &[u8], largest: usize) -> Result<Next, Problem> {
 #[cfg(test)]
 mod tests {
     use super::super::message::Image as Wire;
-    use super::super::reply::Image;
     use super::*;
+    use crate::sample::Image;
     use proptest::prelude::*;
 
     fn limits() -> ReplyLimits {

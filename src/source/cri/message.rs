@@ -8,54 +8,26 @@ use std::collections::BTreeMap;
 
 /// VersionResponse.
 #[derive(Clone, PartialEq, Message)]
-#[expect(clippy::struct_field_names, reason = "the names of the CRI")]
 pub(super) struct VersionResponse {
-    #[prost(string, tag = "2")]
-    pub(super) runtime_name: String,
     #[prost(string, tag = "3")]
     pub(super) runtime_version: String,
-    #[prost(string, tag = "4")]
-    pub(super) runtime_api_version: String,
 }
 
 /// StatusResponse.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct StatusResponse {
-    #[prost(message, optional, tag = "1")]
-    pub(super) status: Option<RuntimeStatus>,
     /// Only in answer to a verbose request; JSON by name.
     #[prost(btree_map = "string, string", tag = "2")]
     pub(super) info: BTreeMap<String, String>,
 }
 
-/// RuntimeStatus.
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct RuntimeStatus {
-    #[prost(message, repeated, tag = "1")]
-    pub(super) conditions: Vec<RuntimeCondition>,
-}
-
-/// RuntimeCondition.
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct RuntimeCondition {
-    #[prost(string, tag = "1")]
-    pub(super) r#type: String,
-    #[prost(bool, tag = "2")]
-    pub(super) status: bool,
-}
-
 /// FilesystemUsage, field 1 of ImageFsInfoResponse.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct FilesystemUsage {
-    /// Nanoseconds since the epoch.
-    #[prost(int64, tag = "1")]
-    pub(super) timestamp: i64,
     #[prost(message, optional, tag = "2")]
     pub(super) fs_id: Option<FilesystemIdentifier>,
     #[prost(message, optional, tag = "3")]
     pub(super) used_bytes: Option<UInt64Value>,
-    #[prost(message, optional, tag = "4")]
-    pub(super) inodes_used: Option<UInt64Value>,
 }
 
 /// FilesystemIdentifier.
@@ -81,9 +53,6 @@ pub(super) struct PodSandbox {
     pub(super) metadata: Option<PodSandboxMetadata>,
     #[prost(int32, tag = "3")]
     pub(super) state: i32,
-    /// Nanoseconds since the epoch.
-    #[prost(int64, tag = "4")]
-    pub(super) created_at: i64,
     #[prost(btree_map = "string, string", tag = "5")]
     pub(super) labels: BTreeMap<String, String>,
     #[prost(btree_map = "string, string", tag = "6")]
@@ -110,17 +79,10 @@ pub(super) struct Container {
     pub(super) pod_sandbox_id: String,
     #[prost(message, optional, tag = "3")]
     pub(super) metadata: Option<ContainerMetadata>,
-    #[prost(message, optional, tag = "4")]
-    pub(super) image: Option<ImageSpec>,
     #[prost(string, tag = "5")]
     pub(super) image_ref: String,
     #[prost(int32, tag = "6")]
     pub(super) state: i32,
-    /// Nanoseconds since the epoch.
-    #[prost(int64, tag = "7")]
-    pub(super) created_at: i64,
-    #[prost(btree_map = "string, string", tag = "8")]
-    pub(super) labels: BTreeMap<String, String>,
     /// From Kubernetes 1.30 on.
     #[prost(string, tag = "10")]
     pub(super) image_id: String,
@@ -131,17 +93,6 @@ pub(super) struct Container {
 pub(super) struct ContainerMetadata {
     #[prost(string, tag = "1")]
     pub(super) name: String,
-    #[prost(uint32, tag = "2")]
-    pub(super) attempt: u32,
-}
-
-/// ImageSpec.
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct ImageSpec {
-    #[prost(string, tag = "1")]
-    pub(super) image: String,
-    #[prost(string, tag = "18")]
-    pub(super) user_specified_image: String,
 }
 
 /// Image, field 1 of ListImagesResponse.

@@ -13,8 +13,8 @@ mod method;
 mod reply;
 mod snapshot;
 
-pub use client::Client;
+use client::Client;
 pub use error::CriError;
 pub use method::Method;
-pub use reply::{Container, ContainerState, FsUsage, Image, Pod, PodState, Status, Version};
+pub use reply::{FsUsage, ListedPod, Status, Version};
 pub use snapshot::{CriSnapshot, snapshot};

@@ -1,8 +1,8 @@
 //! What does one CRI daemon say in one round? Every call on its own: one that fails costs itself only.
 
-use super::{Client, Container, FsUsage, Image, Pod, Status, Version};
+use super::{Client, FsUsage, ListedPod, Status, Version};
 use crate::access::socket::{Endpoint, ReplyLimits};
-use crate::sample::Reading;
+use crate::sample::{Container, Image, Reading};
 use crate::source::failure::Timeouts;
 use crate::source::listing::Listing;
 use crate::time::Timestamp;
@@ -17,7 +17,7 @@ pub struct CriSnapshot {
     /// ImageFsInfo, the filesystems for images. Usually one.
     pub image_fs: Reading<Vec<FsUsage>>,
     /// ListPodSandbox, in every state.
-    pub pods: Reading<Listing<Pod>>,
+    pub pods: Reading<Listing<ListedPod>>,
     /// ListContainers, in every state.
     pub containers: Reading<Listing<Container>>,
     /// ListImages.
@@ -31,13 +31,13 @@ pub struct CriSnapshot {
 /// `now` is what the readings are dated with.
 pub async fn snapshot(endpoint: &Endpoint, limits: &ReplyLimits, now: Timestamp) -> CriSnapshot {
     let mut client = Client::new(endpoint, limits);
-    let mut patience = Timeouts::default();
+    let mut timeouts = Timeouts::default();
     CriSnapshot {
-        version: patience.ask(now, client.version()).await,
-        status: patience.ask(now, client.status()).await,
-        image_fs: patience.ask(now, client.image_fs()).await,
-        pods: patience.ask(now, client.pods()).await,
-        containers: patience.ask(now, client.containers()).await,
-        images: patience.ask(now, client.images()).await,
+        version: timeouts.ask(now, client.version()).await,
+        status: timeouts.ask(now, client.status()).await,
+        image_fs: timeouts.ask(now, client.image_fs()).await,
+        pods: timeouts.ask(now, client.pods()).await,
+        containers: timeouts.ask(now, client.containers()).await,
+        images: timeouts.ask(now, client.images()).await,
     }
 }

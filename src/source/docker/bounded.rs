@@ -1,9 +1,8 @@
 //! How does foreign JSON become values without growing? What is not wanted is skipped while it is parsed, lists keep a limited
-//! number of entries, and a number that cannot be true becomes "not known" instead of an error.
+//! number of entries.
 
-use crate::untrusted::Label;
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, de};
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -11,21 +10,19 @@ use std::marker::PhantomData;
 #[derive(Debug)]
 pub(super) struct AtMost<T, const LIMIT: usize> {
     pub(super) items: Vec<T>,
-    /// There are more.
-    pub(super) more: bool,
 }
 
 impl<T, const LIMIT: usize> Default for AtMost<T, LIMIT> {
     fn default() -> Self {
-        Self { items: Vec::new(), more: false }
+        Self { items: Vec::new() }
     }
 }
 
 impl<'de, T: Deserialize<'de>, const LIMIT: usize> Deserialize<'de> for AtMost<T, LIMIT> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut items = Vec::new();
-        let more = deserializer.deserialize_any(Into::<T> { items: &mut items, limit: LIMIT })?;
-        Ok(Self { items, more })
+        deserializer.deserialize_any(Into::<T> { items: &mut items, limit: LIMIT })?;
+        Ok(Self { items })
     }
 }
 
@@ -102,52 +99,15 @@ pub(super) fn pairs<'de, T: FromPairs, D: Deserializer<'de>>(deserializer: D) ->
     deserializer.deserialize_any(Pairs(PhantomData))
 }
 
-/// A number from 0 to 2^63-1; anything else, null and fractions included, is `None`.
-pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    struct Count;
-
-    impl de::Visitor<'_> for Count {
-        type Value = Option<u64>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a number")
-        }
-
-        fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-
-        fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
-            Ok(i64::try_from(number).is_ok().then_some(number))
-        }
-
-        fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
-            Ok(u64::try_from(number).ok())
-        }
-
-        fn visit_f64<E: Error>(self, _number: f64) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-    }
-
-    deserializer.deserialize_any(Count)
-}
-
-/// Text, null as the empty one.
-pub(super) fn label<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Label, D::Error> {
-    Option::<Label>::deserialize(deserializer).map(|text| text.unwrap_or_else(|| Label::new("")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::untrusted::Label;
 
     #[derive(Debug, Default, Deserialize)]
     struct Thing {
         #[serde(default)]
         names: AtMost<Label, 2>,
-        #[serde(default, deserialize_with = "count")]
-        size: Option<u64>,
         #[serde(default, deserialize_with = "pairs")]
         labels: Keys,
     }
@@ -166,28 +126,10 @@ mod tests {
     }
 
     #[test]
-    fn lists_keep_their_first_entries_and_say_that_there_are_more() {
+    fn lists_keep_their_first_entries() {
         let many = thing(r#"{"names":["a","b","c"]}"#);
-        assert_eq!((many.names.items, many.names.more), (vec!["a".into(), "b".into()], true));
-        let two = thing(r#"{"names":["a","b"]}"#);
-        assert_eq!((two.names.items.len(), two.names.more), (2, false));
+        assert_eq!(many.names.items, ["a".into(), "b".into()]);
         assert!(thing(r#"{"names":null}"#).names.items.is_empty());
-    }
-
-    #[test]
-    fn numbers_that_cannot_be_are_not_known() {
-        let cases = [
-            ("0", Some(0)),
-            ("9223372036854775807", Some(9_223_372_036_854_775_807)),
-            ("9223372036854775808", None),
-            ("99999999999999999999999999", None),
-            ("-1", None),
-            ("1.5", None),
-            ("null", None),
-        ];
-        for (text, size) in cases {
-            assert_eq!(thing(&format!(r#"{{"size":{text}}}"#)).size, size, "{text}");
-        }
     }
 
     #[test]

@@ -2,9 +2,7 @@
 
 use super::bounded::Into as ReadInto;
 use super::error::DockerError;
-use super::reply::{
-    ApiVersion, Container, Image, Info, Inspection, RawContainer, RawImage, RawInfo, RawInspection, RawVersion, Version,
-};
+use super::reply::{ApiVersion, Container, Info, RawContainer, RawInfo, RawVersion, Version};
 use crate::access::socket::{Endpoint, ReplyLimits};
 use crate::source::listing::{Cut, Listing};
 use crate::untrusted::Label;
@@ -17,11 +15,11 @@ use serde::de::{DeserializeOwned, DeserializeSeed};
 use tokio::task::JoinHandle;
 
 /// The newest API whose replies this code knows. The older of this and the daemon's is spoken.
-pub const OUR_API: ApiVersion = ApiVersion::new(1, 51);
+pub(super) const OUR_API: ApiVersion = ApiVersion::new(1, 51);
 
 /// A client for one daemon. It connects when it is first used, and again after a failure.
 #[derive(Debug)]
-pub struct Client<'a> {
+pub(super) struct Client<'a> {
     endpoint: &'a Endpoint,
     limits: &'a ReplyLimits,
     connection: Option<Connection>,
@@ -42,13 +40,13 @@ struct Body {
 
 impl<'a> Client<'a> {
     /// A client that has not connected yet.
-    pub fn new(endpoint: &'a Endpoint, limits: &'a ReplyLimits) -> Self {
+    pub(super) fn new(endpoint: &'a Endpoint, limits: &'a ReplyLimits) -> Self {
         Self { endpoint, limits, connection: None, api: None }
     }
 
     /// `GET /version`. The calls that follow speak the older of the daemon's API and [`OUR_API`]; without this one, or where
     /// the daemon does not say, its newest.
-    pub async fn version(&mut self) -> Result<Version, DockerError> {
+    pub(super) async fn version(&mut self) -> Result<Version, DockerError> {
         let version = Version::from(self.object::<RawVersion>("/version").await?);
         // A daemon that no longer speaks ours is asked in its oldest: the fields read here have not changed since 1.24.
         let oldest = version.oldest_api.unwrap_or(OUR_API);
@@ -57,38 +55,15 @@ impl<'a> Client<'a> {
     }
 
     /// `GET /info`.
-    pub async fn info(&mut self) -> Result<Info, DockerError> {
+    pub(super) async fn info(&mut self) -> Result<Info, DockerError> {
         let path = self.path("/info");
         self.object::<RawInfo>(&path).await.map(Info::from)
     }
 
-    /// `GET /containers/json?all=1`: containers in every state, without sizes and not inspected.
-    pub async fn containers(&mut self) -> Result<Listing<Container>, DockerError> {
+    /// `GET /containers/json?all=1`: containers in every state, without sizes.
+    pub(super) async fn containers(&mut self) -> Result<Listing<Container>, DockerError> {
         let path = self.path("/containers/json?all=1");
         self.list::<RawContainer, Container>(&path).await
-    }
-
-    /// `GET /containers/{id}/json`. An id that is not hexadecimal is not asked for.
-    pub async fn inspect(&mut self, id: &Label) -> Result<Inspection, DockerError> {
-        let id = id.as_str();
-        if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            let path = "/containers/{id}/json".to_owned();
-            let message = Label::new(&format!("the daemon gave {id:?} for the id of a container"));
-            return Err(DockerError::Status { path, code: 0, message });
-        }
-        let path = self.path(&format!("/containers/{id}/json"));
-        self.object::<RawInspection>(&path).await.map(Inspection::from)
-    }
-
-    /// `GET /images/json`: images that have a name or are the top of one, without shared sizes.
-    pub async fn images(&mut self) -> Result<Listing<Image>, DockerError> {
-        let path = self.path("/images/json");
-        self.list::<RawImage, Image>(&path).await
-    }
-
-    /// Ends the connection; the next call makes a new one. For a caller that has dropped a call before its end.
-    pub fn disconnect(&mut self) {
-        self.connection = None;
     }
 
     fn path(&self, call: &str) -> String {
@@ -165,7 +140,7 @@ impl<'a> Client<'a> {
 
 fn request(path: &str) -> Request<Empty<Bytes>> {
     let mut request = Request::new(Empty::new());
-    // Paths are made above from constants, numbers and hexadecimal ids; they always parse.
+    // Paths are made above from constants and numbers; they always parse.
     *request.uri_mut() = path.parse().unwrap_or_else(|_| Uri::from_static("/_ping"));
     request.headers_mut().insert(header::HOST, header::HeaderValue::from_static("docker"));
     request

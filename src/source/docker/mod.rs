@@ -1,4 +1,4 @@
-//! What does a layer's dockerd say? Version, info, containers and images of the Docker Engine API; only GET, only what is cheap.
+//! What does a layer's dockerd say? Version, info and containers of the Docker Engine API; only GET, only what is cheap.
 //!
 //! Never `/system/df` and never `size=1`: both walk every container and volume, for minutes and up, and have blocked other
 //! callers (moby#31951, moby#31158). The daemon is hostile: every reply has limits for time, bytes and entries, and a call
@@ -10,7 +10,7 @@ mod error;
 mod reply;
 mod snapshot;
 
-pub use client::{Client, OUR_API};
+use client::Client;
 pub use error::DockerError;
-pub use reply::{ApiVersion, Container, Image, Info, Inspection, Mount, NodeMarks, NodeTool, Version};
-pub use snapshot::{DockerSnapshot, MAX_INSPECTED, snapshot};
+pub use reply::{ApiVersion, Container, Info, NodeMarks, NodeTool, Version};
+pub use snapshot::{DockerSnapshot, snapshot};

@@ -1,18 +1,15 @@
-//! What does a dockerd say it has? Plain values: text made harmless, lists cut, impossible numbers turned into "not known".
+//! What does a dockerd say it has? Plain values: sanitized text, lists cut, only what is used.
 
-use super::bounded::{AtMost, FromPairs, count, label, pairs};
-use crate::source::listing::MAX_NAMES;
-use crate::time::{Span, Timestamp};
-use crate::units::Bytes;
+use super::bounded::{AtMost, FromPairs, pairs};
 use crate::untrusted::Label;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::fmt;
 
-/// The most names and mounts that are kept of one container or image.
-const MAX_ENTRIES: usize = 64;
+/// Rows of DriverStatus; Docker has about five.
+const MAX_ROWS: usize = 64;
 
 /// A version of the API, as 1.45.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ApiVersion {
     /// The first number.
     pub major: u32,
@@ -21,7 +18,7 @@ pub struct ApiVersion {
 }
 
 /// `GET /version`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
     /// The release, as `26.1.5`.
     pub version: Label,
@@ -32,61 +29,28 @@ pub struct Version {
 }
 
 /// `GET /info`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Info {
     /// DockerRootDir, as the layer sees it.
     pub root_dir: Label,
-    /// The storage driver: `overlay2`, `vfs`, or with the containerd image store the name of a snapshotter, `overlayfs`.
-    pub driver: Label,
-    /// Whether the images are kept in containerd (DriverStatus has a `driver-type` of `io.containerd.snapshotter.v1`).
-    pub containerd_image_store: bool,
+    /// The snapshotter of the containerd image store (DriverStatus has a `driver-type` of `io.containerd.snapshotter.v1`), as
+    /// `overlayfs`; `None` where the images lie in Docker's own directory.
+    pub snapshotter: Option<Label>,
 }
 
 /// One container of `GET /containers/json?all=1`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Container {
     /// Its id, 64 hexadecimal digits.
     pub id: Label,
     /// Its first name without the leading slash.
     pub name: Label,
-    /// The image as it was asked for.
-    pub image: Label,
-    /// The image's id.
-    pub image_id: Label,
-    /// `created`, `running`, `paused`, `restarting`, `removing`, `exited`, `dead`.
-    pub state: Label,
-    /// When it was made.
-    pub created_at: Option<Timestamp>,
     /// What its labels say of a Kubernetes node in it.
     pub node: Option<NodeMarks>,
-    /// What `GET /containers/{id}/json` adds, where it was asked and answered.
-    pub inspection: Option<Inspection>,
-}
-
-/// From `GET /containers/{id}/json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Inspection {
-    /// The first process, as the daemon's own pid namespace counts it; `None` where nothing runs.
-    pub pid: Option<u32>,
-    /// Its mounts, at most 64.
-    pub mounts: Vec<Mount>,
-    /// There are more.
-    pub more_mounts: bool,
-}
-
-/// One mount of a container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mount {
-    /// `bind`, `volume`, `tmpfs`.
-    pub kind: Label,
-    /// Where it comes from, as the daemon sees it; empty for tmpfs.
-    pub source: Label,
-    /// Where the container sees it.
-    pub destination: Label,
 }
 
 /// Labels of a container that is a Kubernetes node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeMarks {
     /// Which tool made it.
     pub tool: NodeTool,
@@ -97,8 +61,7 @@ pub struct NodeMarks {
 }
 
 /// Tools that make Kubernetes nodes as Docker containers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NodeTool {
     /// kind, or Cluster API's Docker provider, which sets the same labels.
     KindOrCapd,
@@ -106,23 +69,6 @@ pub enum NodeTool {
     K3d,
     /// minikube with its Docker driver.
     Minikube,
-}
-
-/// One image of `GET /images/json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Image {
-    /// Its id.
-    pub id: Label,
-    /// Its names with tags, at most 64; without `<none>:<none>`.
-    pub tags: Vec<Label>,
-    /// Its names with digests, at most 64; without `<none>@<none>`.
-    pub digests: Vec<Label>,
-    /// It has more tags or digests than are kept.
-    pub more_names: bool,
-    /// With everything it shares with others; `None` where it is negative or above 2^63-1.
-    pub size: Option<Bytes>,
-    /// When it was built.
-    pub created_at: Option<Timestamp>,
 }
 
 impl ApiVersion {
@@ -171,7 +117,7 @@ pub(super) struct RawInfo {
     docker_root_dir: Label,
     driver: Label,
     #[serde(default)]
-    driver_status: AtMost<AtMost<Label, 2>, MAX_ENTRIES>,
+    driver_status: AtMost<AtMost<Label, 2>, MAX_ROWS>,
 }
 
 impl From<RawInfo> for Info {
@@ -180,11 +126,8 @@ impl From<RawInfo> for Info {
             let mut cells = row.items.iter().map(Label::as_str);
             cells.next() == Some("driver-type") && cells.next() == Some("io.containerd.snapshotter.v1")
         };
-        Self {
-            root_dir: raw.docker_root_dir,
-            driver: raw.driver,
-            containerd_image_store: raw.driver_status.items.iter().any(says_containerd),
-        }
+        let is_snapshotter = raw.driver_status.items.iter().any(says_containerd);
+        Self { root_dir: raw.docker_root_dir, snapshotter: is_snapshotter.then_some(raw.driver) }
     }
 }
 
@@ -195,14 +138,6 @@ pub(super) struct RawContainer {
     id: Label,
     #[serde(default)]
     names: AtMost<Label, 1>,
-    #[serde(default = "empty", deserialize_with = "label")]
-    image: Label,
-    #[serde(default = "empty", rename = "ImageID", deserialize_with = "label")]
-    image_id: Label,
-    #[serde(default = "empty", deserialize_with = "label")]
-    state: Label,
-    #[serde(default, deserialize_with = "count")]
-    created: Option<u64>,
     #[serde(default, deserialize_with = "pairs")]
     labels: RawMarks,
 }
@@ -210,16 +145,7 @@ pub(super) struct RawContainer {
 impl From<RawContainer> for Container {
     fn from(raw: RawContainer) -> Self {
         let name = raw.names.items.first().map_or("", Label::as_str);
-        Self {
-            id: raw.id,
-            name: Label::new(name.strip_prefix('/').unwrap_or(name)),
-            image: raw.image,
-            image_id: raw.image_id,
-            state: raw.state,
-            created_at: raw.created.and_then(moment),
-            node: raw.labels.node(),
-            inspection: None,
-        }
+        Self { id: raw.id, name: Label::new(name.strip_prefix('/').unwrap_or(name)), node: raw.labels.node() }
     }
 }
 
@@ -266,87 +192,4 @@ impl RawMarks {
         };
         Some(NodeMarks { tool, cluster, role })
     }
-}
-
-/// The JSON of one container on its own.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct RawInspection {
-    state: RawState,
-    #[serde(default)]
-    mounts: AtMost<RawMount, MAX_ENTRIES>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct RawState {
-    #[serde(default, deserialize_with = "count")]
-    pid: Option<u64>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct RawMount {
-    #[serde(default = "empty", rename = "Type", deserialize_with = "label")]
-    kind: Label,
-    #[serde(default = "empty", deserialize_with = "label")]
-    source: Label,
-    destination: Label,
-}
-
-impl From<RawInspection> for Inspection {
-    fn from(raw: RawInspection) -> Self {
-        Self {
-            // 0 stands for "does not run".
-            pid: raw.state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0),
-            more_mounts: raw.mounts.more,
-            mounts: raw
-                .mounts
-                .items
-                .into_iter()
-                .map(|mount| Mount { kind: mount.kind, source: mount.source, destination: mount.destination })
-                .collect(),
-        }
-    }
-}
-
-/// The JSON of one image in the list.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct RawImage {
-    id: Label,
-    #[serde(default)]
-    repo_tags: AtMost<Label, MAX_NAMES>,
-    #[serde(default)]
-    repo_digests: AtMost<Label, MAX_NAMES>,
-    #[serde(default, deserialize_with = "count")]
-    size: Option<u64>,
-    #[serde(default, deserialize_with = "count")]
-    created: Option<u64>,
-}
-
-impl From<RawImage> for Image {
-    fn from(raw: RawImage) -> Self {
-        let named = |names: Vec<Label>| -> Vec<Label> {
-            names.into_iter().filter(|name| !name.as_str().starts_with("<none>")).collect()
-        };
-        Self {
-            id: raw.id,
-            more_names: raw.repo_tags.more || raw.repo_digests.more,
-            tags: named(raw.repo_tags.items),
-            digests: named(raw.repo_digests.items),
-            size: raw.size.map(Bytes::new),
-            created_at: raw.created.and_then(moment),
-        }
-    }
-}
-
-/// Seconds since the epoch; 0 stands for "not said".
-fn moment(seconds: u64) -> Option<Timestamp> {
-    let seconds = i64::try_from(seconds).ok().filter(|seconds| *seconds > 0)?;
-    Some(Timestamp::from_micros(0) + Span::from_secs(seconds))
-}
-
-fn empty() -> Label {
-    Label::new("")
 }

@@ -6,7 +6,7 @@
 use super::file::{self, located};
 use crate::access::AccessError;
 use crate::access::root::Root;
-use crate::sample::SettingsFile;
+use crate::sample::{Absence, AbsenceReason, SettingsFile};
 use crate::untrusted::Label;
 use std::path::Path;
 
@@ -24,6 +24,8 @@ const MAX_BYTES: usize = 1 << 20;
 pub(super) struct DropIns {
     pub(super) files: Vec<SettingsFile>,
     pub(super) problems: Vec<Label>,
+    /// Why something there could not be read: it may say anything.
+    pub(super) unread: Option<Absence>,
     bytes: usize,
 }
 
@@ -47,14 +49,13 @@ impl DropIns {
             let is_link = nix::fcntl::readlinkat(&handle, name.as_path()).is_ok();
             if !is_link && handle.directory(&name).is_ok() {
                 if depth == MAX_DEPTH {
-                    self.problems.push(located(&Label::from(path.to_string_lossy().as_ref()), "nested too deeply"));
+                    self.too_much(&path, "nested too deeply");
                 } else {
                     self.walk(root, &path, depth + 1);
                 }
             } else if has_extension(&name) {
                 if self.files.len() == MAX_FILES {
-                    let text = "more drop-ins than are read";
-                    return self.problems.push(located(&Label::from(directory.to_string_lossy().as_ref()), text));
+                    return self.too_much(directory, "more drop-ins than are read");
                 }
                 self.file(root, &path);
             }
@@ -78,10 +79,20 @@ impl DropIns {
         }
     }
 
+    /// What is gone, or cannot be a drop-in, was changed after the kubelet had started.
     fn failed(&mut self, path: &Path, error: AccessError) {
-        let absence = crate::sample::Absence::from(error);
-        let label = Label::from(path.to_string_lossy().as_ref());
-        self.problems.push(located(&label, &format!("cannot be read: {}", absence.reason.as_str())));
+        let absence = Absence::from(error);
+        if matches!(absence.reason, AbsenceReason::Gone | AbsenceReason::Unsafe) {
+            let label = Label::from(path.to_string_lossy().as_ref());
+            self.problems.push(located(&label, &format!("cannot be read: {}", absence.reason.as_str())));
+        } else {
+            self.unread.get_or_insert(absence);
+        }
+    }
+
+    fn too_much(&mut self, path: &Path, text: &str) {
+        let text = located(&Label::from(path.to_string_lossy().as_ref()), text);
+        self.unread.get_or_insert_with(|| Absence::new(AbsenceReason::TooLarge, text.as_str()));
     }
 }
 

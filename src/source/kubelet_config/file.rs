@@ -9,6 +9,7 @@ use crate::untrusted::Label;
 use serde_json::{Map, Value};
 use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Why a file is no configuration at all. The text names a place in it, never what stands there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -210,6 +211,11 @@ impl Reader {
 /// A float without a fraction, within the range in which every whole number is exact.
 fn whole(number: f64) -> Option<i64> {
     (number.fract() == 0.0 && number.abs() < 9e15).then(|| Span::from_secs_f64(number / 1e6).micros())
+}
+
+/// The path of a file as a label.
+pub(super) fn label(path: &Path) -> Label {
+    Label::from(path.to_string_lossy().as_ref())
 }
 
 /// A problem of a file as a label: where, then what.

@@ -1,73 +1,144 @@
-//! What does a kubelet inside k3s run with? k3s and `rke2` start it with settings of their own and pass on
-//! `--kubelet-arg`.
+//! What does a kubelet inside k3s run with? k3s starts it with settings of its own and passes on `kubelet-arg`.
 //!
-//! k3s overwrites its own command line with `k3s server` or `k3s agent`, so that `--kubelet-arg` is usually visible
-//! only in its configuration file. Since about 1.32 its own settings stand in a drop-in directory; before, they are
-//! flags of its `pkg/daemons/agent` kubeletArgs. rke2 starts a kubelet process of its own, which is read like any
-//! other.
+//! Mirrors k3s `pkg/configfilearg/parser.go`: config.yaml, then every file of config.yaml.d in the order of their names (Rancher writes
+//! 50-rancher.yaml, which is JSON); a later one replaces a key, `key+` adds to it; the command line comes last. k3s overwrites its
+//! command line with `k3s server` or `k3s agent`, so that arguments given there are usually not visible. Since about 1.32 its own
+//! settings stand in a drop-in directory; before, they are flags of its `pkg/daemons/agent` kubeletArgs. rke2 starts a kubelet process
+//! of its own, which is read like any other.
 
+use super::file::{self, label};
 use super::flags::Flags;
 use crate::access::root::Root;
+use crate::sample::{Absence, AbsenceReason};
 use crate::untrusted::Label;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Where k3s keeps its data unless told otherwise.
 const DATA_DIR: &str = "/var/lib/rancher/k3s";
 const CONFIG_FILE: &str = "/etc/rancher/k3s/config.yaml";
+const CONTAINERD: &str = "unix:///run/k3s/containerd/containerd.sock";
+const CRI_DOCKERD: &str = "unix:///run/k3s/cri-dockerd/cri-dockerd.sock";
+/// The copy that k3s makes of a file that is named by `kubelet-arg: config=FILE`, where it has a drop-in directory.
+const COPY: &str = "10-cli-config.conf";
 const MAX_CONFIG_BYTES: usize = 1 << 20;
+const MAX_FILES: usize = 1_000;
 const MAX_ARGUMENTS: usize = 1_000;
 
-/// Whether these are the arguments of k3s with a kubelet inside.
-pub(super) fn is_k3s(argv: &[String]) -> bool {
-    // The rewritten command line is one string, "/bin/k3s server".
-    let mut words = argv.iter().flat_map(|argument| argument.split(' '));
-    let program = words.next().and_then(|word| Path::new(word).file_name()).and_then(|name| name.to_str());
-    matches!(program, Some("k3s" | "k3s-server" | "k3s-agent" | "rke2"))
-        && (program != Some("k3s") || words.any(|word| matches!(word, "server" | "agent")))
+/// How k3s starts its kubelet.
+#[derive(Debug, Default)]
+pub(super) struct Started {
+    pub(super) flags: Flags,
+    /// A file that counts as one more drop-in.
+    pub(super) drop_in: Option<String>,
+    /// Whether it starts one at all: a server can go without.
+    pub(super) runs: bool,
 }
 
+/// The settings of k3s itself: each key as a list of what was said, the last one last.
+type Settings = BTreeMap<String, Vec<String>>;
+
 /// The flags with which k3s starts its kubelet.
-pub(super) fn flags(root: &Root, argv: &[String]) -> Flags {
+///
+/// # Errors
+/// A file of its configuration is there and cannot be read or understood: then nothing certain can be said.
+pub(super) fn started(
+    root: &Root,
+    argv: &[String],
+    environment: Option<&BTreeMap<String, String>>,
+) -> Result<Started, Absence> {
+    let variable = |name: &str| environment.and_then(|environment| environment.get(name)).cloned();
+    let told = values_of(argv, &["config", "c"]).pop().or_else(|| variable("K3S_CONFIG_FILE"));
+    let mut settings = files(root, Path::new(told.as_deref().unwrap_or(CONFIG_FILE)))?;
+    for key in ["kubelet-arg", "data-dir", "docker", "disable-agent", "container-runtime-endpoint"] {
+        let names: &[&str] = if key == "data-dir" { &["data-dir", "d"] } else { &[key] };
+        settings.entry(key.to_owned()).or_default().extend(values_of(argv, names));
+    }
+    let last = |key: &str| settings.get(key).and_then(|values| values.last()).map(String::as_str);
+    let is_on = |key: &str| last(key).is_some_and(|value| value == "true");
+    let data_dir = last("data-dir").unwrap_or(DATA_DIR);
+    let endpoint = match last("container-runtime-endpoint") {
+        Some(external) => external,
+        None if is_on("docker") => CRI_DOCKERD,
+        None => CONTAINERD,
+    };
+    let mut started = Started { runs: !is_on("disable-agent"), ..Started::default() };
     let mut problems = Vec::new();
-    let file = root.read_file(Path::new(CONFIG_FILE), MAX_CONFIG_BYTES).ok();
-    let settings = file.as_deref().map_or(Value::Null, |content| {
-        super::file::document(content).unwrap_or_else(|error| {
-            problems.push(super::file::located(&Label::new(CONFIG_FILE), &error.to_string()));
-            Value::Null
-        })
-    });
-    let on_command_line: Vec<String> = values_of(argv, "kubelet-arg");
-    if on_command_line.is_empty() && argv.len() < 2 {
+    if argv.len() < 2 {
         problems.push(Label::new("k3s hides its command line: a --kubelet-arg given there is not known"));
     }
-    let data_dir = values_of(argv, "data-dir").pop().or_else(|| strings(settings.get("data-dir")).pop());
-    let data_dir = data_dir.unwrap_or_else(|| DATA_DIR.to_owned());
-    // Arguments on the command line are appended to those of the file.
-    let passed: Vec<String> = strings(settings.get("kubelet-arg")).into_iter().chain(on_command_line).collect();
-    let mut flags = Flags::default();
-    let drop_ins: PathBuf = [data_dir.as_str(), "agent/etc/kubelet.conf.d"].iter().collect();
-    let own: &[(&str, &str)] = if root.exists(&drop_ins) {
+    let flags = &mut started.flags;
+    let drop_ins: PathBuf = [data_dir, "agent/etc/kubelet.conf.d"].iter().collect();
+    let has_drop_ins = root.exists(&drop_ins);
+    let mut own = vec![("container-runtime-endpoint", endpoint)];
+    if has_drop_ins {
         flags.config_dir = Some(drop_ins.to_string_lossy().into_owned());
-        &[]
     } else {
-        &[
-            ("eviction-hard", "imagefs.available<5%,nodefs.available<5%"),
-            ("eviction-minimum-reclaim", "imagefs.available=10%,nodefs.available=10%"),
-        ]
-    };
-    let pairs: Vec<(&str, &str)> = passed.iter().map(|argument| split(argument)).collect();
+        own.push(("eviction-hard", "imagefs.available<5%,nodefs.available<5%"));
+        own.push(("eviction-minimum-reclaim", "imagefs.available=10%,nodefs.available=10%"));
+    }
+    let passed = settings.get("kubelet-arg").map(Vec::as_slice).unwrap_or_default();
+    let pairs: Vec<(&str, &str)> = passed.iter().take(MAX_ARGUMENTS).map(|argument| split(argument)).collect();
     // An argument that is passed replaces the setting of k3s, unless its name ends in + or -, which add to it.
     for (name, value) in own {
-        if !pairs.iter().any(|(passed, _)| passed == name) {
+        if !pairs.iter().any(|(passed, _)| *passed == name) {
             flags.set(name, value);
         }
     }
     for (name, value) in &pairs {
-        flags.set(name.trim_end_matches(['+', '-']), value);
+        match name.trim_end_matches(['+', '-']) {
+            // Both are copied into the directory of drop-ins.
+            "config" if has_drop_ins => {
+                started.drop_in = (!root.exists(&drop_ins.join(COPY))).then(|| (*value).to_owned());
+            }
+            "config-dir" if has_drop_ins => {}
+            name => flags.set(name, value),
+        }
     }
     flags.problems.append(&mut problems);
-    flags
+    Ok(started)
+}
+
+/// What the configuration files say.
+fn files(root: &Root, main: &Path) -> Result<Settings, Absence> {
+    let directory = PathBuf::from(format!("{}.d", main.display()));
+    let mut paths = vec![main.to_owned()];
+    match root.list(&directory, MAX_FILES) {
+        Ok(names) => paths.extend(names.iter().filter(|name| is_yaml(name)).map(|name| directory.join(name))),
+        Err(error) if error.reason() == AbsenceReason::Gone => {}
+        Err(error) => return Err(error.into()),
+    }
+    let mut settings = Settings::new();
+    for path in paths {
+        let content = match root.read_file(&path, MAX_CONFIG_BYTES) {
+            Ok(content) => content,
+            Err(error) if error.reason() == AbsenceReason::Gone => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let malformed = |text: &str| {
+            let text = file::located(&label(&path), text);
+            Absence::new(AbsenceReason::Malformed, text.as_str())
+        };
+        let fields = match file::document(&content) {
+            Ok(Value::Object(fields)) => fields,
+            // A file with nothing but comments.
+            Ok(Value::Null) | Err(file::FileError::Empty | file::FileError::NotAMapping) => continue,
+            Ok(_) => return Err(malformed("not a mapping")),
+            Err(error) => return Err(malformed(&error.to_string())),
+        };
+        for (key, value) in &fields {
+            match key.strip_suffix('+') {
+                Some(key) => settings.entry(key.to_owned()).or_default().extend(texts(value)),
+                None => drop(settings.insert(key.clone(), texts(value))),
+            }
+        }
+    }
+    Ok(settings)
+}
+
+fn is_yaml(name: &Path) -> bool {
+    name.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
 }
 
 /// `flag=value`, with or without dashes in front; a flag alone is `true`.
@@ -76,16 +147,20 @@ fn split(argument: &str) -> (&str, &str) {
     argument.split_once('=').unwrap_or((argument, "true"))
 }
 
-/// Every value of a repeatable argument of k3s.
-fn values_of(argv: &[String], name: &str) -> Vec<String> {
+/// Every value of a repeatable argument of k3s; a switch without a value is `true`.
+fn values_of(argv: &[String], names: &[&str]) -> Vec<String> {
     let mut values = Vec::new();
-    let mut arguments = argv.iter();
+    // A title that was written over the arguments is one string.
+    let mut arguments = argv.iter().skip(1).peekable();
     while let Some(argument) = arguments.next() {
-        let Some(body) = argument.strip_prefix("--") else { continue };
-        if body == name {
-            values.extend(arguments.next().cloned());
-        } else if let Some(value) = body.strip_prefix(name).and_then(|rest| rest.strip_prefix('=')) {
-            values.push(value.to_owned());
+        let Some(body) = argument.strip_prefix("--").or_else(|| argument.strip_prefix('-')) else { continue };
+        match body.split_once('=') {
+            Some((name, value)) if names.contains(&name) => values.push(value.to_owned()),
+            None if names.contains(&body) => {
+                let value = arguments.next_if(|next| !next.starts_with('-'));
+                values.push(value.map_or_else(|| "true".to_owned(), Clone::clone));
+            }
+            _ => {}
         }
         if values.len() == MAX_ARGUMENTS {
             break;
@@ -94,13 +169,15 @@ fn values_of(argv: &[String], name: &str) -> Vec<String> {
     values
 }
 
-/// A string or a list of them.
-fn strings(value: Option<&Value>) -> Vec<String> {
+/// A scalar or a list of them, as texts.
+fn texts(value: &Value) -> Vec<String> {
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+        _ => None,
+    };
     match value {
-        Some(Value::String(text)) => vec![text.clone()],
-        Some(Value::Array(list)) => {
-            list.iter().take(MAX_ARGUMENTS).filter_map(Value::as_str).map(str::to_owned).collect()
-        }
-        _ => Vec::new(),
+        Value::Array(list) => list.iter().take(MAX_ARGUMENTS).filter_map(text).collect(),
+        other => text(other).into_iter().collect(),
     }
 }

@@ -8,6 +8,7 @@
 //!
 //! A kubelet reads its files once, at its start. A file that was changed since then says what the next start will use.
 
+mod arguments;
 mod drop_ins;
 mod file;
 mod flags;
@@ -15,4 +16,4 @@ mod k3s;
 mod read;
 mod static_pods;
 
-pub use read::read;
+pub use read::{Invocation, read};

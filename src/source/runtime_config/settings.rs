@@ -2,10 +2,15 @@
 
 use crate::sample::RuntimeKind;
 use crate::time::Span;
+use crate::untrusted::Label;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+/// The environment variables of a process.
+pub type Environment = BTreeMap<String, String>;
+
 /// What a runtime was told; paths as its layer sees them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RuntimeSettings {
     /// The directory that everything of the runtime is below: containerd's root, Docker's data root.
     pub root: PathBuf,
@@ -15,24 +20,34 @@ pub struct RuntimeSettings {
     pub socket: PathBuf,
     /// How often containerd measures what its images use.
     pub stats_period: Option<Span>,
+    /// The image of every pod's sandbox, where a file names it.
+    pub sandbox_image: Option<Label>,
+    /// The socket of the containerd that a dockerd was told to use, or finds; `None`: it starts one of its own.
+    pub containerd: Option<PathBuf>,
+    /// Whether a dockerd was told to keep its images in that containerd; it may do so untold.
+    pub containerd_image_store: bool,
 }
 
-/// The directory of containerd's default snapshotter, below its root.
-pub(super) const SNAPSHOTTER: &str = "io.containerd.snapshotter.v1.overlayfs";
+/// The directory of a snapshotter, below containerd's root, begins with this.
+pub(super) const SNAPSHOTTER: &str = "io.containerd.snapshotter.v1.";
+/// containerd `defaults/defaults_unix.go` DefaultSnapshotter.
+pub(super) const DEFAULT_SNAPSHOTTER: &str = "overlayfs";
 
 /// The paths that hold where nothing was said. See containerd `defaults/defaults_unix.go`, dockerd's and crio's manual pages.
 pub fn defaults(kind: RuntimeKind) -> RuntimeSettings {
-    let (root, image_store, socket) = match kind {
-        RuntimeKind::Containerd => ("/var/lib/containerd", SNAPSHOTTER, "/run/containerd/containerd.sock"),
-        RuntimeKind::Docker => ("/var/lib/docker", "", "/var/run/docker.sock"),
-        RuntimeKind::Crio => ("/var/lib/containers/storage", "", "/var/run/crio/crio.sock"),
+    let (root, socket) = match kind {
+        RuntimeKind::Containerd => ("/var/lib/containerd", "/run/containerd/containerd.sock"),
+        RuntimeKind::Docker => ("/var/lib/docker", "/var/run/docker.sock"),
+        RuntimeKind::Crio => ("/var/lib/containers/storage", "/var/run/crio/crio.sock"),
     };
-    RuntimeSettings {
-        root: root.into(),
-        image_store: below(Path::new(root), image_store),
-        socket: socket.into(),
-        stats_period: None,
-    }
+    let root = PathBuf::from(root);
+    let image_store = if kind == RuntimeKind::Containerd { snapshotter(&root, None) } else { root.clone() };
+    RuntimeSettings { root, image_store, socket: socket.into(), ..RuntimeSettings::default() }
+}
+
+/// The directory of a snapshotter that says nothing else, below containerd's root; `None`: the one that everybody uses.
+pub fn snapshotter(root: &Path, name: Option<&str>) -> PathBuf {
+    root.join(format!("{SNAPSHOTTER}{}", name.unwrap_or(DEFAULT_SNAPSHOTTER)))
 }
 
 /// The directories in which a runtime keeps images and containers. Below CRI-O's root there is one that containers/storage has bound
@@ -42,8 +57,4 @@ pub fn directories(kind: RuntimeKind, root: &Path) -> Vec<PathBuf> {
         RuntimeKind::Crio => vec![root.to_owned(), root.join("overlay")],
         RuntimeKind::Containerd | RuntimeKind::Docker => vec![root.to_owned()],
     }
-}
-
-fn below(root: &Path, name: &str) -> PathBuf {
-    if name.is_empty() { root.to_owned() } else { root.join(name) }
 }

@@ -34,8 +34,8 @@ pub struct Claim {
     pub mounts: Mounts,
     /// Where, as that root sees it. Symbolic links are followed inside the root.
     pub path: PathBuf,
-    /// The layer's lane, kept between walks: finding the directory hangs where the layer has a dead mount in the path.
-    pub lane: SingleFlight,
+    /// The layer's worker, kept between walks: finding the directory hangs where the layer has a dead mount in the path.
+    pub worker: SingleFlight,
 }
 
 /// The disk that is walked.
@@ -115,10 +115,10 @@ pub fn walk(
     Ok(Walked { usage, entries: meter.entries(), links_not_remembered: links.unremembered })
 }
 
-/// The claimed directory, found on the layer's lane.
+/// The claimed directory, found on the layer's worker.
 fn find(claim: &Claim) -> Result<(FileId, Root), AccessError> {
     let (root, path) = (Arc::clone(&claim.root), claim.path.clone());
-    claim.lane.call("open", &claim.path, FIND, move || {
+    claim.worker.call("open", &claim.path, FIND, move || {
         let directory = root.directory(&path)?;
         let status = fstat(&directory).map_err(|e| AccessError::os("stat", &path, e))?;
         Ok((FileId::of(&status), directory))

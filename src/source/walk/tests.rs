@@ -36,7 +36,7 @@ fn claim(layer: &str, component: Component, path: &Path) -> Claim {
         root,
         mounts: Mounts::Container,
         path: path.to_owned(),
-        lane: SingleFlight::new(),
+        worker: SingleFlight::new(),
     }
 }
 
@@ -366,7 +366,7 @@ fn a_dead_mount_below_a_claim_does_not_hang_the_walk_and_one_in_its_path_costs_t
         assert_eq!(bytes(&walked, "host/p/dind", Component::Store), None);
         assert_eq!(walked.usage.unreadable, 1, "the claim in the dead mount");
     }
-    assert!(hung.lane.is_stuck());
+    assert!(hung.worker.is_stuck());
 }
 
 #[test]

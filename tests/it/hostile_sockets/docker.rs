@@ -5,7 +5,6 @@ use highwater::access::socket::ReplyLimits;
 use highwater::sample::AbsenceReason;
 use highwater::source::docker::{ApiVersion, DockerSnapshot, NodeTool, snapshot};
 use highwater::source::listing::Cut;
-use highwater::units::Bytes;
 use highwater::untrusted::Label;
 use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
@@ -20,23 +19,11 @@ const CONTAINERS: &str = r#"[
     {"Id":"bb22","Names":["/k3d-x-server-0","/other"],"Image":"k3s","ImageID":"sha256:def","Created":0,
      "Labels":{"app":"k3d","k3d.cluster":"x","k3d.role":"server"},"State":"exited"},
     {"Id":"cc33","Names":null,"Image":"","ImageID":"","Created":-5,"Labels":null,"State":"created"}]"#;
-const INSPECTION: &str = r#"{"Id":"aa11","State":{"Status":"running","Running":true,"Pid":4242},"Mounts":[
-    {"Type":"volume","Name":"v","Source":"/docker-graph/volumes/v/_data","Destination":"/var","Driver":"local","Mode":"","RW":true},
-    {"Type":"tmpfs","Destination":"/run"}]}"#;
-const IMAGES: &str = r#"[
-    {"Containers":-1,"Created":1795508272,"Id":"sha256:abc","Labels":null,"ParentId":"","RepoDigests":null,
-     "RepoTags":["kindest/node:v1.37.2"],"SharedSize":-1,"Size":1000},
-    {"Id":"sha256:bad","RepoTags":["<none>:<none>"],"RepoDigests":["<none>@<none>"],"Size":-1},
-    {"Id":"sha256:worse","Size":9223372036854775808},
-    {"Id":"sha256:worst","Size":1e300}]"#;
-
 fn well(path: &str) -> Vec<u8> {
     let body = match path {
         "/version" => VERSION,
         "/v1.45/info" => INFO,
         "/v1.45/containers/json?all=1" => CONTAINERS,
-        "/v1.45/containers/aa11/json" => INSPECTION,
-        "/v1.45/images/json" => IMAGES,
         other => panic!("{other} is not a cheap call"),
     };
     json("200 OK", body)
@@ -59,35 +46,39 @@ fn a_daemon_that_is_well_is_read_field_by_field() {
     assert_eq!(version.version.as_str(), "26.1.5");
     assert_eq!((version.api, version.oldest_api), (Some(ApiVersion::new(1, 45)), Some(ApiVersion::new(1, 24))));
     let info = snapshot.info.value().unwrap();
-    assert_eq!([info.root_dir.as_str(), info.driver.as_str()], ["/docker-graph", "overlayfs"]);
-    assert!(info.containerd_image_store);
+    assert_eq!(info.root_dir.as_str(), "/docker-graph");
+    assert_eq!(info.snapshotter.as_ref().map(Label::as_str), Some("overlayfs"));
     let [kind, k3d, bare] = snapshot.containers.value().unwrap().items.as_slice() else { panic!("three containers") };
-    assert_eq!([kind.id.as_str(), kind.name.as_str(), kind.state.as_str()], ["aa11", "capi-worker", "running"]);
+    assert_eq!([kind.id.as_str(), kind.name.as_str()], ["aa11", "capi-worker"]);
     let node = kind.node.as_ref().unwrap();
     assert_eq!(node.tool, NodeTool::KindOrCapd);
     assert_eq!(
         [&node.cluster, &node.role].map(|label| label.as_ref().map(Label::as_str)),
         [Some("capi"), Some("worker")]
     );
-    let inspection = kind.inspection.as_ref().unwrap();
-    assert_eq!(inspection.pid, Some(4242));
-    let [volume, tmpfs] = inspection.mounts.as_slice() else { panic!("two mounts") };
-    assert_eq!(
-        [volume.kind.as_str(), volume.source.as_str(), volume.destination.as_str()],
-        ["volume", "/docker-graph/volumes/v/_data", "/var"]
-    );
-    assert_eq!([tmpfs.source.as_str(), tmpfs.destination.as_str()], ["", "/run"]);
     assert_eq!(k3d.node.as_ref().unwrap().tool, NodeTool::K3d);
-    assert!(k3d.inspection.is_none(), "it does not run");
-    assert_eq!((bare.name.as_str(), bare.created_at, bare.node.is_none()), ("", None, true));
-    let images = snapshot.images.value().unwrap();
-    assert!(images.is_complete());
-    assert_eq!(
-        images.items.iter().map(|image| image.size).collect::<Vec<_>>(),
-        [Some(Bytes::new(1000)), None, None, None]
-    );
-    assert_eq!(images.items[0].tags, ["kindest/node:v1.37.2".into()]);
-    assert_eq!((images.items[1].tags.len(), images.items[1].digests.len()), (0, 0));
+    assert_eq!((bare.name.as_str(), bare.node.is_none()), ("", true));
+}
+
+#[test]
+fn a_graph_driver_is_no_snapshotter() {
+    let info =
+        r#"{"Driver":"overlay2","DriverStatus":[["Backing Filesystem","extfs"]],"DockerRootDir":"/var/lib/docker"}"#;
+    let snapshot = ask(&well_but_for("/v1.45/info", json("200 OK", info)), &patient());
+    assert_eq!(snapshot.info.value().unwrap().snapshotter, None);
+}
+
+/// Every 30 s, on every node: what is not used is not asked for.
+#[test]
+fn one_round_makes_these_calls_of_a_dockerd_and_no_others() {
+    let calls = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&calls);
+    let place = Place::with_http(move |path| {
+        seen.lock().unwrap().push(path.to_owned());
+        well(path)
+    });
+    ask(&place, &patient());
+    assert_eq!(*calls.lock().unwrap(), ["/version", "/v1.45/info", "/v1.45/containers/json?all=1"]);
 }
 
 #[test]
@@ -124,12 +115,7 @@ fn one_call_that_fails_costs_itself_only() {
         (AbsenceReason::Failed, r#"GET /v1.45/info of Docker failed with HTTP status 500: {"message":"boom"}"#)
     );
     assert!(snapshot.version.value().is_some() && snapshot.containers.value().is_some());
-    assert_eq!(snapshot.images.value().unwrap().items.len(), 4);
-
-    let snapshot = ask(&well_but_for("/v1.45/containers/aa11/json", json("404 Not Found", "gone")), &patient());
-    let containers = snapshot.containers.value().unwrap();
-    assert!(containers.items.iter().all(|container| container.inspection.is_none()));
-    assert!(snapshot.images.value().is_some());
+    assert_eq!(snapshot.containers.value().unwrap().items.len(), 3);
 }
 
 #[test]
@@ -139,7 +125,6 @@ fn a_daemon_that_never_answers_is_asked_twice() {
     assert_eq!(why(&snapshot.version), (AbsenceReason::TimedOut, "GET /version of Docker did not answer within 150ms"));
     assert_eq!(why(&snapshot.info).0, AbsenceReason::TimedOut);
     assert_eq!(why(&snapshot.containers).0, AbsenceReason::NotRead);
-    assert_eq!(why(&snapshot.images).0, AbsenceReason::NotRead);
 }
 
 #[test]
@@ -195,13 +180,13 @@ fn endless(odd: &'static str, start: &'static str, part: &'static str) -> (Place
 
 #[test]
 fn a_hundred_megabytes_are_cut_or_refused_long_before() {
-    let part = r#"{"Id":"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","RepoTags":["x"],"Size":1,"Labels":{"long":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}},"#;
-    let (place, sent) = endless("/v1.45/images/json", "[", part);
+    let part = r#"{"Id":"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","Names":["/x"],"Size":1,"Labels":{"long":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}},"#;
+    let (place, sent) = endless("/v1.45/containers/json?all=1", "[", part);
     let limits = ReplyLimits { bytes: 1 << 20, ..patient() };
     let snapshot = ask(&place, &limits);
-    let images = snapshot.images.value().unwrap();
-    assert_eq!(images.cut, Some(Cut::Bytes(1 << 20)));
-    assert!((6_000..7_500).contains(&images.items.len()), "{}", images.items.len());
+    let containers = snapshot.containers.value().unwrap();
+    assert_eq!(containers.cut, Some(Cut::Bytes(1 << 20)));
+    assert!((6_000..7_500).contains(&containers.items.len()), "{}", containers.items.len());
     assert!(*sent.lock().unwrap() < 4 << 20, "{} bytes were taken", sent.lock().unwrap());
 
     let (place, sent) = endless("/version", r#"{"Version":""#, "x");
@@ -212,11 +197,11 @@ fn a_hundred_megabytes_are_cut_or_refused_long_before() {
 }
 
 #[test]
-fn a_million_images_are_cut_at_the_limit_of_entries() {
+fn a_million_containers_are_cut_at_the_limit_of_entries() {
     let body = format!("[{}{{\"Id\":\"last\"}}]", r#"{"Id":"x"},"#.repeat(1_000_000));
-    let snapshot = ask(&well_but_for("/v1.45/images/json", json("200 OK", &body)), &patient());
-    let images = snapshot.images.value().unwrap();
-    assert_eq!((images.items.len(), images.cut), (10_000, Some(Cut::Items(10_000))));
+    let snapshot = ask(&well_but_for("/v1.45/containers/json?all=1", json("200 OK", &body)), &patient());
+    let containers = snapshot.containers.value().unwrap();
+    assert_eq!((containers.items.len(), containers.cut), (10_000, Some(Cut::Items(10_000))));
 }
 
 #[test]
@@ -230,13 +215,4 @@ fn a_head_without_end_and_a_flood_of_heads_are_refused() {
         let snapshot = ask(&place, &patient());
         assert_eq!(why(&snapshot.version).0, AbsenceReason::Malformed, "{}", why(&snapshot.version).1);
     }
-}
-
-#[test]
-fn an_id_that_is_no_id_is_not_put_into_a_path() {
-    let body = r#"[{"Id":"../../images/prune","State":"running"},{"Id":"aa11","State":"running"}]"#;
-    let snapshot = ask(&well_but_for("/v1.45/containers/json?all=1", json("200 OK", body)), &patient());
-    let containers = snapshot.containers.value().unwrap();
-    assert!(containers.items[0].inspection.is_none());
-    assert!(containers.items[1].inspection.is_some(), "the next one is still asked for");
 }

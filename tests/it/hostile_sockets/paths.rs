@@ -81,7 +81,7 @@ fn a_socket_on_a_dead_mount_costs_the_limit_and_then_nothing() {
     let root = format!("/proc/{}/root{}", child.id(), place.dir.path().display());
     let endpoint = Endpoint::new(Arc::new(Root::open(Path::new(&root)).unwrap()), SOCKET.into());
     let ask = || runtime().block_on(cri::snapshot(&endpoint, &impatient(), NOW));
-    // Whether the lane or the call gives up first is a race; both have the same limit.
+    // Whether the worker or the call gives up first is a race; both have the same limit.
     let snapshot = ask();
     let (reason, text) = why(&snapshot.version);
     assert_eq!(reason, AbsenceReason::TimedOut, "{text}");

@@ -20,8 +20,14 @@ fn a_daemon_that_hangs_is_asked_less_often_until_it_answers_again() {
     let asked = Arc::clone(&hangs);
     let place = Place::with_grpc(move |call| if asked.load(Ordering::Acquire) { Answer::Hang } else { well(call) });
     let runtimes = Arc::new(Runtimes::new());
-    let target =
-        Target { layer: LAYER, kind: RuntimeKind::Containerd, endpoint: place.endpoint(), stored: Arc::default() };
+    let target = Target {
+        layer: LAYER,
+        kind: RuntimeKind::Containerd,
+        endpoint: place.endpoint(),
+        cri: None,
+        stored: Arc::default(),
+        sandbox_image: None,
+    };
     runtimes.set_targets(vec![target]);
     // Two calls of a second are given up: a twentieth of more than half a minute.
     let limits = ReplyLimits { call: Duration::from_secs(1), ..ReplyLimits::default() };

@@ -47,7 +47,11 @@ def config(policy, cgroup_root):
         written["imageGCHighThresholdPercent"] = policy.high
     if policy.eviction_origin == "file":
         written["evictionHard"] = policy.eviction
-    return yaml(written) + "\n"
+    return yaml({field: value for field, value in written.items() if settings.MINOR >= SINCE.get(field, 0)}) + "\n"
+
+
+# The minor release that brought a setting: an older kubelet does not start with it.
+SINCE = {"containerRuntimeEndpoint": 27, "failCgroupV1": 31, "imageMaximumGCAge": 29}
 
 
 def arguments(policy, node, extra=()):

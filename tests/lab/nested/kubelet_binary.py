@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import shutil
 import struct
 import time
@@ -52,14 +53,14 @@ def build():
     began = time.monotonic()
     environment = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": "-buildvcs=false"}
     command = ["nice", "-n", "10", go()]
-    write_module(module, environment)
-    run(*command, "mod", "tidy", cwd=module, env=environment)
+    write_module(module, environment, command)
     versions = " ".join(
         f"-X {package}.gitVersion={settings.KUBERNETES}"
         for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
     )
     fresh = folder / "kubelet.new"
-    run(*command, "build", "-trimpath", "-ldflags", f"-s -w {versions}", "-o", fresh, f"{MODULE}/cmd/kubelet",
+    # -mod=mod: tidy leaves out a checksum that 1.28 needs.
+    run(*command, "build", "-mod=mod", "-trimpath", "-ldflags", f"-s -w {versions}", "-o", fresh, f"{MODULE}/cmd/kubelet",
         cwd=module, env=environment)
     told = run(fresh, "--version").strip()
     if told != f"Kubernetes {settings.KUBERNETES}":
@@ -68,23 +69,34 @@ def build():
     say(f"kubelet built in {time.monotonic() - began:.0f} s: {settings.KUBELET}")
 
 
-def write_module(folder, environment):
+def write_module(folder, environment, command):
     """A Go module that requires nothing but Kubernetes.
 
     Kubernetes replaces its own libraries by folders of its repository (./staging). Such lines count only in the main
-    module, so they are written anew here, with the published versions: v1.37.2 goes with v0.37.2 of each library.
+    module, so they are written anew here, with the published versions: v1.37.2 goes with v0.37.2 of each library, and with
+    that of the patch release before where one was never published.
     """
     told = json.loads(run(go(), "mod", "download", "-json", f"{MODULE}@{settings.KUBERNETES}", cwd="/", env=environment))
     origin = json.loads(run(go(), "mod", "edit", "-json", told["GoMod"], cwd="/", env=environment))
     library_version = settings.KUBERNETES.replace("v1.", "v0.", 1)
-    lines = ["module highwater.test/lab-kubelet", f"go {origin['Go']}", f"require {MODULE} {settings.KUBERNETES}"]
-    for replaced in origin["Replace"]:
-        if replaced["New"]["Path"].startswith("./staging/"):
-            library = replaced["Old"]["Path"]
-            lines.append(f"replace {library} => {library} {library_version}")
-    (folder / "go.mod").write_text("\n".join(lines) + "\n")
+    libraries = {
+        replaced["Old"]["Path"]: library_version for replaced in origin["Replace"] if replaced["New"]["Path"].startswith("./staging/")}
     # Names the package that is built, for `go mod tidy`.
     (folder / "tools.go").write_text(f'package tools\n\nimport _ "{MODULE}/cmd/kubelet/app"\n')
+    while True:
+        lines = ["module highwater.test/lab-kubelet", f"go {origin['Go']}", f"require {MODULE} {settings.KUBERNETES}"]
+        lines += [f"replace {library} => {library} {version}" for library, version in libraries.items()]
+        (folder / "go.mod").write_text("\n".join(lines) + "\n")
+        try:
+            run(*command, "mod", "tidy", cwd=folder, env=environment)
+            return
+        except LabError as error:
+            lacking = set(re.findall(r"(k8s\.io/[\w-]+)@v[\d.]+: reading \S+: (?:403|404)", str(error))) & set(libraries)
+            if not lacking:
+                raise
+            for library in lacking:
+                head, _, patch = libraries[library].rpartition(".")
+                libraries[library] = f"{head}.{int(patch) - 1}"
 
 
 def imitate():

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pathlib
+import re
 import sys
 from dataclasses import dataclass, field
 
@@ -28,7 +29,13 @@ if KUBELETS not in ("auto", "real", "imitation"):
 # Seconds that any one wait may last. Polling is fast, so a quiet machine never sees this number.
 PATIENCE = number("LAB_PATIENCE", "180")
 
-KUBERNETES = "v1.37.2"
+# The release of the kubelets. The truth test plays with several; the rest of the lab is made for the first one here.
+KUBERNETES = os.environ.get("LAB_KUBERNETES") or "v1.37.2"
+if not re.fullmatch(r"v1\.\d+\.\d+", KUBERNETES):
+    sys.exit(f"lab: LAB_KUBERNETES={KUBERNETES}: must be a release such as v1.33.13")
+MINOR = int(KUBERNETES.split(".")[1])
+# Put behind names of what is made for another release than the usual one.
+OTHER_RELEASE = "" if KUBERNETES == "v1.37.2" else f"-{KUBERNETES}"
 KUBELET = CACHE / f"kubelet-{KUBERNETES}" / "kubelet"
 IMITATION = CACHE / "imitation" / "kubelet"
 

@@ -10,7 +10,7 @@ from .machine import say
 from .packages import PACKAGES, unpack
 
 # Two sets, so that changing between real kubelets and imitations makes nothing anew.
-TREES = settings.CACHE / f"trees-{kind()}"
+TREES = settings.CACHE / f"trees-{kind()}{settings.OTHER_RELEASE}"
 HOST = TREES / "host"
 POD = TREES / "pod"
 NODE = TREES / "node"

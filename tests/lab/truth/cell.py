@@ -223,7 +223,7 @@ class Cell:
         if self.config is None:
             words += [
                 f"--container-runtime-endpoint=unix://{settings.CONTAINERD_SOCKET}", "--cgroup-driver=cgroupfs",
-                f"--cgroup-root=/{self.cgroup}", "--fail-cgroupv1=false", "--fail-swap-on=false", "--oom-score-adj=0", "--resolv-conf=",
+                f"--cgroup-root=/{self.cgroup}", *(["--fail-cgroupv1=false"] if settings.MINOR >= 31 else []), "--fail-swap-on=false", "--oom-score-adj=0", "--resolv-conf=",
                 "--make-iptables-util-chains=false", "--pod-manifest-path=/etc/kubernetes/manifests", "--anonymous-auth=true",
                 "--authorization-mode=AlwaysAllow", f"--volume-plugin-dir={settings.KUBELET_ROOT}/volume-plugins"]
         else:

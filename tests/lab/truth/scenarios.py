@@ -285,7 +285,7 @@ def collection_off(cell):
         number = sum(1 for at in (1, 2) if this.begun > cell.tick(at)) + 1
         pause_until(cell.tick(number) - 30)
         cell.leave_percent(15.5)
-        yield observe(cell, "GC off: a tick below 16 %", GC, due=cell.tick(number))
+        yield observe(cell, "GC off: an image GC run below 16 %", GC, due=cell.tick(number))
         cell.relieve()
 
 
@@ -308,6 +308,39 @@ def starts_below(cell):
         cell.relieve()
 
 
+def minimum_age_after_a_start(cell):
+    """With a minimum age of an hour: up to 1.28 what is there at a kubelet's start has no age to wait for, from 1.29 on it has."""
+    images = several("at-start", 3)
+    furnish(cell)
+    cell.load(images)
+    cell.watch()
+    pause(LISTED)
+    begin(cell)
+    pause(LISTED)
+    gone = names(images) | {EXITED.name} if settings.MINOR <= 28 else ()
+    yield observe(cell, "minimum age after a start", EVICTION, due=time.time() + 25, gone=gone, act=cross(cell, 14.5))
+    cell.relieve()
+
+
+def nodefs(cell):
+    """A threshold of nodefs on the disk that it shares with the images: from 1.29 to 1.31 a sync may turn to pods and delete no image."""
+    skips = 29 <= settings.MINOR <= 31
+    sets = [several(f"nodefs-{number}", 3) for number in (1, 2, 3)]
+    furnish(cell)
+    cell.load(sets[0])
+    cell.watch()
+    begin(cell)
+    for number, images in enumerate(sets):
+        pause_until(cell.tick(number) + MINIMUM_AGE + 10)
+        gone = names(images) | ({EXITED.name} if number == 0 else set())
+        expected = {"of": gone, "ties": True} if skips else {"gone": gone}
+        this = observe(cell, "nodefs on a shared disk", EVICTION, due=time.time() + 45, act=cross(cell, 14.5), **expected)
+        cell.relieve()
+        if number + 1 < len(sets):
+            cell.load(sets[number + 1])
+        yield this
+
+
 # ---------------------------------------------------------------- the cells
 
 # Far from the line of eviction, so that collection has the disk to itself.
@@ -328,4 +361,10 @@ CELLS = {
     "eviction": (evicts_everything, {}),
     "gc-off": (collection_off, {"imageGCHighThresholdPercent": 100}),
     "starts-below": (starts_below, {}),
+    "minimum-age": (minimum_age_after_a_start, {"imageMinimumGCAge": "1h"}),
+    "nodefs": (nodefs, {"evictionHard": {"nodefs.available": "15%"}}),
 }
+# From which minor release on a story can be told: before, the setting does not exist or is off; or the kubelet deletes in the second
+# in which it starts, when nobody has discovered it yet.
+SINCE = {"age": 30, "starts-below": 29}
+CELLS = {names: cell for names, cell in CELLS.items() if settings.MINOR >= SINCE.get(names, 0)}

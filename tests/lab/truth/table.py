@@ -4,10 +4,13 @@ import gzip
 import pathlib
 import re
 
+from nested import settings
+
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs/validation.md"
 FIXTURES = ROOT / "tests/fixtures/recordings/truth"
-BEGIN, END = "<!-- truth: begin -->", "<!-- truth: end -->"
+NAME = f"truth{settings.OTHER_RELEASE}"
+BEGIN, END = f"<!-- {NAME}: begin -->", f"<!-- {NAME}: end -->"
 HEAD = ["scenario", "passes", "images deleted", "certain: gone of all", "possible: gone of all", "safe: gone of all",
         "time: most off", "level after: most off"]
 
@@ -38,6 +41,10 @@ def cells(rounds):
 def compare(found, update):
     """Put the table into the page, or say where the page differs: in its scenarios, not in figures that vary from run to run."""
     page = PAGE.read_text()
+    if BEGIN not in page and not update:
+        return [f"{PAGE.relative_to(ROOT)} has no table of {settings.KUBERNETES}: write it with UPDATE_VALIDATION=1"]
+    if BEGIN not in page:
+        page = f"{page.rstrip()}\n\n## Kubelet {settings.KUBERNETES}\n\n{BEGIN}\n{END}\n"
     before, rest = page.split(BEGIN)
     old, after = rest.split(END)
     new = table(found)
@@ -54,4 +61,4 @@ def keep(recordings):
     """Put recordings among the fixtures, compressed, without the time in the head of the file: the same bytes for the same lines."""
     FIXTURES.mkdir(parents=True, exist_ok=True)
     for recording in recordings:
-        (FIXTURES / f"{recording.name}.gz").write_bytes(gzip.compress(recording.read_bytes(), mtime=0))
+        (FIXTURES / f"{recording.stem}{settings.OTHER_RELEASE}.jsonl.gz").write_bytes(gzip.compress(recording.read_bytes(), mtime=0))
