@@ -12,20 +12,19 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What one sample means.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Assessment {
     /// One for each filesystem of the sample, in its order.
     pub filesystems: Vec<FilesystemAssessment>,
     /// One for each layer of the sample, in its order.
     pub layers: Vec<LayerAssessment>,
-    /// How right earlier forecasts were, by trigger, over all filesystems and levels that were ever watched; a trigger that
+    /// How right earlier forecasts were, by trigger, over all filesystems and thresholds that were ever watched; a trigger that
     /// never was armed is not in it.
-    #[serde(default)]
     pub scores: BTreeMap<Trigger, Tally>,
 }
 
 /// What is known of one filesystem beyond its numbers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FilesystemAssessment {
     /// Which.
     pub id: FilesystemId,
@@ -36,23 +35,22 @@ pub struct FilesystemAssessment {
     /// Net rate at which it fills; negative when emptying; `None` before there are enough samples.
     pub fill_rate: Option<ByteRate>,
     /// The last hours and the next, for a chart.
-    #[serde(default)]
     pub timeline: Timeline,
-    /// What expected_triggers on it, soonest first, over all layers; at most 100.
+    /// What is expected to trigger on it, soonest first, over all layers; at most 100.
     pub expected_triggers: Vec<ExpectedTrigger>,
 }
 
 /// What is known of one layer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LayerAssessment {
     /// Which.
     pub id: LayerId,
     /// The settings in force: `None` while a kubelet runs whose settings cannot be read, and in an inner layer without a kubelet,
-    /// where nobody collects. A machine without any kubelet of its own is given the defaults that one would have.
+    /// where no image GC runs. A machine without any kubelet of its own is given the defaults that one would have.
     pub policy: Option<GcPolicy>,
-    /// When the kubelet looks next whether images must go; `None` without a kubelet or where its loop is off.
+    /// When the next image GC run is due; `None` without a kubelet or where image GC is off.
     pub next_image_gc_at: Option<Timestamp>,
-    /// Every trigger that is armed in this layer. What is not in the list cannot strike. An eviction with a soft threshold besides
+    /// Every trigger that is armed in this layer. What is not in the list cannot trigger. An eviction with a soft threshold besides
     /// a lower hard one is in it with both.
     pub triggers: Vec<TriggerAssessment>,
     /// What its images mean; `None` where the runtime does not tell them.
@@ -63,7 +61,7 @@ pub struct LayerAssessment {
 }
 
 /// How near one trigger is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TriggerAssessment {
     /// Which.
     pub trigger: Trigger,
@@ -71,30 +69,39 @@ pub struct TriggerAssessment {
     pub signal: Option<Signal>,
     /// The filesystem it watches.
     pub filesystem: FilesystemId,
-    /// Bytes (or inodes, for inode_eviction) available below which it expected_triggers.
+    /// Bytes (or inodes, for inode_eviction) available below which it triggers.
     pub threshold: u64,
     /// Bytes (or inodes) that can still be used up before that; negative once crossed; `None` where the filesystem
     /// could not be measured.
     pub headroom: Option<i64>,
-    /// When the line is crossed; `None` while too little has been seen.
+    /// When the threshold is crossed; `None` while too little has been seen.
     pub forecast: Option<Forecast>,
-    /// When the kubelet acts on it: at its next check after the crossing. `None` where `forecast` is.
-    pub action: Option<Action>,
+    /// When the kubelet acts on it: at its next image GC run or eviction manager sync after the crossing. `None` where `forecast` is.
+    pub action: Option<Quantiles>,
 }
 
-/// When a trigger acts, at quantiles of the forecast. `None`: not foreseen.
+/// When something happens, at quantiles of the forecast; `None`: not expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Action {
+pub struct Quantiles {
     /// With 10 % probability it is sooner.
+    #[serde(rename = "p10_seconds", with = "crate::form")]
     pub p10: Option<Span>,
-    /// As likely sooner as later.
+    /// The median.
+    #[serde(rename = "p50_seconds", with = "crate::form")]
     pub p50: Option<Span>,
     /// With 90 % probability it is sooner.
+    #[serde(rename = "p90_seconds", with = "crate::form")]
     pub p90: Option<Span>,
 }
 
+impl From<&Forecast> for Quantiles {
+    fn from(forecast: &Forecast) -> Self {
+        Self { p10: forecast.p10, p50: forecast.p50, p90: forecast.p90 }
+    }
+}
+
 /// One trigger of one layer, in the order in which those of a disk act.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ExpectedTrigger {
     /// Of which layer; for the full disk the first one on it.
     pub layer: LayerId,
@@ -111,7 +118,7 @@ pub struct ExpectedTrigger {
 }
 
 /// A trigger that preempts another one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PreemptedBy {
     /// Of which layer.
     pub layer: LayerId,

@@ -38,7 +38,7 @@ const MOST: usize = 100;
 /// The triggers of one disk, the most urgent first; `fill_rate` is that of the disk.
 ///
 /// Of a layer without a kubelet only the full disk is among them, which comes once. Inodes are not bytes: what frees the ones
-/// is not said to spare from the others.
+/// is not said to preempt the others.
 pub(super) fn expected_triggers(
     disk: FilesystemId,
     layers: &[LayerAssessment],
@@ -67,10 +67,10 @@ pub(super) fn expected_triggers(
     let mut expected_triggers: Vec<ExpectedTrigger> = Vec::with_capacity(found.len());
     for (index, candidate) in found.iter().enumerate() {
         let before = found.iter().take(index).zip(&expected_triggers);
-        // One that is surely spared itself frees nothing.
-        let savers = before.filter(|(_, strike)| strike.preempted_by.as_ref().is_none_or(|spared| !spared.is_certain));
-        let spared = savers.filter_map(|(saver, _)| spared(candidate, saver, fill_rate));
-        let preempted_by = spared.min_by_key(|spared| !spared.is_certain);
+        // One that is certainly preempted itself frees nothing.
+        let earlier = before.filter(|(_, found)| found.preempted_by.as_ref().is_none_or(|by| !by.is_certain));
+        let preempting = earlier.filter_map(|(earlier, _)| preempted(candidate, earlier, fill_rate));
+        let preempted_by = preempting.min_by_key(|by| !by.is_certain);
         expected_triggers.push(ExpectedTrigger {
             layer: candidate.layer.clone(),
             trigger: candidate.trigger.trigger,
@@ -104,33 +104,33 @@ impl Contestant<'_> {
     }
 }
 
-/// Whether what `saver` frees keeps the disk above the line of `strike` until that would act.
-fn spared(strike: &Contestant<'_>, saver: &Contestant<'_>, fill_rate: Option<ByteRate>) -> Option<PreemptedBy> {
+/// Whether what `earlier` frees keeps the disk above the threshold of `later` until that would act.
+fn preempted(later: &Contestant<'_>, earlier: &Contestant<'_>, fill_rate: Option<ByteRate>) -> Option<PreemptedBy> {
     let counts_inodes = |candidate: &Contestant<'_>| candidate.trigger.trigger == Trigger::InodeEviction;
-    if counts_inodes(strike) || counts_inodes(saver) {
+    if counts_inodes(later) || counts_inodes(earlier) {
         return None;
     }
-    let prediction = saver.prediction?;
+    let prediction = earlier.prediction?;
     let (freed, after) = (prediction.freed?, prediction.available_after?);
-    // A kubelet that finds nothing to delete helps nobody, however far above the line its own is.
+    // A kubelet that finds nothing to delete preempts nothing, however far above this threshold its own is.
     if freed.most == Bytes::ZERO {
         return None;
     }
-    let (first, then) = (saver.acts_in()?, strike.acts_in()?);
+    let (first, then) = (earlier.acts_in()?, later.acts_in()?);
     let rate = fill_rate.map_or(0.0, ByteRate::get).max(0.0);
     let written = Bytes::from_f64_saturating((then.as_secs_f64() - first.as_secs_f64()) * rate);
-    let line = Bytes::new(strike.trigger.threshold);
-    let keeps_above = |available: Bytes| available.saturating_sub(written) >= line;
+    let threshold = Bytes::new(later.trigger.threshold);
+    let keeps_above = |available: Bytes| available.saturating_sub(written) >= threshold;
     if !keeps_above(after.most) {
         return None;
     }
-    // One pass of one kubelet deletes images first, measures anew, and only then turns to pods.
-    let same_pass = strike.layer == saver.layer && strike.trigger.trigger == Trigger::PodEviction;
-    let in_order = strike.quantiles().into_iter().zip(saver.quantiles()).all(|pair| match pair {
-        (Some(strike), Some(saver)) => saver < strike || (same_pass && saver == strike),
+    // One eviction manager sync deletes images first, measures anew, and only then turns to pods.
+    let same_sync = later.layer == earlier.layer && later.trigger.trigger == Trigger::PodEviction;
+    let in_order = later.quantiles().into_iter().zip(earlier.quantiles()).all(|pair| match pair {
+        (Some(later), Some(earlier)) => earlier < later || (same_sync && earlier == later),
         (None, _) => true,
         (Some(_), None) => false,
     });
     let is_certain = fill_rate.is_some() && in_order && freed.least > Bytes::ZERO && keeps_above(after.least);
-    Some(PreemptedBy { layer: saver.layer.clone(), trigger: saver.trigger.trigger, is_certain })
+    Some(PreemptedBy { layer: earlier.layer.clone(), trigger: earlier.trigger.trigger, is_certain })
 }

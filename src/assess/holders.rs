@@ -56,7 +56,7 @@ impl<'a> Nesting<'a> {
         self.parent(layer).is_some_and(|parent| parent.parent.is_none())
     }
 
-    /// By pod, most bytes first, and what belongs to no layer; `held` is what each layer holds alone.
+    /// By pod, most bytes first, and what belongs to no layer; `held` are the exclusive bytes of each layer.
     pub fn holders<'h>(
         &self,
         held: impl IntoIterator<Item = (&'h LayerId, &'h BTreeMap<Component, Bytes>)>,

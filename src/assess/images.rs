@@ -23,7 +23,7 @@ use std::sync::Arc;
 pub(super) type Measured<'a> = Option<(FilesystemId, &'a Space)>;
 
 /// What is known of the images of one layer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ImagesAssessment {
     /// When the runtime listed them.
     pub listed_at: Timestamp,
@@ -38,7 +38,6 @@ pub struct ImagesAssessment {
     /// Since when the kubelet's records could be followed; `None`: not at all yet.
     pub followed_since: Option<Timestamp>,
     /// What the predictions rest on, for questions that assume something else.
-    #[serde(skip)]
     pub basis: Basis,
 }
 
@@ -54,7 +53,7 @@ pub struct Basis {
 }
 
 /// What is known of one image, whatever triggers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageNote {
     /// Which.
     pub id: ImageId,
@@ -92,8 +91,7 @@ pub enum ImageState {
 }
 
 /// When the kubelet last saw an image in use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LastUsed {
     /// It is not known: highwater has not run for long enough.
     Unknown,
@@ -109,6 +107,7 @@ pub struct Observed {
     /// Bursts of deletions.
     pub runs: u64,
     /// Images.
+    #[serde(rename = "count")]
     pub images: u64,
     /// Their sizes as the runtime lists them.
     pub bytes: Bytes,

@@ -10,7 +10,7 @@ mod scores;
 mod timeline;
 
 pub use assessment::{
-    Action, Assessment, ExpectedTrigger, FilesystemAssessment, LayerAssessment, PreemptedBy, TriggerAssessment,
+    Assessment, ExpectedTrigger, FilesystemAssessment, LayerAssessment, PreemptedBy, Quantiles, TriggerAssessment,
 };
 pub use expected_triggers::Urgency;
 pub use images::{ImageNote, ImageState, ImagesAssessment, LastUsed, Observed};
@@ -193,26 +193,26 @@ fn assess_layer(
     }
 }
 
-/// When the kubelet acts on a line that is crossed as forecast. A later crossing is never acted on sooner, so that each quantile
+/// When the kubelet acts on a threshold that is crossed as forecast. A later crossing is never acted on sooner, so that each quantile
 /// of the one gives that of the other. Without a kubelet nobody acts, and the crossing is all there is. `since`: when a soft
-/// line that is crossed now was first seen so.
+/// threshold that is crossed now was first seen so.
 fn action(
     level: &TriggerLevel,
     forecast: &Forecast,
     schedule: Option<GcSchedule>,
     now: Timestamp,
     since: Option<Timestamp>,
-) -> Action {
+) -> Quantiles {
     let acts = |crossing: Option<Span>| {
         let crossing = crossing?;
         let Some(schedule) = schedule else { return Some(crossing) };
         let at = if level.trigger == Trigger::ImageGc && crossing == Span::ZERO {
-            // Crossed at some time before: the next tick sees it.
+            // Crossed at some time before: the next image GC run sees it.
             schedule.next_gc_run(now).at
         } else if crossing == Span::ZERO
             && let Some(since) = since
         {
-            // Part of its grace period is over, or all of it: then every pass acts.
+            // Part of its grace period is over, or all of it: then every sync acts.
             let after_grace = schedule.acts_at(level.trigger, level.signal, since, level.grace_period).at;
             after_grace.max(schedule.next_eviction_sync(level.signal, now).at)
         } else {
@@ -220,5 +220,5 @@ fn action(
         };
         Some(at.since(now).max(crossing))
     };
-    Action { p10: acts(forecast.p10), p50: acts(forecast.p50), p90: acts(forecast.p90) }
+    Quantiles { p10: acts(forecast.p10), p50: acts(forecast.p50), p90: acts(forecast.p90) }
 }

@@ -1,11 +1,10 @@
-//! How did the space on a disk go, and how may it go on? What a chart needs, bounded whatever the disk did.
+//! How much space was there on a disk, and how much may there be? What a chart needs, bounded whatever the disk did.
 
 use crate::forecast::{Forecast, History, Moment, Outlook};
 use crate::units::Bytes;
-use serde::{Deserialize, Serialize};
 
 /// The last hours of a filesystem, and what lies ahead.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Timeline {
     /// What was available at the end of each minute that was measured, oldest first; at most 361 values.
     pub past: Vec<Moment>,
@@ -14,7 +13,7 @@ pub struct Timeline {
 }
 
 /// One level and when it is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Projection {
     /// Bytes available.
     pub available: Bytes,

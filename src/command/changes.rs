@@ -19,8 +19,8 @@ pub(super) struct Changes {
     policies: BTreeMap<String, Option<String>>,
     /// Bursts of deletions, images and bytes that were seen in each layer, by what deleted them.
     deleted: BTreeMap<(String, Option<Trigger>), Observed>,
-    /// Layer and trigger of everything that is foreseen or crossed.
-    foreseen: BTreeSet<(String, &'static str)>,
+    /// Layer and trigger of everything that is expected or crossed.
+    expected: BTreeSet<(String, &'static str)>,
 }
 
 impl Changes {
@@ -33,7 +33,7 @@ impl Changes {
             lost: BTreeMap::new(),
             policies: BTreeMap::new(),
             deleted: BTreeMap::new(),
-            foreseen: BTreeSet::new(),
+            expected: BTreeSet::new(),
         }
     }
 
@@ -43,14 +43,14 @@ impl Changes {
         self.log_sources(snapshot);
         self.log_policies(snapshot);
         self.log_deletions(snapshot);
-        let mut foreseen = BTreeSet::new();
+        let mut expected = BTreeSet::new();
         for layer in &snapshot.assessment.layers {
-            self.log_triggers(layer, &mut foreseen);
+            self.log_triggers(layer, &mut expected);
         }
-        for (layer, trigger) in self.foreseen.difference(&foreseen) {
-            tracing::info!(layer, trigger, "no longer foreseen");
+        for (layer, trigger) in self.expected.difference(&expected) {
+            tracing::info!(layer, trigger, "no longer expected");
         }
-        self.foreseen = foreseen;
+        self.expected = expected;
         self.started = true;
     }
 
@@ -124,7 +124,7 @@ impl Changes {
         self.deleted = deleted;
     }
 
-    fn log_triggers(&self, layer: &LayerAssessment, foreseen: &mut BTreeSet<(String, &'static str)>) {
+    fn log_triggers(&self, layer: &LayerAssessment, expected: &mut BTreeSet<(String, &'static str)>) {
         for trigger in &layer.triggers {
             // A full disk is full for every layer on it: one line for the disk.
             let whose = match trigger.trigger {
@@ -133,21 +133,21 @@ impl Changes {
             };
             let key = (whose, trigger.trigger.as_str());
             let verdict = Verdict::of(trigger.headroom, trigger.action.and_then(|action| action.p50), self.windows);
-            let known = self.foreseen.contains(&key) || foreseen.contains(&key);
-            // What was said is taken back only when it is far off again: a forecast trembles around any line.
+            let known = self.expected.contains(&key) || expected.contains(&key);
+            // What was said is taken back only when it is far off again: a forecast trembles around any threshold.
             if verdict == Verdict::Ok || (verdict == Verdict::Warning && !known) {
                 continue;
             }
             if !known {
                 let (whose, what) = (&key.0, key.1);
                 if trigger.headroom.is_some_and(|headroom| headroom < 0) {
-                    tracing::warn!(layer = whose, trigger = what, "the line is crossed");
+                    tracing::warn!(layer = whose, trigger = what, "threshold crossed");
                 } else {
                     let within = trigger.forecast.and_then(|forecast| forecast.p50).map(|span| span.to_string());
-                    tracing::warn!(layer = whose, trigger = what, within, "foreseen");
+                    tracing::warn!(layer = whose, trigger = what, within, "expected");
                 }
             }
-            foreseen.insert(key);
+            expected.insert(key);
         }
     }
 }

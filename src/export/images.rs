@@ -3,8 +3,9 @@
 
 use super::catalogue::Name;
 use super::series::{LabelValue, Series, Value, named, series, word};
+use crate::assess::Observed;
 use crate::model::Trigger;
-use crate::report::{Deleted, ImagesReport, LayerReport, VictimsReport, Word};
+use crate::report::{ImagesReport, LayerReport, VictimsReport, Word};
 use crate::untrusted::Label;
 
 /// Everything but the names. The victims of inode eviction are those of image eviction and have no series of their own.
@@ -25,10 +26,10 @@ pub(super) fn of(layer: &LayerReport, all: &mut Vec<Series>) {
     for trigger in [Trigger::ImageGc.into(), Trigger::ImageEviction.into(), unknown] {
         let seen = images.deleted_observed.get(&trigger).copied();
         // Of what cannot be told there is a series once there was any.
-        let Some(seen) = seen.or_else(|| trigger.known().map(|_| Deleted::default())) else { continue };
+        let Some(seen) = seen.or_else(|| trigger.known().map(|_| Observed::default())) else { continue };
         let labels = || [name(), word(&trigger)];
         all.push(series(Name::ObservedRuns, labels(), Value::Count(seen.runs)));
-        all.push(series(Name::ObservedDeletions, labels(), Value::Count(seen.count)));
+        all.push(series(Name::ObservedDeletions, labels(), Value::Count(seen.images)));
         all.push(series(Name::ObservedBytes, labels(), Value::Count(seen.bytes.get())));
     }
 }

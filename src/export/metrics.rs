@@ -8,10 +8,10 @@ use super::catalogue::Name;
 use super::exposition::Exposition;
 use super::images;
 use super::series::{LabelValue, Series, Value, named, series, word};
+use crate::assess::Quantiles;
 use crate::model::Signal;
 use crate::report::{
-    FilesystemReport, LayerReport, PolicyReport, Quantiles, Report, ScoreReport, SettingReport, Text, TriggerReport,
-    Unit,
+    FilesystemReport, LayerReport, PolicyReport, Report, ScoreReport, SettingReport, Text, TriggerReport, Unit,
 };
 use crate::snapshot::AgentHealth;
 use crate::time::{Span, Timestamp};

@@ -1,9 +1,10 @@
 //! How are findings put into words? Short phrases that the table and the page share.
 
+use crate::assess::Quantiles;
 use crate::forecast::Horizon;
 use crate::model::Trigger;
 use crate::report::explanation::OutcomeReason;
-use crate::report::{ExpectedTriggerReport, PolicyReport, Quantiles, Unit, Word};
+use crate::report::{ExpectedTriggerReport, PolicyReport, Unit, Word};
 use crate::time::Span;
 use crate::units::{Ratio, human_signed};
 use crate::untrusted::Label;

@@ -22,7 +22,7 @@ pub enum Horizon {
 }
 
 /// When a level is reached, as far as it can be told.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Forecast {
     /// Time until the level is reached: with 10 % probability it is sooner. `None`: not foreseen.
     pub p10: Option<Span>,

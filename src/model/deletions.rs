@@ -9,11 +9,11 @@ use super::{Release, Rule, Trigger};
 use crate::sample::{Image, ImageId, ImageStore};
 use crate::time::{Span, Timestamp};
 use crate::units::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::collections::{BTreeSet, HashSet};
 
 /// Images that vanished between two lists.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deletions {
     /// The last list that had them.
     pub after: Timestamp,
@@ -74,7 +74,7 @@ pub fn deletions(
 }
 
 /// How a prediction compares with what happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Score {
     /// Predicted as certain, and gone.
     pub certain_gone: usize,

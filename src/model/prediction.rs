@@ -44,7 +44,7 @@ pub struct Subject<'a> {
 pub type Crossings = BTreeMap<(Trigger, FilesystemId), Crossing>;
 
 /// What one trigger would do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prediction {
     /// Which trigger, with its threshold; `headroom` counts what is written besides.
     pub level: TriggerLevel,

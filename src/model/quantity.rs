@@ -3,12 +3,10 @@
 //!
 //! Mirrors `eviction/helpers.go` parseThresholdStatement and parsePercentage, and `resource.ParseQuantity`.
 
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// A threshold in bytes (or inodes), or as a part of the capacity.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ThresholdValue {
     /// Bytes or inodes.
     Quantity(u64),

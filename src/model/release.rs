@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The release of a kubelet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Release {
     /// Nothing tells it.
     #[default]

@@ -6,10 +6,9 @@ use super::eviction::deletes_images;
 use super::{EvictionThreshold, GcPolicy, Signal, Trigger, usage};
 use crate::sample::{FilesystemId, Space};
 use crate::time::Span;
-use serde::{Deserialize, Serialize};
 
 /// The line of one trigger on one filesystem.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TriggerLevel {
     /// Which trigger.
     pub trigger: Trigger,

@@ -13,7 +13,7 @@ use crate::untrusted::Label;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Rises when a field changes its meaning or goes; new fields leave it as it is.
+/// Rises when a field changes its meaning or is removed; new fields leave it as it is.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// The answer to a question.
@@ -152,9 +152,9 @@ pub struct PredictionReport {
     pub wanted_bytes: Option<Range<i64>>,
     /// Whether the images are enough for that.
     pub suffices: Option<bool>,
-    /// What goes whatever the order.
+    /// What is deleted whatever the order.
     pub certain: Total,
-    /// What may go besides.
+    /// What may be deleted besides.
     pub possible: Total,
     /// What becomes free on the disk.
     pub freed_bytes: Option<Range<u64>>,
@@ -192,13 +192,13 @@ pub struct Range<T> {
 pub struct OutcomeReport {
     /// Its id.
     pub image: Label,
-    /// Whether it goes.
+    /// Whether it is deleted.
     pub outcome: Word<Certainty>,
     /// Why.
     pub reason: Word<OutcomeReason>,
 }
 
-/// Whether an image goes.
+/// Whether an image is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Certainty {
@@ -210,7 +210,7 @@ pub enum Certainty {
     Safe,
 }
 
-/// Why an image goes or stays, those that go first.
+/// Why an image is deleted or kept, the reasons to delete it first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutcomeReason {

@@ -1,7 +1,7 @@
 //! What is there of a layer's images in numbers, and which are most at risk? Every image by name is in the explanation.
 
 use super::Word;
-use crate::assess::ImageState;
+use crate::assess::{ImageState, Observed};
 use crate::model::Trigger;
 use crate::model::recovery::Recoverable;
 use crate::time::Timestamp;
@@ -26,7 +26,7 @@ pub struct ImagesReport {
     #[serde(default)]
     pub at_risk: Vec<AtRisk>,
     /// What was seen to be deleted, by trigger; `unknown`: it cannot be told what deleted it.
-    pub deleted_observed: BTreeMap<Word<Trigger>, Deleted>,
+    pub deleted_observed: BTreeMap<Word<Trigger>, Observed>,
 }
 
 /// Images in numbers.
@@ -45,9 +45,9 @@ pub struct VictimsReport {
     pub trigger: Word<Trigger>,
     /// Whether its threshold is crossed.
     pub crossed: bool,
-    /// What goes whatever the order.
+    /// What is deleted whatever the order.
     pub certain: Count,
-    /// What may go besides.
+    /// What may be deleted besides.
     pub possible: Count,
     /// Of both, how many exist nowhere else.
     #[serde(default)]
@@ -69,17 +69,6 @@ pub struct AtRisk {
     pub outcome: Label,
     /// Whether it can be pulled again.
     pub recoverable: Word<Recoverable>,
-}
-
-/// What was seen to be deleted since the agent started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Deleted {
-    /// Bursts of deletions.
-    pub runs: u64,
-    /// Images.
-    pub count: u64,
-    /// Their sizes.
-    pub bytes: Bytes,
 }
 
 impl ImagesReport {

@@ -37,7 +37,7 @@ pub struct LayerReport {
     /// Which pod, job and cluster it belongs to.
     #[serde(flatten)]
     pub origin: LayerOrigin,
-    /// What it holds itself, without `other`; `None` where one of its filesystems has not been walked since it is there.
+    /// Its exclusive bytes, without `other`; `None` where one of its filesystems has not been walked since it is there.
     pub exclusive_bytes: Option<Bytes>,
     /// The same by component, with `other`.
     pub exclusive_bytes_by_component: Option<ComponentBytes>,

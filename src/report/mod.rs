@@ -27,13 +27,13 @@ pub use filesystem::{
     ComponentBytes, ErrorReport, ExpectedTriggerReport, FilesystemReport, HolderReport, LayerUsageReport,
     PreemptedByReport, UsageReport,
 };
-pub use images::{AtRisk, Count, Deleted, ImagesReport, VictimsReport};
+pub use images::{AtRisk, Count, ImagesReport, VictimsReport};
 pub use layer::{KubeletReport, LayerReport, RuntimeReport, SourceReport};
 pub use node::{Report, SCHEMA_VERSION};
 pub use policy::{PolicyReport, SettingReport, ThresholdReport};
 pub use problem::Problem;
 pub use remedy::{Edit, RemedyKind, RemedyReport, RunIn, SettingsOf};
 pub use text::Text;
-pub use trigger::{ForecastReport, Quantiles, TriggerReport, Unit};
+pub use trigger::{ForecastReport, TriggerReport, Unit};
 pub use verdict::{Reason, VerdictReport};
 pub use word::{Named, Word};

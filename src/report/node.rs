@@ -11,7 +11,7 @@ use crate::units::Bytes;
 use crate::untrusted::Label;
 use serde::{Deserialize, Serialize};
 
-/// Rises when a field changes its meaning or goes; new fields leave it as it is.
+/// Rises when a field changes its meaning or is removed; new fields leave it as it is.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// A node at one moment.

@@ -1,6 +1,7 @@
 //! What keeps the images of a layer that would be lost for good? As data; the words are the renderers'.
 
-use super::{Quantiles, Text, Word};
+use super::{Text, Word};
+use crate::assess::Quantiles;
 use crate::units::Bytes;
 use crate::untrusted::Label;
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! How near is one trigger, and which of several comes first?
 
 use super::{Text, Word};
-use crate::assess::Urgency;
+use crate::assess::{Quantiles, Urgency};
 use crate::forecast::{Forecast, Horizon};
 use crate::model::{Signal, Trigger};
 use crate::time::Span;
@@ -42,20 +42,6 @@ pub enum Unit {
     Inodes,
 }
 
-/// When something happens; `None`: not expected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Quantiles {
-    /// With 10 % probability it is sooner.
-    #[serde(rename = "p10_seconds", with = "crate::form")]
-    pub p10: Option<Span>,
-    /// The median.
-    #[serde(rename = "p50_seconds", with = "crate::form")]
-    pub p50: Option<Span>,
-    /// With 90 % probability it is sooner.
-    #[serde(rename = "p90_seconds", with = "crate::form")]
-    pub p90: Option<Span>,
-}
-
 /// When a threshold is crossed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ForecastReport {
@@ -94,11 +80,5 @@ impl From<&Forecast> for ForecastReport {
     fn from(forecast: &Forecast) -> Self {
         let within = |horizon: Horizon| (horizon.into(), forecast.within(horizon));
         Self { quantiles: forecast.into(), probability: Horizon::ALL.into_iter().map(within).collect() }
-    }
-}
-
-impl From<&Forecast> for Quantiles {
-    fn from(forecast: &Forecast) -> Self {
-        Self { p10: forecast.p10, p50: forecast.p50, p90: forecast.p90 }
     }
 }

@@ -2,7 +2,7 @@
 //! 280 GiB disk. The values are made up to differ from each other, not to be what assess would say.
 
 use highwater::assess::{
-    Action, Assessment, ExpectedTrigger, FilesystemAssessment, LayerAssessment, Observed, PreemptedBy, Projection,
+    Assessment, ExpectedTrigger, FilesystemAssessment, LayerAssessment, Observed, PreemptedBy, Projection, Quantiles,
     State, Timeline, TriggerAssessment, assess,
 };
 use highwater::export::page::{self, PageOptions};
@@ -499,7 +499,7 @@ fn layer_assessment(id: LayerId, origin: &Origin) -> LayerAssessment {
                     p90: Some(Span::from_secs(2_460)),
                     probability: [0.13, 0.81, 0.97, 0.99].map(Ratio::new),
                 }),
-                action: Some(Action {
+                action: Some(Quantiles {
                     p10: Some(Span::from_secs(700)),
                     p50: Some(Span::from_secs(1_300)),
                     p90: Some(Span::from_secs(2_500)),
@@ -517,7 +517,7 @@ fn layer_assessment(id: LayerId, origin: &Origin) -> LayerAssessment {
                     p90: None,
                     probability: [0.0, 0.0, 0.12, 0.4].map(Ratio::new),
                 }),
-                action: Some(Action { p10: Some(Span::from_secs(3_005)), p50: None, p90: None }),
+                action: Some(Quantiles { p10: Some(Span::from_secs(3_005)), p50: None, p90: None }),
             },
             TriggerAssessment {
                 trigger: Trigger::InodeEviction,
@@ -560,7 +560,7 @@ fn disk_full() -> TriggerAssessment {
             p90: None,
             probability: [0.0, 0.0, 0.0, 0.25].map(Ratio::new),
         }),
-        action: Some(Action { p10: None, p50: None, p90: None }),
+        action: Some(Quantiles { p10: None, p50: None, p90: None }),
     }
 }
 

@@ -46,7 +46,7 @@ pub enum Remedy {
 /// Images to be pinned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pin {
-    /// The fatal ones that would go, and those whose turn it were if these stayed; in the order of the runtime's list.
+    /// The fatal ones that would be deleted, and those that would be next if these stayed; in the order of the runtime's list.
     pub images: Vec<ImageId>,
     /// Whether it is known that pins are honoured here.
     pub is_certain: bool,
@@ -63,11 +63,11 @@ pub struct PodToEnd {
 
 /// What helps; `None` where nothing would be lost for good, or where it is not known what would.
 ///
-/// - Pinning works from the kubelet's next look on, needs no restart and keeps just what matters: it comes first where it is
+/// - Pinning works from the next image GC run on, needs no restart and keeps just what matters: it comes first where it is
 ///   known to work, and last where that is not known.
 /// - Switching off is for nodes that live for one test, and needs a restart of their kubelet only.
 /// - Making room costs somebody else's work, and helps every layer of the disk.
-/// - Raising the thresholds is of use only as far as the disk is not foreseen to fill beyond them.
+/// - Raising the thresholds is of use only as far as the disk is not expected to fill beyond them.
 pub fn remedies(case: Case<'_>) -> Option<Remedies> {
     let known = Known::of(case)?;
     let images = fatal(case.predictions, known.images)?;
@@ -86,19 +86,19 @@ pub fn remedies(case: Case<'_>) -> Option<Remedies> {
     Some(Remedies { best_first: best_first.into_iter().flatten().collect(), pinning })
 }
 
-/// The fatal images that go at some trigger or will once they are old enough, with those that only others save; `None`: no
-/// fatal one goes.
+/// The fatal images that some trigger deletes or will once they are old enough, with those that are kept only since others
+/// suffice; `None`: no fatal one is deleted.
 fn fatal(predictions: &[Prediction], images: &ImagesAssessment) -> Option<Vec<ImageId>> {
     let mut lost = false;
     let mut found = Vec::new();
     for (position, note) in images.images.iter().enumerate().filter(|(_, note)| note.is_fatal()) {
         let outcomes =
             || predictions.iter().filter_map(|found| found.verdicts.get(position)).map(|verdict| verdict.outcome);
-        let goes = outcomes().any(|outcome| {
+        let is_deleted = outcomes().any(|outcome| {
             matches!(outcome, Outcome::Certain(_) | Outcome::Possible(_) | Outcome::Safe(SafeReason::TooYoung))
         });
-        lost |= goes;
-        if goes || outcomes().any(|outcome| outcome == Outcome::Safe(SafeReason::NotNeeded)) {
+        lost |= is_deleted;
+        if is_deleted || outcomes().any(|outcome| outcome == Outcome::Safe(SafeReason::NotNeeded)) {
             found.push(note.id.clone());
         }
     }

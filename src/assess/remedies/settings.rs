@@ -17,7 +17,7 @@ pub struct Change {
     pub field: Field,
     /// The new value, as a kubelet reads it.
     pub value: String,
-    /// Where it has to be written to be in force: where it stands now. What stands nowhere goes into the `--config` file, else
+    /// Where it has to be written to be in force: where it stands now. What stands nowhere is written into the `--config` file, else
     /// into the last drop-in, else it is a flag.
     pub place: Origin,
 }
@@ -44,7 +44,7 @@ pub enum Field {
 pub struct Raise {
     /// The settings; those of image GC only where it is on.
     pub changes: Vec<Change>,
-    /// Bytes available below which images then go.
+    /// Bytes available below which images are then deleted.
     pub threshold: Bytes,
     /// Whether more than that stays available for six hours with a probability of 90 %; `None`: too little was seen.
     pub suffices: Option<bool>,
@@ -55,25 +55,25 @@ const HIGHEST: i64 = 95;
 /// The kubelet's default of evictionHard for memory.
 const DEFAULT_MEMORY: &str = "100Mi";
 
-/// The lowest thresholds that what is foreseen does not reach, or the highest that are sensible. `None`: nothing that is
-/// foreseen reaches the ones in force, or the disk is fuller than the highest ones already.
+/// The lowest thresholds that the forecast does not reach, or the highest that are sensible. `None`: the forecast does not
+/// reach the ones in force, or the disk is fuller than the highest ones already.
 pub(super) fn raise(case: Case<'_>, known: &Known<'_>) -> Option<Raise> {
     let (capacity, gc) = (known.space.capacity, &known.policy.image_gc);
     let available = known.space.available.saturating_sub(case.written);
     let floor = case.timeline.and_then(Timeline::floor);
     let floor = floor.map(|floor| floor.min(known.space.available).saturating_sub(case.written));
     let by_space = |trigger| matches!(trigger, Trigger::ImageGc | Trigger::ImageEviction);
-    let mut lines = case.predictions.iter().map(|found| &found.level).filter(|level| by_space(level.trigger));
-    let is_reached = |line: u64| floor.is_none_or(|floor| Bytes::new(line) > floor);
-    if !lines.any(|level| is_reached(level.threshold)) {
+    let mut thresholds = case.predictions.iter().map(|found| &found.level).filter(|level| by_space(level.trigger));
+    let is_reached = |threshold: u64| floor.is_none_or(|floor| Bytes::new(threshold) > floor);
+    if !thresholds.any(|level| is_reached(level.threshold)) {
         return None;
     }
-    let line = |high: i64| usage::threshold(capacity, Percent::new(high));
+    let at = |high: i64| usage::threshold(capacity, Percent::new(high));
     let (high, low) = (gc.high.value.get(), gc.low.value.get());
     let highest = if gc.enabled { HIGHEST.max(high) } else { HIGHEST };
     let lowest = if gc.enabled { high } else { 1 };
-    let raised = (lowest..=highest).find(|high| !is_reached(line(*high).get())).unwrap_or(highest);
-    let threshold = line(raised);
+    let raised = (lowest..=highest).find(|high| !is_reached(at(*high).get())).unwrap_or(highest);
+    let threshold = at(raised);
     if available < threshold {
         return None;
     }
@@ -84,7 +84,7 @@ pub(super) fn raise(case: Case<'_>, known: &Known<'_>) -> Option<Raise> {
         let low = (raised - (high - low).max(1)).max(0);
         changes.push(change(known, Field::LowThreshold, low.to_string(), &gc.low.origin));
     }
-    // Half way between the line of image GC and a full disk.
+    // Half way between the threshold of image GC and a full disk.
     let percent = format!("{}%", ((101 - raised) / 2).max(1));
     let level = parse_threshold(&percent).ok().flatten()?.of(capacity.get());
     changes.extend(evictions(known, &percent, |threshold| {
@@ -94,7 +94,7 @@ pub(super) fn raise(case: Case<'_>, known: &Known<'_>) -> Option<Raise> {
     (!changes.is_empty()).then_some(Raise { changes, threshold, suffices })
 }
 
-/// Everything off by which images go; `None` where nothing is on.
+/// Everything off that deletes images; `None` where nothing is on.
 pub(super) fn switch_off(known: &Known<'_>) -> Option<Vec<Change>> {
     let gc = &known.policy.image_gc;
     let mut changes = Vec::new();

@@ -1,5 +1,5 @@
-//! How is a running agent asked, instead of the machine? Over its API, with limits on time and size, and what it says is made
-//! harmless before anybody sees it.
+//! How is a running agent asked, instead of the machine? Over its API, with limits on time and size; what it says is
+//! sanitized as it is read.
 
 mod client;
 mod error;

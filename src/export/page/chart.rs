@@ -1,5 +1,5 @@
-//! How did a disk fill over the last hours, and how may it go on? One SVG for each filesystem: what was used, the band of the
-//! forecast, and the lines.
+//! How did a disk fill over the last hours, and how may it fill in the next? One SVG for each filesystem: what was used, the band of the
+//! forecast, and the thresholds.
 //!
 //! Shapes are drawn in a box of 1000 × 1000 that is stretched to the width of the page; text is not stretched, and is placed in
 //! percent and pixels.
@@ -74,7 +74,7 @@ pub(super) fn figure(page: &mut String, report: &Report, disk: &FilesystemReport
 }
 
 impl Frame {
-    /// Near events are drawn large: one hour ahead where something is foreseen within it, else three or six.
+    /// Near events are drawn large: one hour ahead where something is expected within it, else three or six.
     fn new(report: &Report, past: &[Moment], lines: &[Line], space: &Space) -> Self {
         let first = lines.iter().filter_map(|line| line.forecast?.p50).min().map_or(f64::INFINITY, Span::as_secs_f64);
         let hour = Span::from_secs(HOUR).as_secs_f64();
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_foreseen_is_drawn_level() {
+    fn what_is_not_expected_is_drawn_level() {
         assert_eq!(course(&[ahead(20, [None; 3])], |f| f.p50), [(0, 30), (60, 30)]);
         assert_eq!(course(&[], |f| f.p50), [(0, 30), (60, 30)]);
         assert_eq!(course(&[ahead(20, [Some(0); 3])], |f| f.p50), [(0, 30), (0, 20), (60, 20)]);

@@ -1,7 +1,8 @@
 //! Which thresholds does the picture of a disk have? Those of its layers, each once.
 
+use crate::assess::Quantiles;
 use crate::model::Trigger;
-use crate::report::{FilesystemReport, Quantiles, Report, Text, Unit, Word};
+use crate::report::{FilesystemReport, Report, Text, Unit, Word};
 use crate::units::Bytes;
 use std::collections::BTreeMap;
 

@@ -2,13 +2,12 @@
 
 use super::html::{Escaped, Short};
 use super::victims;
+use crate::assess::Quantiles;
 use crate::export::phrase;
 use crate::export::put::put;
 use crate::forecast::Horizon;
 use crate::model::Trigger;
-use crate::report::{
-    FilesystemReport, LayerReport, PreemptedByReport, Quantiles, Report, TriggerReport, VictimsReport,
-};
+use crate::report::{FilesystemReport, LayerReport, PreemptedByReport, Report, TriggerReport, VictimsReport};
 use crate::time::Span;
 use crate::verdict::{Verdict, Windows};
 use std::cmp::Reverse;
@@ -68,7 +67,7 @@ fn in_short(line: &Expected<'_>) -> String {
     put!(text, " {}", phrase::when(line.action));
     if let Some(by) = line.preempted_by.filter(|by| by.is_certain) {
         put!(text, ", preempted by {} of {}", Escaped(by.trigger.text(phrase::trigger)), Short(&by.layer));
-    } else if line.is_harmless() {
+    } else if line.is_averted() {
         text.push_str(", which finds no image");
     }
     text
@@ -114,7 +113,7 @@ fn expected<'r>(report: &'r Report, disk: &'r FilesystemReport, windows: Windows
     all.sort_by_key(|line| {
         let lost = line.victims.is_some_and(|victims| victims.nowhere_else > 0);
         let pressing = (Reverse(line.trigger.verdict(windows)), !lost);
-        (line.is_harmless(), pressing, line.action.p50, &line.trigger.trigger)
+        (line.is_averted(), pressing, line.action.p50, &line.trigger.trigger)
     });
     all
 }
@@ -135,7 +134,7 @@ impl Expected<'_> {
     }
 
     /// Whether it will certainly not come to that, or does no harm: a kubelet that finds no image to delete.
-    fn is_harmless(&self) -> bool {
+    fn is_averted(&self) -> bool {
         let finds_none = self.is_of(Trigger::ImageGc) && self.victims.is_some_and(|victims| !victims.any());
         finds_none || self.preempted_by.is_some_and(|by| by.is_certain)
     }
@@ -203,7 +202,7 @@ fn sentence(page: &mut String, disk: &FilesystemReport, line: &Expected<'_>, win
 
 /// What does no harm is no reason to hurry.
 fn class(line: &Expected<'_>, windows: Windows) -> &'static str {
-    if line.is_harmless() { "calm" } else { severity(line.trigger, windows) }
+    if line.is_averted() { "calm" } else { severity(line.trigger, windows) }
 }
 
 /// What a trigger does, for one layer or many: `deletes 7 images`.

@@ -54,7 +54,7 @@ pub struct History {
 }
 
 /// What was available at one time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
     /// When, to the minute; the newest to the sample.
     pub at: Timestamp,

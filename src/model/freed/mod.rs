@@ -7,12 +7,11 @@
 use super::victims::{Cause, Counted, ImageOutcome, Outcome};
 use crate::sample::ImageStore;
 use crate::units::Bytes;
-use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
 /// What a trigger frees, between bounds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Freed {
     /// At least.
     pub least: Bytes,

@@ -11,11 +11,10 @@ use super::{GcPolicy, Inventory, Rule, TriState, usage};
 use crate::sample::ImageStore;
 use crate::time::Timestamp;
 use crate::units::Bytes;
-use serde::{Deserialize, Serialize};
 
 /// What is available on the image filesystem when the kubelet decides, between bounds; both the same for one known
 /// number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Available {
     /// At least.
     pub least: Bytes,
@@ -45,7 +44,7 @@ pub struct GcRun<'a> {
 }
 
 /// What an image GC run does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Collection {
     /// The bytes that it must free; `None`: usage is below the high threshold at both bounds, or image GC is disabled.
     pub wanted: Option<Wanted>,

@@ -7,12 +7,10 @@ use super::quantity::ThresholdValue;
 use crate::time::Span;
 use crate::units::Percent;
 use crate::untrusted::Label;
-use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Where a setting comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// There is no kubelet, or its settings cannot be read: the kubelet's defaults, assumed.
     Assumed,
@@ -27,7 +25,7 @@ pub enum Origin {
 }
 
 /// A value in force and its origin.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting<T> {
     /// The value.
     pub value: T,
@@ -36,7 +34,7 @@ pub struct Setting<T> {
 }
 
 /// The effective policy of one layer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct GcPolicy {
     /// Image garbage collection.
     pub image_gc: ImageGcPolicy,
@@ -51,7 +49,7 @@ pub struct GcPolicy {
 }
 
 /// Thresholds of image garbage collection.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageGcPolicy {
     /// Whether the collection loop runs. It does not when the high threshold is 100 and no maximum age is set; up to
     /// 1.29 100 alone stops it. A loop that runs at 100, for the sake of a maximum age, deletes for space below 1 %
@@ -68,7 +66,7 @@ pub struct ImageGcPolicy {
 }
 
 /// An eviction threshold as the kubelet keeps it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EvictionThreshold {
     /// What it watches.
     pub signal: Signal,
@@ -81,7 +79,7 @@ pub struct EvictionThreshold {
 }
 
 /// A soft threshold: acted on once it has been met for the grace period.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SoftThreshold {
     /// The threshold.
     pub threshold: EvictionThreshold,

@@ -10,10 +10,9 @@
 use crate::sample::ImageId;
 use crate::time::Timestamp;
 use crate::units::Bytes;
-use serde::{Deserialize, Serialize};
 
 /// What happens to one image when a trigger expected_triggers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageOutcome {
     /// Which image.
     pub image: ImageId,
@@ -24,8 +23,7 @@ pub struct ImageOutcome {
 }
 
 /// Whether an image goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
     /// Deleted whatever the order.
     Certain(Cause),
@@ -36,8 +34,7 @@ pub enum Outcome {
 }
 
 /// Why an image goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cause {
     /// For want of space.
     Space,
@@ -46,8 +43,7 @@ pub enum Cause {
 }
 
 /// Why an image stays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SafeReason {
     /// A container uses it.
     InUse,
@@ -86,7 +82,7 @@ pub struct Candidate {
 }
 
 /// How many bytes a loop wants, between bounds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
     /// At least; `None`: the loop may not run at all.
     pub least: Option<i64>,
@@ -95,7 +91,7 @@ pub struct Wanted {
 }
 
 /// What a loop counts before it ends, in CRI sizes, between bounds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counted {
     /// At least.
     pub least: Bytes,

@@ -5,7 +5,7 @@ use crate::assess::{ImageNote, ImageState, ImagesAssessment};
 use crate::model::prediction::{Prediction, Total};
 use crate::model::recovery::Recoverable;
 use crate::model::victims::{ImageOutcome, Outcome};
-use crate::report::{AtRisk, Count, Deleted, ImagesReport, VictimsReport, Word};
+use crate::report::{AtRisk, Count, ImagesReport, VictimsReport, Word};
 use crate::sample::Image;
 use crate::units::Bytes;
 use crate::untrusted::Label;
@@ -22,7 +22,7 @@ pub(super) fn report(layer: &Layer<'_>) -> Option<ImagesReport> {
     });
     let deleted = assessment.observed.iter().map(|(trigger, seen)| {
         let word = trigger.map_or_else(|| Word::Other(Label::new(ImagesReport::UNKNOWN)), Word::from);
-        (word, Deleted { runs: seen.runs, count: seen.images, bytes: seen.bytes })
+        (word, *seen)
     });
     Some(ImagesReport {
         listed_at: images.listed_at,

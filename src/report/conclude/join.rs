@@ -62,7 +62,7 @@ impl<'a> Joined<'a> {
         self.layer(id).map_or_else(|| id.as_str().into(), |layer| layer.name.clone())
     }
 
-    /// What each layer holds alone, where that is known.
+    /// The exclusive bytes of each layer, where they are known.
     pub(super) fn exclusive(&self) -> impl Iterator<Item = (&LayerId, &BTreeMap<Component, Bytes>)> {
         self.layers.iter().filter_map(|layer| Some((&layer.sample.id, layer.exclusive.as_ref()?)))
     }

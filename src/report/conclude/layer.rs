@@ -5,9 +5,7 @@ use super::join::{Joined, Layer};
 use super::{images, policy, remedies};
 use crate::assess::TriggerAssessment;
 use crate::model::Trigger;
-use crate::report::{
-    ErrorReport, KubeletReport, LayerReport, Quantiles, RuntimeReport, SourceReport, TriggerReport, Unit, Word,
-};
+use crate::report::{ErrorReport, KubeletReport, LayerReport, RuntimeReport, SourceReport, TriggerReport, Unit, Word};
 use crate::sample::{Component, KubeletSample, Reading, Source};
 use crate::time::Timestamp;
 use crate::units::Bytes;
@@ -110,7 +108,7 @@ fn trigger(joined: &Joined<'_>, found: &TriggerAssessment) -> TriggerReport {
         threshold: found.threshold,
         headroom: found.headroom,
         forecast: found.forecast.as_ref().map(Into::into),
-        acts_in: found.action.map(|action| Quantiles { p10: action.p10, p50: action.p50, p90: action.p90 }),
+        acts_in: found.action,
     }
 }
 

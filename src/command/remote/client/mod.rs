@@ -1,4 +1,4 @@
-//! How is one question put to an agent? One GET on a connection of its own, within limits; the reply as text made harmless.
+//! How is one question put to an agent? One GET on a connection of its own, within limits.
 
 use super::error::{RemoteError, handshake, of_client};
 use super::setup::{Setup, setup};
@@ -39,7 +39,7 @@ impl Timeouts {
 
 /// 5,000 images with their verdicts take about 3 MiB in `explain`; nothing honest is larger than this.
 const MOST_BYTES: usize = 32 << 20;
-/// The longest text that is taken over; names have at most 253 characters, messages list them.
+/// The longest message that is taken over; names have at most 253 characters, messages list them.
 const MOST_CHARS: usize = 4_096;
 
 /// The reply to `GET path`, where `path` may carry a query.
@@ -67,12 +67,15 @@ pub(in crate::command) async fn get<T: DeserializeOwned>(
         exchange(&agent.address, stream, path, &setup).await
     };
     let body = tokio::time::timeout(patience.whole, exchange).await.map_err(|_| late(patience.whole))??;
-    let malformed = |hint, source| RemoteError::Malformed { address: address(), hint, source };
-    let mut value: Value = serde_json::from_slice(&body).map_err(|source| malformed(None, source))?;
+    // The types of the reply sanitize their own texts as they are read; an error may quote what they did not take.
+    let malformed = |hint, error: serde_json::Error| {
+        let source = serde::de::Error::custom(printable(&error.to_string(), MOST_CHARS));
+        RemoteError::Malformed { address: address(), hint, source }
+    };
+    let value: Value = serde_json::from_slice(&body).map_err(|source| malformed(None, source))?;
     if !value.is_object() {
         return Err(malformed(None, serde::de::Error::custom("it is no object")));
     }
-    harmless(&mut value);
     let spoken = Version::deserialize(&value).map_err(|source| malformed(None, source))?.schema_version;
     let hint = (spoken != schema_version)
         .then(|| format!(": it speaks version {spoken} of the schema, and this highwater {schema_version}"));
@@ -196,24 +199,6 @@ async fn read(response: Response<Incoming>) -> Result<Option<Vec<u8>>, hyper::Er
         bytes.extend_from_slice(&data);
     }
     Ok(Some(bytes))
-}
-
-/// Replaces what could steer a terminal in every text. The parser has limited the depth.
-fn harmless(value: &mut Value) {
-    match value {
-        Value::String(text) => *text = printable(text, MOST_CHARS),
-        Value::Array(items) => items.iter_mut().for_each(harmless),
-        Value::Object(map) => {
-            let pairs = std::mem::take(map).into_iter();
-            *map = pairs
-                .map(|(name, mut value)| {
-                    harmless(&mut value);
-                    (printable(&name, MOST_CHARS), value)
-                })
-                .collect();
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,21 @@
 use super::*;
 use std::io::{Read, Write};
 
+/// Its variants are named in an error as they were written.
+#[derive(Debug, Deserialize)]
+struct OneOf {
+    #[expect(dead_code, reason = "only whether it is known matters")]
+    needed: Choice,
+}
+
+#[derive(Debug, Deserialize)]
+enum Choice {}
+
 #[test]
-fn texts_and_names_of_a_reply_cannot_steer_a_terminal() {
-    let mut value = serde_json::json!({"a\u{1b}": ["\u{202e}x", {"b": "\u{9b}31m"}], "n": 1});
-    harmless(&mut value);
-    assert_eq!(value, serde_json::json!({"a\u{fffd}": ["\u{fffd}x", {"b": "\u{fffd}31m"}], "n": 1}));
+fn an_error_that_quotes_a_reply_cannot_steer_a_terminal() {
+    let reply = http("200 OK", "{\"schema_version\": 1, \"needed\": \"x\\u001b[31m\\u202e\"}");
+    let said = answered::<OneOf>(&reply, true).unwrap_err();
+    assert!(said.contains("x\u{fffd}[31m\u{fffd}") && !said.contains('\u{1b}'), "{said}");
 }
 
 const QUICK: Timeouts = Timeouts { connect: Duration::from_secs(5), whole: Duration::from_millis(300) };

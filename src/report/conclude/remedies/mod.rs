@@ -12,7 +12,7 @@ use crate::assess::remedies::{Case, Change, Field, Pin, PodToEnd, Raise, Remedie
 use crate::model::Trigger;
 use crate::model::pins::Pinning;
 use crate::model::prediction::Prediction;
-use crate::report::{Quantiles, RemedyKind, RemedyReport, RunIn, SettingsOf, Text};
+use crate::report::{RemedyKind, RemedyReport, RunIn, SettingsOf, Text};
 use crate::sample::{Image, KubeletSample, RuntimeKind};
 use crate::units::Bytes;
 use crate::untrusted::Label;
@@ -140,10 +140,7 @@ fn raise(layer: &Layer<'_>, raise: &Raise) -> RemedyReport {
 fn switch_off(layer: &Layer<'_>, changes: &[Change]) -> RemedyReport {
     let triggers = layer.assessment.iter().flat_map(|assessment| &assessment.triggers);
     let full = triggers.filter(|found| found.trigger == Trigger::DiskFull).find_map(|full| full.action);
-    RemedyReport {
-        disk_full_in: full.map(|full| Quantiles { p10: full.p10, p50: full.p50, p90: full.p90 }),
-        ..by_settings(RemedyKind::SwitchOff, layer, changes)
-    }
+    RemedyReport { disk_full_in: full, ..by_settings(RemedyKind::SwitchOff, layer, changes) }
 }
 
 /// What the settings are of.
