@@ -66,9 +66,13 @@ impl Victim {
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
-    /// How many connections it has accepted and not closed.
+    /// How many connections it has accepted and not closed:
+    /// the sockets of the thread that serves, whose files are its own so that they end with it.
     fn connections(&self) -> usize {
-        let files = fs::read_dir(format!("/proc/{}/fd", self.process.id())).unwrap();
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.process.id())).unwrap().map(|task| task.unwrap().path());
+        let serving =
+            tasks.into_iter().find(|task| fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm == "web\n"));
+        let files = fs::read_dir(serving.expect("a thread that serves").join("fd")).unwrap();
         let targets = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
         targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count()
     }
