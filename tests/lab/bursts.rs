@@ -1,4 +1,4 @@
-//! Is a fill in bursts foreseen, and nothing else cried? A small disk of its own, so that it runs beside the tests of the lab.
+//! Is a fill in bursts predicted, and nothing else cried? A small disk of its own, so that it runs beside the tests of the lab.
 //!
 //! The agent is the real one with its ordinary sampling of five seconds. Its procfs is empty but for the mount table, so that the
 //! machine that it watches is this disk and nothing more, with the settings that a kubelet would have by default.
@@ -136,7 +136,7 @@ fn empty_procfs() -> TempDir {
 /// crossing, not at rest, and not once the space was given back.
 #[test]
 #[ignore = "needs root: tests/lab/test"]
-fn a_fill_in_bursts_is_foreseen_a_minute_before_and_a_pause_or_a_release_ends_the_alarm() {
+fn a_fill_in_bursts_is_predicted_a_minute_before_and_a_pause_or_a_release_ends_the_alarm() {
     const ON: f64 = 0.5;
     let mut disk = Disk::new();
     disk.write(0.45, 1, || ());

@@ -116,7 +116,7 @@ fn check_is_critical_while_a_fill_reaches_a_line_within_the_window() {
     let snapshot = Snapshot::parse(&text);
     let trigger = snapshot.layer("host").expect("the host").trigger("image_gc");
     assert!(trigger.headroom.expect("measured") > 0, "not crossed: {text}");
-    let foreseen = trigger.forecast.as_ref().and_then(|forecast| forecast.p50_seconds);
-    assert!(foreseen.is_some_and(|seconds| seconds < 1_800.0), "{text}");
+    let predicted = trigger.forecast.as_ref().and_then(|forecast| forecast.p50_seconds);
+    assert!(predicted.is_some_and(|seconds| seconds < 1_800.0), "{text}");
     assert_eq!(code, 2, "{text}");
 }

@@ -1,4 +1,4 @@
-//! Is the time of a crossing foreseen?
+//! Is the time of a crossing predicted?
 
 use crate::agent::Agent;
 use crate::fill::SteadyFill;
@@ -12,7 +12,7 @@ const MIB: u64 = 1 << 20;
 #[derive(Debug, Clone, Copy)]
 struct Prediction {
     at: f64,
-    /// Seconds from then; infinite where nothing is foreseen.
+    /// Seconds from then; infinite where nothing is predicted.
     median: f64,
     early: f64,
     late: f64,
@@ -46,7 +46,7 @@ fn prediction(agent: &Agent, layer: &str) -> Result<Prediction, String> {
 /// 60 MiB further.
 #[test]
 #[ignore = "needs root and a lab that is up: tests/lab/test"]
-fn a_steady_fill_is_foreseen_within_a_fifth_of_the_true_time() {
+fn a_steady_fill_is_predicted_within_a_fifth_of_the_true_time() {
     const BYTES_PER_SECOND: u64 = 4 * MIB;
     const SECONDS: u64 = 135;
     const SEEN: f64 = 60.0;
@@ -91,7 +91,7 @@ fn a_steady_fill_is_foreseen_within_a_fifth_of_the_true_time() {
         judged.len(),
         worst * 100.0
     ));
-    assert!(of_capd.median.is_finite(), "foreseen for every layer that has the line: {of_capd:?}");
+    assert!(of_capd.median.is_finite(), "predicted for every layer that has the line: {of_capd:?}");
 }
 
 #[expect(clippy::print_stderr, reason = "a measurement, for whoever runs with --nocapture")]

@@ -1,5 +1,5 @@
 //! The story that highwater is about, with real kubelets: one disk runs low, the kubelet of a nested node looks first, and the
-//! images that were loaded into it and that no registry has are gone, while the other layers keep theirs. Was it foretold?
+//! images that were loaded into it and that no registry has are gone, while the other layers keep theirs. Was it predicted?
 
 use crate::agent::Agent;
 use crate::explain::{unused, victims};
@@ -36,7 +36,7 @@ fn images(lab: &Lab) -> BTreeMap<&'static str, BTreeSet<String>> {
 
 #[test]
 #[ignore = "needs root and a lab that is up: tests/lab/test"]
-fn the_nested_kubelet_deletes_its_preloaded_images_as_foretold_and_the_others_keep_theirs() {
+fn the_nested_kubelet_deletes_its_preloaded_images_as_predicted_and_the_others_keep_theirs() {
     let lab = Lab::take();
     if lab.facts().kubelets != "real" {
         return;
@@ -68,7 +68,7 @@ fn the_nested_kubelet_deletes_its_preloaded_images_as_foretold_and_the_others_ke
         named.next().expect("every layer with a kubelet is explained").clone()
     };
     // Before.
-    let foretold = until("a crossed line", || {
+    let predicted = until("a crossed line", || {
         let text = crate::http::get(agent.address, "/api/v1/explain")?;
         let document: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
         if layer(&document, NODE)["triggers"][0]["crossed"] == true {
@@ -85,7 +85,7 @@ fn the_nested_kubelet_deletes_its_preloaded_images_as_foretold_and_the_others_ke
     let after = images(&lab);
     lab.verb(&["unfill"]);
 
-    let trigger = &layer(&foretold, NODE)["triggers"][0];
+    let trigger = &layer(&predicted, NODE)["triggers"][0];
     assert_eq!((&trigger["trigger"], &trigger["crossed"]), (&Value::from("image_gc"), &Value::from(true)), "{trigger}");
     let gone: BTreeSet<String> = preloaded.iter().map(|(id, _)| id.clone()).collect();
     assert_eq!(victims(trigger), gone, "exactly what was preloaded: {preloaded:?}");
@@ -93,7 +93,7 @@ fn the_nested_kubelet_deletes_its_preloaded_images_as_foretold_and_the_others_ke
     let likely = trigger["acts_at"]["likely"].as_str().expect("a time");
     let likely: f64 =
         output(Command::new("date").args(["-u", "-d", likely, "+%s.%N"])).trim().parse().expect("seconds");
-    assert!((likely - tick).abs() < 5.0, "foretold for {likely}, due {tick}");
+    assert!((likely - tick).abs() < 5.0, "predicted for {likely}, due {tick}");
     let kept: BTreeSet<_> = after[NODE].iter().cloned().collect();
     let lost: Vec<&String> = before[NODE].difference(&kept).collect();
     assert_eq!(lost.len(), gone.len(), "{lost:?}");

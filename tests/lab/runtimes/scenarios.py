@@ -157,7 +157,7 @@ def compare(machine):
     yield from differs("runtime", (layer["runtime"]["name"], layer["runtime"]["version"]), (machine.kind, machine.release))
     yield from differs("image store", layer["image_store"], machine.store)
     yield from differs("device", layer["device"], machine.disk.loop)
-    held = layer["held_by_component"].get("store", 0)
+    held = layer["exclusive_bytes_by_component"].get("store", 0)
     if not 0.95 * grown <= held <= 1.05 * grown:
         yield f"its store holds {held} by highwater, the disk has grown by {grown}"
     listed = machine.images()

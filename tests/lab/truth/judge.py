@@ -51,42 +51,42 @@ def verdict(one):
     asked_at = (one.first or one.due) - (AHEAD if one.trigger == "image_gc" else 0.05)
     told = cell.explain(asked_at)
     trigger = next((found for found in told["triggers"] if found["trigger"] == one.trigger), None)
-    fates = effective(trigger, told)
-    foretold = {fate: {image for image in fates if fates[image] == fate} for fate in ("certain", "possible", "safe")}
+    outcomes = effective(trigger, told)
+    predicted = {outcome: {image for image in outcomes if outcomes[image] == outcome} for outcome in ("certain", "possible", "safe")}
     if one.first and not trigger:
-        problems.append(f"{one.trigger} was not foretold at all")
+        problems.append(f"{one.trigger} was not predicted at all")
     figures = {
         "scenario": one.scenario, "cell": cell.name, "trigger": one.trigger, "ties": one.ties, "at": stamp(asked_at),
         "deleted": len(vanished), "tick_off": None, "level_off": None,
     }
-    for fate, wrong in (("certain", foretold["certain"] - vanished), ("safe", foretold["safe"] & vanished)):
+    for outcome, wrong in (("certain", predicted["certain"] - vanished), ("safe", predicted["safe"] & vanished)):
         if wrong:
-            problems.append(f"{fate} and {'still there' if fate == 'certain' else 'gone'}: {sorted(name.get(image, image) for image in wrong)}")
-    if unknown := vanished - set(fates):
+            problems.append(f"{outcome} and {'still there' if outcome == 'certain' else 'gone'}: {sorted(name.get(image, image) for image in wrong)}")
+    if unknown := vanished - set(outcomes):
         problems.append(f"gone and not known to highwater: {sorted(name[image] for image in unknown)}")
-    counts = {fate: (len(images & vanished), len(images)) for fate, images in foretold.items()}
+    counts = {outcome: (len(images & vanished), len(images)) for outcome, images in predicted.items()}
     if trigger and one.first:
         likely, earliest, latest = (seconds(trigger["acts_at"][key]) for key in ("likely", "earliest", "latest"))
         figures["tick_off"] = round(one.first - likely, 2) if one.trigger == "image_gc" else round(max(earliest - one.first, one.first - latest, 0), 2)
         if abs(figures["tick_off"]) > TICK_WITHIN:
-            problems.append(f"it came {figures['tick_off']} s from the time foretold")
+            problems.append(f"it came {figures['tick_off']} s from the time predicted")
         if trigger["crossed"] and (after := trigger["available_after_bytes"]):
             off = max(after["least"] - one.level_after, one.level_after - after["most"], 0) / one.capacity
             figures["level_off"] = round(off, 4)
             figures["level_width"] = round((after["most"] - after["least"]) / one.capacity, 4)
             if off > LEVEL_WITHIN:
-                problems.append(f"the level after it was {off:.1%} of the capacity from the one foretold: "
+                problems.append(f"the level after it was {off:.1%} of the capacity from the one predicted: "
                                 f"{one.level_after} and not {after['least']} to {after['most']}")
     return figures | {"counts": counts, "problems": problems}
 
 
 def effective(trigger, told):
-    """What is foretold to happen, by image. While a line is not crossed, what would go for space is told as if it were; a trigger
+    """What is predicted to happen, by image. While a line is not crossed, what would go for space is told as if it were; a trigger
     that is not in the list takes nothing."""
     if trigger is None:
         return {image["image"]: "safe" for image in told["images"]}
     happens = lambda found: trigger["crossed"] or found["reason"] == "age"
-    return {found["image"]: found["fate"] if happens(found) else "safe" for found in trigger["verdicts"]}
+    return {found["image"]: found["outcome"] if happens(found) else "safe" for found in trigger["verdicts"]}
 
 
 def seconds(text):

@@ -29,10 +29,10 @@ def table(found):
 
 def cells(rounds):
     """The figures of a scenario."""
-    of = lambda fate: [sum(one["counts"][fate][part] for one in rounds) for part in (0, 1)]
+    of = lambda outcome: [sum(one["counts"][outcome][part] for one in rounds) for part in (0, 1)]
     ticks = [abs(one["tick_off"]) for one in rounds if one["tick_off"] is not None]
     levels = [one["level_off"] for one in rounds if one["level_off"] is not None]
-    counts = ["{} of {}".format(*of(fate)) for fate in ("certain", "possible", "safe")]
+    counts = ["{} of {}".format(*of(outcome)) for outcome in ("certain", "possible", "safe")]
     deleting = any(one["deleted"] for one in rounds)
     level = f"{100 * max(levels):.1f} %" if levels else ("unknown" if deleting else "-")
     return [*counts, f"{max(ticks):.1f} s" if ticks else "-", level]
