@@ -30,10 +30,10 @@ def judge(rounds):
         problems += [f"{one.cell.name}: {one.scenario}: {problem}" for problem in found["problems"]]
     for cell in {one.cell.name: one.cell for one in rounds}.values():
         problems += [f"{cell.name}: {problem}" for problem in replayed(cell, [one for one in rounds if one.cell is cell])]
-    sure = [found for found in FOUND if not found["ties"]]
+    sure = [found for found in FOUND if not found["open"]]
     certain, deleted = sum(found["counts"]["certain"][0] for found in sure), sum(found["deleted"] for found in sure)
     if certain < CERTAIN_AT_LEAST * deleted:
-        problems.append(f"of {deleted} images that went without ties only {certain} had been called certain")
+        problems.append(f"of {deleted} images that went where nothing left it open only {certain} had been called certain")
     return problems
 
 
@@ -45,7 +45,7 @@ def verdict(one):
     if vanished != removed:
         problems.append(f"the runtime has lost {sorted(vanished)}, the kubelet says that it has deleted {sorted(removed)}")
     did = {name[image] for image in vanished}
-    if not one.gone <= did or (not one.ties and did != one.gone) or not did <= one.gone | one.of:
+    if not one.gone <= did or (not one.open and did != one.gone) or not did <= one.gone | one.of:
         problems.append(f"the kubelet itself did otherwise than the scenario says: it deleted {sorted(did)} and not {sorted(one.gone)}")
     # The last word before the first image went; a tick is asked for while it is still ahead by any reckoning.
     asked_at = (one.first or one.due) - (AHEAD if one.trigger == "image_gc" else 0.05)
@@ -56,7 +56,7 @@ def verdict(one):
     if one.first and not trigger:
         problems.append(f"{one.trigger} was not predicted at all")
     figures = {
-        "scenario": one.scenario, "cell": cell.name, "trigger": one.trigger, "ties": one.ties, "at": stamp(asked_at),
+        "scenario": one.scenario, "cell": cell.name, "trigger": one.trigger, "open": one.open, "at": stamp(asked_at),
         "deleted": len(vanished), "tick_off": None, "level_off": None,
     }
     for outcome, wrong in (("certain", predicted["certain"] - vanished), ("safe", predicted["safe"] & vanished)):

@@ -22,8 +22,8 @@ class Round:
     # What the kubelet must delete if it follows the rule that the scenario is about: names, or how many of these.
     gone: set
     of: set
-    # Whether the rule leaves open which of several images go.
-    ties: bool
+    # Whether the rule leaves open which of several images go (a tie) or at which sync (a minimum age that ends between two).
+    open: bool
     begun: float
     # When the pass is due at the latest; where nothing is deleted there is no other time to ask for.
     due: float
@@ -49,12 +49,12 @@ class Round:
         return max(available for at, available in self.levels if at >= self.first)
 
 
-def observe(cell, scenario, trigger, *, due, gone=(), of=(), ties=False, act=None):
+def observe(cell, scenario, trigger, *, due, gone=(), of=(), leaves_open=False, act=None):
     """Note the store, `act`, and look on until the kubelet has deleted or the pass that is due has surely come and gone.
 
-    `gone`: names of images that have to go. With `ties`, of the names in `of` as many go as are wanted, besides `gone`.
+    `gone`: names of images that have to go. With `leaves_open`, of the names in `of` as many go as are wanted, besides `gone`.
     """
-    this = Round(scenario, cell, trigger, set(gone), set(of), ties, begun=time.time(), due=due)
+    this = Round(scenario, cell, trigger, set(gone), set(of), leaves_open, begun=time.time(), due=due)
     this.before, this.capacity = cell.images(), cell.space()[0]
     if act:
         act()

@@ -146,7 +146,7 @@ def ties(cell):
             cell.load(sets[number])
         pause_until(cell.tick(number) - 40)
         leave_wanting(cell, older + images[:3])
-        this = observe(cell, "ties", GC, due=cell.tick(number), gone=names(older), of=names(images), ties=True)
+        this = observe(cell, "ties", GC, due=cell.tick(number), gone=names(older), of=names(images), leaves_open=True)
         yield this
         cell.relieve()
         left = {listed.name for listed in this.after.values()}
@@ -212,7 +212,7 @@ def restart(cell):
         pause_until(cell.tick(1) - 40)
         together = [*left, *never, *used]
         leave_wanting(cell, together[:len(together) // 2])
-        this = observe(cell, "restart", GC, due=cell.tick(1), of=names(together), ties=True)
+        this = observe(cell, "restart", GC, due=cell.tick(1), of=names(together), leaves_open=True)
         yield this
         cell.relieve()
         there = {listed.name for listed in this.after.values()}
@@ -303,7 +303,7 @@ def starts_below(cell):
         cell.start_kubelet()
         safe_until = cell.started + MINIMUM_AGE
         yield observe(cell, "start below the line: minimum age", EVICTION, due=safe_until - 10)
-        yield observe(cell, "start below the line: afterwards", EVICTION, due=safe_until + 15, gone=names(images))
+        yield observe(cell, "start below the line: afterwards", EVICTION, due=safe_until + 15, gone=names(images), leaves_open=True)
         cell.stop_kubelet()
         cell.relieve()
 
@@ -333,7 +333,7 @@ def nodefs(cell):
     for number, images in enumerate(sets):
         pause_until(cell.tick(number) + MINIMUM_AGE + 10)
         gone = names(images) | ({EXITED.name} if number == 0 else set())
-        expected = {"of": gone, "ties": True} if skips else {"gone": gone}
+        expected = {"of": gone, "leaves_open": True} if skips else {"gone": gone}
         this = observe(cell, "nodefs on a shared disk", EVICTION, due=time.time() + 45, act=cross(cell, 14.5), **expected)
         cell.relieve()
         if number + 1 < len(sets):

@@ -21,10 +21,10 @@ def table(found):
     for scenario in dict.fromkeys(one["scenario"] for one in found):
         rounds = [one for one in found if one["scenario"] == scenario]
         lines.append("| " + " | ".join([scenario, str(len(rounds)), str(sum(one["deleted"] for one in rounds)), *cells(rounds)]) + " |")
-    sure = [one for one in found if not one["ties"]]
+    sure = [one for one in found if not one["open"]]
     deleted, certain = sum(one["deleted"] for one in sure), sum(one["counts"]["certain"][0] for one in sure)
     share = f"{100 * certain / deleted:.0f} %" if deleted else "none"
-    return "\n".join([*lines, "", f"Of the {deleted} images that went where no tie left it open, {certain} ({share}) had been called certain."])
+    return "\n".join([*lines, "", f"Of the {deleted} images that went where neither a tie nor a minimum age left it open, {certain} ({share}) had been called certain."])
 
 
 def cells(rounds):
