@@ -44,7 +44,7 @@ pub fn printable(text: &str, most: usize) -> String {
     clean
 }
 
-/// Whether text is surely as it was given: nothing in it was replaced, and its end not cut off.
+/// Whether text is certainly as it was given: nothing in it was replaced, and its end not cut off.
 pub fn is_genuine(text: &str) -> bool {
     !text.contains(char::REPLACEMENT_CHARACTER) && !text.ends_with('…') && !text.chars().any(is_harmful)
 }

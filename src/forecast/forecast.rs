@@ -24,11 +24,11 @@ pub enum Horizon {
 /// When a level is reached, as far as it can be told.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Forecast {
-    /// Time until the level is reached: with 10 % probability it is sooner. `None`: not foreseen.
+    /// Time until the level is reached: with 10 % probability it is sooner. `None`: not predicted.
     pub p10: Option<Span>,
-    /// The middle: as likely sooner as later. `None`: not foreseen.
+    /// The middle: as likely sooner as later. `None`: not predicted.
     pub p50: Option<Span>,
-    /// With 90 % probability it is sooner. `None`: not foreseen.
+    /// With 90 % probability it is sooner. `None`: not predicted.
     pub p90: Option<Span>,
     /// Probability that it is reached within each of [`Horizon::ALL`], rising with the horizon.
     pub probability: [Ratio; 4],

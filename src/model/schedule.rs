@@ -94,7 +94,7 @@ impl Start {
         self.release
     }
 
-    /// The first pass of the collection loop ("tick 0"). Where it is not seen since when the kubelet serves, it is taken from the
+    /// The first image GC run (number 0). Where it is not seen since when the kubelet serves, it is taken from the
     /// start of the process: 0.15 to 0.5 s, 6.3 to 7.3 s where the kubelet probes for a cloud provider first; where the release
     /// is not known, anything between. On a machine that is starved of CPU it comes seconds later.
     ///
@@ -208,9 +208,9 @@ impl GcSchedule {
         self.start.first_gc_run()
     }
 
-    /// The next tick after `now` at which the loop can delete images. GcRun 0 is never the answer, see [`Start::first_gc_run`].
+    /// The next image GC run after `now` that can delete images. Run 0 is never the answer, see [`Start::first_gc_run`].
     ///
-    /// The bounds widen by 9 ms with each tick; passes that delete something add 0.05 to 0.4 s each, which is not known here. A
+    /// The bounds widen by 9 ms with each run; runs that delete something add 0.05 to 0.4 s each, which is not known here. A
     /// `now` before the start counts as the start.
     pub fn next_gc_run(&self, now: Timestamp) -> Expected {
         let from = self.seen.filter(|seen| seen.latest <= now).unwrap_or_else(|| self.first_gc_run());
@@ -393,7 +393,7 @@ mod tests {
         };
         assert_eq!(acts(100.0).at, at(300.206));
         assert_eq!((acts(100.0).earliest, acts(100.0).latest), (at(300.152), at(300.511)));
-        // So shortly before a tick that it may use a number from before the crossing.
+        // So shortly before a run that it may use a number from before the crossing.
         assert_eq!((acts(299.0).earliest, acts(299.0).at, acts(299.0).latest), (at(300.152), at(600.212), at(600.522)));
         // Before the first run that can delete there is none.
         assert_eq!(acts(-50.0).at, at(300.206));

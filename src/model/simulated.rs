@@ -107,7 +107,7 @@ fn in_use(store: &ImageStore, id: &ImageId) -> bool {
     store.containers.iter().any(|container| container.image_id.as_ref() == Some(id))
 }
 
-/// What a simulated tick is to do.
+/// What a simulated image GC run is to do.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Orders {
     pub(crate) high: i64,

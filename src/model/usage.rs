@@ -27,13 +27,13 @@ pub fn df_percent(space: &Space) -> Option<Percent> {
     i64::try_from((used * 100).div_ceil(total)).ok().map(Percent::new)
 }
 
-/// Whether a tick that sees these numbers deletes images: usage at or above the high threshold. `false` for a capacity
+/// Whether an image GC run that sees these numbers deletes images: usage at or above the high threshold. `false` for a capacity
 /// of 0.
 pub fn trips(capacity: Bytes, available: Bytes, high: Percent) -> bool {
     kubelet_percent(capacity, available).is_some_and(|usage| usage >= high)
 }
 
-/// The exact level: a tick deletes images if and only if less than this is available, `available < threshold`.
+/// The exact threshold: an image GC run deletes images if and only if less than this is available, `available < threshold`.
 ///
 /// With a high threshold of 85 it is 16 % of the capacity, not 15. 0, which nothing is below, for a capacity of 0 and
 /// for a threshold above 100; more than the capacity for a threshold of 0, which always trips.
@@ -45,7 +45,7 @@ pub fn threshold(capacity: Bytes, high: Percent) -> Bytes {
     Bytes::new(u64::try_from(level).unwrap_or(u64::MAX))
 }
 
-/// What a tick that trips wants to delete, in the sizes that the runtime reports: down to the low threshold. Negative
+/// What an image GC run above the threshold wants to delete, in the sizes that the runtime reports: down to the low threshold. Negative
 /// where more is available than that; the kubelet then still deletes one image.
 pub fn bytes_wanted(capacity: Bytes, available: Bytes, low: Percent) -> i64 {
     let keep_free = i128::from(capacity.get()) * i128::from(100_i64.saturating_sub(low.get())) / 100;

@@ -53,7 +53,8 @@ fn every_recording_of_a_real_kubelet_replays_to_the_same_rows() {
 fn no_prediction_for_a_real_kubelet_was_wrong_and_most_were_certain() {
     let (mut deleted, mut certain) = (0, 0);
     for (name, rows) in replays() {
-        assert!(!rows.is_empty(), "{name} shows deletions");
+        // There it is shown that a minimum age keeps all.
+        assert_eq!(rows.is_empty(), name == "minimum-age", "{name}: {rows:?}");
         for row in rows {
             assert_eq!(row["verdict"], "ok", "{name}: {row}");
             // Where images tie, which of them are deleted is open; and a kubelet that started below its threshold deletes in the

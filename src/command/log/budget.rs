@@ -25,7 +25,7 @@ pub(super) struct Suppressed {
     pub(super) lines: u64,
 }
 
-/// A layer that comes, loses its sources, has its triggers foreseen and goes has about as many lines.
+/// A layer that comes, loses its sources, has its triggers predicted and goes has about as many lines.
 const EACH: u64 = 20;
 /// Of all subjects together; at 200 bytes each 57 MB a day at worst.
 const ALL: u64 = 200;

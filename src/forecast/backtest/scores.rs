@@ -16,7 +16,7 @@ pub struct Scores {
     pub days: f64,
     /// Crossings.
     pub n_events: u64,
-    /// Judged minutes without a forecast; they count as "not foreseen".
+    /// Judged minutes without a forecast; they count as "not predicted".
     pub missing: u64,
     /// The alert on the half-hour probability.
     pub imminent: AlertScores,

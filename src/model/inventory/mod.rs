@@ -36,7 +36,6 @@ pub struct Inventory {
     /// Since when it serves pod resources, as far as the records reckon with it.
     serving_since: Option<Timestamp>,
     /// The number of the first GC run that may not have happened yet when the last list was made.
-    #[serde(alias = "next_pass")]
     next_run: i64,
     /// The last list that surely came before that run; `None`: there was none.
     before: Option<Observation>,
@@ -48,7 +47,6 @@ pub struct Inventory {
     /// once a run has been followed.
     unseen: Option<Record>,
     /// The end of the last GC run that was seen to delete.
-    #[serde(alias = "tick")]
     last_gc_run: Option<Expected>,
     /// The end of deletions that may have been a GC run, but did not fit the schedule: two that fit each other are a schedule.
     suspected: Option<Expected>,
