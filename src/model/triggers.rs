@@ -16,10 +16,10 @@ pub struct TriggerLevel {
     pub signal: Option<Signal>,
     /// The filesystem that it watches.
     pub filesystem: FilesystemId,
-    /// The trigger expected_triggers if and only if less than this is available: bytes, or inodes for inode_eviction. At least 1.
+    /// The trigger fires if and only if less than this is available: bytes, or inodes for inode_eviction. At least 1.
     pub threshold: u64,
-    /// How many bytes (or inodes) can still be used up without striking: what is available less `threshold`. 0: one
-    /// more expected_triggers; -1: one must be freed. `None` where the space was not measured.
+    /// How many bytes (or inodes) can still be used up without firing it: what is available less `threshold`. 0: one
+    /// more fires it; -1: one must be freed. `None` where the space was not measured.
     pub headroom: Option<i64>,
     /// How long the line must stay crossed before the kubelet acts: zero unless it is that of a soft threshold.
     pub grace_period: Span,

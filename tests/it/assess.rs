@@ -233,7 +233,7 @@ fn what_the_user_calls_critical_and_what_may_never_be_pulled_is_said() {
 /// The position of a layer, a trigger, and the position of a layer that spares it.
 type Short = (usize, Trigger, Option<(usize, bool)>);
 
-/// What expected_triggers on the disk, in order.
+/// What is expected to fire on the disk, in order.
 fn expected_triggers(assessment: &Assessment) -> Vec<Short> {
     let position = |id: &LayerId| assessment.layers.iter().position(|layer| layer.id == *id).unwrap();
     let of = |strike: &ExpectedTrigger| {

@@ -1,13 +1,14 @@
 //! Is a fill in bursts predicted, and nothing else cried? A small disk of its own, so that it runs beside the tests of the lab.
 //!
-//! The agent is the real one with its ordinary sampling of five seconds. Its procfs is empty but for the mount table, so that the
-//! machine that it watches is this disk and nothing more, with the settings that a kubelet would have by default.
+//! The agent is the real one with its ordinary sampling of five seconds. Its procfs has the mount table and one made-up process, a
+//! kubelet without arguments, so that the machine that it watches is this disk and nothing more, with the kubelet's defaults.
 
 use crate::agent::Agent;
 use crate::wait::{now, until};
 use nix::sys::statvfs::statvfs;
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use tempfile::TempDir;
 
 const MIB: u64 = 1 << 20;
 const SIZE: u64 = 512 * MIB;
-/// What the kubelet's default of 85 % leaves available: it expected_triggers below 16 % by its own integer arithmetic.
+/// What the kubelet's default of 85 % leaves available: image GC is due below 16 % by its own integer arithmetic.
 const LINE: f64 = 0.16;
 
 /// A loop-mounted ext4 disk in the lab's folder, where `tests/lab/test` looks for remains.
@@ -123,12 +124,27 @@ impl Listener<'_> {
     }
 }
 
-/// A procfs without processes: the machine is its root filesystem.
-fn empty_procfs() -> TempDir {
+/// A procfs with a kubelet on the machine, whose root filesystem is this one.
+fn procfs_of_a_kubelet(root: &Path) -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
+    let kubelet = folder.path().join("100");
+    for entry in [&folder.path().join("self"), &kubelet] {
+        fs::create_dir(entry).expect("a folder");
+        fs::copy("/proc/self/mountinfo", entry.join("mountinfo")).expect("a mount table");
+    }
     fs::write(folder.path().join("uptime"), "100000.00 1.00\n").expect("a file");
-    fs::create_dir(folder.path().join("self")).expect("a folder");
-    fs::copy("/proc/self/mountinfo", folder.path().join("self/mountinfo")).expect("a mount table");
+    for (name, content) in [
+        ("comm", "kubelet\n".to_owned()),
+        ("stat", format!("100 (kubelet) S 1 {}5000 0 0\n", "0 ".repeat(17))),
+        ("cmdline", "kubelet\0".to_owned()),
+        ("status", "Name:\tkubelet\nNSpid:\t100\n".to_owned()),
+        ("cgroup", "0::/system.slice/kubelet.service\n".to_owned()),
+    ] {
+        fs::write(kubelet.join(name), content).expect("a file");
+    }
+    for (name, target) in [("cwd", root), ("root", root)] {
+        symlink(target, kubelet.join(name)).expect("a link");
+    }
     folder
 }
 
@@ -140,7 +156,7 @@ fn a_fill_in_bursts_is_predicted_a_minute_before_and_a_pause_or_a_release_ends_t
     const ON: f64 = 0.5;
     let mut disk = Disk::new();
     disk.write(0.45, 1, || ());
-    let procfs = empty_procfs();
+    let procfs = procfs_of_a_kubelet(&disk.mountpoint);
     let agent = Agent::with(&[
         &format!("--path.procfs={}", procfs.path().display()),
         &format!("--path.rootfs={}", disk.mountpoint.display()),

@@ -41,8 +41,13 @@ fn check_prints_one_row_for_each_layer_and_finds_nothing_near() {
     let (text, code) = check_while_quiet(&lab, &[]);
     assert_eq!((code, text.lines().last()), (0, Some("OK")), "{text}");
 
-    // The heads of the columns are two lines; the table ends with a blank one.
-    let rows: Vec<&str> = text.lines().skip(2).take_while(|line| !line.is_empty()).collect();
+    // After the node's name, the heads of the columns are two lines; the table ends with a blank one.
+    let rows: Vec<&str> = text
+        .lines()
+        .skip_while(|line| !line.starts_with("LAYER"))
+        .skip(2)
+        .take_while(|line| !line.is_empty())
+        .collect();
     let disk = facts.disk.mountpoint.to_string_lossy();
     // Last part of the name, kind, image GC, and the trigger that comes first.
     let expected = [

@@ -11,7 +11,7 @@ use crate::sample::ImageId;
 use crate::time::Timestamp;
 use crate::units::Bytes;
 
-/// What happens to one image when a trigger expected_triggers.
+/// What happens to one image when a trigger fires.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageOutcome {
     /// Which image.
