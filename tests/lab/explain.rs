@@ -159,7 +159,7 @@ fn nearly(one: &Value, other: &Value) -> bool {
                 && one.iter().all(|(key, value)| other.get(key).is_some_and(|other| nearly(value, other)))
         }
         (Value::Number(number), _) if number.is_f64() => {
-            let close = |one: f64, other: f64| (one - other).abs() <= 0.03 * one.abs();
+            let close = |one: f64, other: f64| (one - other).abs() <= 0.03 * one.abs().max(1.0);
             one.as_f64().zip(other.as_f64()).is_some_and(|(one, other)| close(one, other))
         }
         _ => one == other,
